@@ -1,0 +1,7 @@
+"""`python -m hermetic`."""
+
+import sys
+
+from hermetic.cli.main import main
+
+sys.exit(main())

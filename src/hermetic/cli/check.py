@@ -1,0 +1,61 @@
+"""`hermetic check`."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+
+from hermetic.cli.progress import Bar
+from hermetic.cli.terminal import styles_for
+from hermetic.driver import Request, UsageError, check
+from hermetic.report.results import Results
+from hermetic.settings import SettingsError
+
+FINDINGS, USAGE, NOT_ANALYSED = 1, 2, 3
+
+
+def run(options: Namespace) -> int:
+    """Check the paths and print what was found; returns the exit code."""
+    flags = {
+        "select": options.select,
+        "ignore": options.ignore,
+        "exclude": None if options.exclude is None else tuple(options.exclude),
+        "tests": options.tests,
+        "migrations": options.migrations,
+        "strict": options.strict,
+    }
+    request = Request(tuple(options.paths), tuple(flags.items()), options.isolated, options.all)
+    bar = Bar(sys.stderr)
+    try:
+        results = check(request, bar.update)
+    except (UsageError, SettingsError) as error:
+        bar.clear()
+        print(f"hermetic: {error}", file=sys.stderr)
+        return USAGE
+    finally:
+        bar.clear()
+    print(_render(results, options.output_format))
+    sys.stdout.flush()
+    return _exit_code(results, bool(options.strict), options.exit_zero)
+
+
+def _render(results: Results, output_format: str) -> str:
+    if output_format == "json":
+        from hermetic.report import json
+
+        return json.render(results)
+    if output_format == "concise":
+        from hermetic.report import concise
+
+        return concise.render(results)
+    from hermetic.report import text
+
+    return text.render(results, styles_for(sys.stdout))
+
+
+def _exit_code(results: Results, strict: bool, exit_zero: bool) -> int:
+    if results.fails(strict) and not exit_zero:
+        return FINDINGS
+    if results.not_analysed and not results.fails(strict):
+        return NOT_ANALYSED
+    return 0

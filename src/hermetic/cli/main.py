@@ -1,0 +1,44 @@
+"""`hermetic COMMAND`: parse the arguments, load the command's file, run it, answer with an exit code.
+
+Exit codes: 0 nothing that fails, 1 findings, 2 usage or settings, 3 files that could not be analysed, 4 internal error.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+COMMANDS = ("check", "explain", "rules")
+
+USAGE_ERROR, INTERNAL_ERROR, INTERRUPTED = 2, 4, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command. Never raises for what the user or the tree under analysis did."""
+    from hermetic.cli.arguments import parser
+
+    options = parser().parse_args(arguments)
+    command: Callable[[object], int] = import_module(f"hermetic.cli.{options.command}").run
+    try:
+        return command(options)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has enough (`| head`); the interpreter must not complain at exit either.
+        sys.stderr.close()
+        return 0
+    except Exception as error:
+        return _internal_error(error)
+
+
+def _internal_error(error: Exception) -> int:
+    from hermetic.cli.crash import describe
+
+    print(describe(error), file=sys.stderr)
+    return INTERNAL_ERROR
+
+
+if __name__ == "__main__":
+    sys.exit(main())

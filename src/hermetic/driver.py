@@ -1,0 +1,285 @@
+"""The pipeline: discover, read, lower, link, solve, ask the rules, suppress, order."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+
+from hermetic import rules as rule_files, settings as settings_module
+from hermetic.engine.contexts import is_migration, is_test
+from hermetic.engine.ir import Node
+from hermetic.engine.link import Codebase
+from hermetic.engine.program import Program
+from hermetic.engine.scan import find_root, python_files
+from hermetic.engine.solve import Solver
+from hermetic.engine.source import NotAnalysed, facts_of
+from hermetic.finding import Finding, Position, Severity, Step
+from hermetic.patterns import Patterns
+from hermetic.report import suppress
+from hermetic.report.results import NotAnalysed as Unread
+from hermetic.report.results import Results, Summary
+from hermetic.rule import Rule
+from hermetic.settings import Settings, SettingsError
+
+# The interpreter recurses with the nesting of the code under analysis and with its call chains.
+RECURSION_LIMIT = 40_000
+
+Progress = Callable[[int, int], None]
+
+
+class UsageError(Exception):
+    """A request that cannot be carried out; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to check. `flags` override settings; `hints` shows weak evidence too."""
+
+    paths: tuple[str, ...]
+    flags: tuple[tuple[str, object], ...] = ()
+    isolated: bool = False
+    hints: bool = False
+
+
+@dataclass(slots=True)
+class _Tree:
+    """One project root and what is to be reported below it."""
+
+    root: str
+    settings: Settings
+    selected: list[str]
+    codes: frozenset[str]
+
+
+def check(request: Request, progress: Progress = lambda done, total: None) -> Results:
+    """Check paths. Raises UsageError for a path that does not exist, SettingsError for settings of no use."""
+    began = time.perf_counter()
+    known = rule_files.load()
+    findings: list[Finding] = []
+    unread: list[Unread] = []
+    counts = [0, 0, 0, 0]
+    for tree in _trees(request, known):
+        _check_tree(tree, known, request, progress, findings, unread, counts)
+    findings.sort(key=lambda finding: (finding.at, finding.rule, finding.message))
+    summary = Summary(
+        files=counts[0],
+        functions=counts[1],
+        sessions=counts[2],
+        unresolved=counts[3],
+        errors=sum(finding.severity == Severity.ERROR for finding in findings),
+        warnings=sum(finding.severity == Severity.WARNING for finding in findings),
+        seconds=time.perf_counter() - began,
+    )
+    return Results(tuple(findings), tuple(sorted(unread, key=lambda entry: entry.path)), summary)
+
+
+def _trees(request: Request, known: tuple[Rule, ...]) -> list[_Tree]:
+    """The project roots around the paths, each with the paths below it."""
+    by_root: dict[str, list[str]] = {}
+    for path in request.paths:
+        if not os.path.lexists(path):
+            raise UsageError(f"no such file or directory: {path}")
+        absolute = os.path.abspath(path)
+        by_root.setdefault(find_root(absolute), []).append(absolute)
+    trees = []
+    for root, paths in sorted(by_root.items()):
+        start = paths[0] if os.path.isdir(paths[0]) else os.path.dirname(paths[0])
+        settings = Settings() if request.isolated else settings_module.find(start, root)
+        settings = settings.with_flags(**dict(request.flags))
+        codes = settings_module.selected_codes(settings, tuple(rule.code for rule in known))
+        trees.append(_Tree(root, settings, paths, codes))
+    return trees
+
+
+def _check_tree(
+    tree: _Tree,
+    known: tuple[Rule, ...],
+    request: Request,
+    progress: Progress,
+    findings: list[Finding],
+    unread: list[Unread],
+    counts: list[int],
+) -> None:
+    files = _files(tree)
+    wanted = _wanted(tree, files)
+    sources: dict[str, bytes] = {}
+    facts: list[tuple[str, Node | None]] = []
+    for number, path in enumerate(files):
+        progress(number, len(files))
+        facts.append((path, _facts(tree, path, path in wanted, sources, unread)))
+    program = solve(facts, tree.settings.src, lambda path: _lines(sources.get(path, b"")))
+    counts[0] += len(wanted)
+    counts[1] += len(program.code.functions)
+    counts[2] += len(program.solver.session_sites)
+    counts[3] += len(program.solver.unresolved)
+    found = [found for rule in known for found in _of_rule(program, rule)]
+    shown = _shown(tree, found, wanted, request.hints)
+    shown = _suppressed(shown, sources, wanted, tree, known)
+    findings.extend(_for_display(tree, finding) for finding in _fingerprinted(shown, program))
+
+
+def solve(
+    facts: list[tuple[str, Node | None]], source_roots: tuple[str, ...], lines: Callable[[str], list[str]]
+) -> Program:
+    """Link facts and interpret every function in them."""
+    collecting = gc.isenabled()
+    gc.disable()  # the structures below are acyclic and many; the collector only walks them
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, RECURSION_LIMIT))
+    try:
+        solver = Solver(Codebase(facts, source_roots))
+        solver.solve()
+        return Program(solver, lines)
+    finally:
+        sys.setrecursionlimit(limit)
+        if collecting:
+            gc.enable()
+
+
+def _files(tree: _Tree) -> list[str]:
+    patterns = Patterns(tree.settings.exclude)
+    ignored = Patterns.of_gitignores(tree.root)
+
+    def excluded(path: str) -> bool:
+        return patterns.match(path) or ignored.match(path)
+
+    files = python_files(tree.root, excluded)
+    for path in tree.selected:
+        if os.path.isfile(path):
+            relative = _relative(path, tree.root)
+            if relative not in files and path.endswith(".py") and not patterns.match(relative):
+                files.append(relative)  # named, so wanted, even where .gitignore says otherwise
+    return sorted(files)
+
+
+def _relative(path: str, root: str) -> str:
+    return os.path.relpath(path, root).replace(os.sep, "/")
+
+
+def _wanted(tree: _Tree, files: list[str]) -> frozenset[str]:
+    """The files to report on: below the given paths, tests and migrations only when named or asked for."""
+    wanted: set[str] = set()
+    for path in tree.selected:
+        relative = _relative(path, tree.root)
+        below = "" if relative == "." else relative + "/"
+        for file in files:
+            if file == relative:
+                wanted.add(file)
+            elif file.startswith(below):
+                inside = file[len(below) :]
+                if (tree.settings.tests or not is_test(inside) or is_test(below + "x.py")) and (
+                    tree.settings.migrations or not is_migration(inside) or is_migration(below + "x.py")
+                ):
+                    wanted.add(file)
+    return frozenset(wanted)
+
+
+def _facts(tree: _Tree, path: str, wanted: bool, sources: dict[str, bytes], unread: list[Unread]) -> Node | None:
+    if not wanted and (is_test(path) or is_migration(path)):
+        return None
+    try:
+        with open(os.path.join(tree.root, path), "rb") as file:
+            data = file.read()
+    except OSError as error:
+        if wanted:
+            unread.append(Unread(_display(tree, path), error.strerror or str(error)))
+        return None
+    sources[path] = data
+    try:
+        return facts_of(data)
+    except NotAnalysed as error:
+        if wanted:
+            unread.append(Unread(_display(tree, path), str(error)))
+        return None
+
+
+def _lines(data: bytes) -> list[str]:
+    return decode(data).splitlines()
+
+
+def decode(data: bytes) -> str:
+    """Source text for display, by its encoding cookie, whatever is wrong with it."""
+    import io
+    import tokenize
+
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        return data.decode(encoding, "replace").removeprefix("\ufeff")
+    except (SyntaxError, LookupError):
+        return data.decode("utf-8", "replace")
+
+
+def _of_rule(program: Program, rule: Rule) -> Iterable[Finding]:
+    """A rule's findings; of equal ones on one line the first."""
+    seen: set[tuple[str, int]] = set()
+    for finding in rule.check(program):
+        key = (finding.at.path, finding.at.line)
+        if key not in seen:
+            seen.add(key)
+            function = program.function_name(finding.at)
+            yield replace(finding, rule=rule.code, name=rule.name, function=function)
+
+
+def _shown(tree: _Tree, findings: list[Finding], wanted: frozenset[str], hints: bool) -> list[Finding]:
+    ignores = [(Patterns((pattern,)), codes) for pattern, codes in tree.settings.per_file_ignores]
+    shown = []
+    for finding in findings:
+        if finding.at.path not in wanted or finding.rule not in tree.codes:
+            continue
+        if finding.severity == Severity.HINT and not hints:
+            continue
+        if any(finding.rule.startswith(codes) and patterns.match(finding.at.path) for patterns, codes in ignores):
+            continue
+        shown.append(finding)
+    return shown
+
+
+def _suppressed(
+    findings: list[Finding], sources: dict[str, bytes], wanted: frozenset[str], tree: _Tree, known: tuple[Rule, ...]
+) -> list[Finding]:
+    by_path: dict[str, list[Finding]] = {}
+    for finding in findings:
+        by_path.setdefault(finding.at.path, []).append(finding)
+    codes = frozenset(rule.code for rule in known)
+    for path in sorted(wanted):
+        data = sources.get(path, b"")
+        if b"hermetic:" in data:
+            comments = suppress.read(path, decode(data))
+            by_path[path] = suppress.apply(by_path.get(path, []), comments, tree.codes, codes)
+    return [finding for path in sorted(by_path) for finding in by_path[path]]
+
+
+def _fingerprinted(findings: list[Finding], program: Program) -> list[Finding]:
+    """Fingerprints survive edits elsewhere: they are made of names and the line's text, not of its number."""
+    count: dict[str, int] = {}
+    out = []
+    for finding in sorted(findings, key=lambda finding: (finding.at, finding.rule)):
+        lines = program.lines(finding.at.path)
+        text = " ".join(lines[finding.at.line - 1].split()) if finding.at.line <= len(lines) else ""
+        key = "\0".join((finding.rule, finding.at.path, finding.function, text))
+        count[key] = count.get(key, 0) + 1
+        digest = blake2b(f"{key}\0{count[key]}".encode("utf-8", "replace"), digest_size=8).hexdigest()
+        out.append(replace(finding, fingerprint=digest))
+    return out
+
+
+def _display(tree: _Tree, path: str) -> str:
+    """A path as the user would write it: relative to the working directory."""
+    return os.path.relpath(os.path.join(tree.root, path)).replace(os.sep, "/")
+
+
+def _for_display(tree: _Tree, finding: Finding) -> Finding:
+    trace = tuple(Step(_shown_at(tree, step.at), step.text) for step in finding.trace)
+    return replace(finding, at=_shown_at(tree, finding.at), trace=trace)
+
+
+def _shown_at(tree: _Tree, at: Position) -> Position:
+    return replace(at, path=_display(tree, at.path))
+
+
+__all__ = ["Request", "SettingsError", "UsageError", "check", "decode", "solve"]

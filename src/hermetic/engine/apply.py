@@ -1,0 +1,255 @@
+"""A callee's summary, applied to the state of its caller."""
+
+from __future__ import annotations
+
+from hermetic.engine import ir, typestate as ts, values as v
+from hermetic.engine.fields import read_field, read_parameter, write_field
+from hermetic.engine.link import Function
+from hermetic.engine.run import Raised, Run
+from hermetic.engine.sessions import record, sessions_in, touch, wait
+from hermetic.engine.state import Commit, Fields, Instance, Mark, State, Track
+from hermetic.engine.summary import Effects, Summary
+from hermetic.engine.values import Atom, Value
+
+# How far a mark leads into callees.
+LONGEST_TRAIL = 8
+
+MADE = (v.SESSION, v.OBJECT, v.ENTITY)
+
+
+class Substitution:
+    """The callee's atoms, seen from the caller at one call."""
+
+    def __init__(self, run: Run, state: State, callee: Function, binding: dict[int, Value], position: ir.Pos) -> None:
+        self.run = run
+        self.state = state
+        self.callee = callee
+        self.binding = binding
+        self.position = position
+        self._made: dict[Atom, Atom] = {}
+
+    def atom(self, atom: Atom) -> Value:
+        kind = atom[0]
+        if kind == v.PARAM:
+            return self.binding.get(atom[2], v.UNKNOWN) if atom[1] == self.callee.id else v.one(atom)
+        if kind == v.FIELD:
+            return self._each(atom[1], lambda base: read_field(self.run, self.state, base, atom[2]))
+        if kind == v.CTOR:
+            return self._each(atom[1], lambda base: read_parameter(self.run, self.state, base, atom[2]))
+        if kind in MADE:
+            return v.one(self.made(atom))
+        if kind == v.FREE:
+            return self._free(atom)
+        return self._composite(atom)
+
+    def _each(self, base: Atom, read: object) -> Value:
+        out = v.UNKNOWN
+        for found in self.atom(base):
+            out = v.union(out, read(found))  # type: ignore[operator]
+        return out
+
+    def _free(self, atom: Atom) -> Value:
+        """A variable of an enclosing function: of this one, if the callee is nested in it."""
+        if atom[1] == self.run.fn.id:
+            return self.state.env.get(atom[2], v.UNKNOWN)
+        frame = self.run.frames.get(atom[1])
+        return frame.get(atom[2], v.UNKNOWN) if frame is not None else v.one(atom)
+
+    def _composite(self, atom: Atom) -> Value:
+        kind = atom[0]
+        if kind == v.MANY:
+            inner = self.value(atom[1])
+            return v.one((v.MANY, inner)) if inner else v.UNKNOWN
+        if kind == v.TUPLE:
+            return v.one((v.TUPLE, tuple([self.value(part) for part in atom[1]])))
+        if kind == v.DERIVED:
+            return self._derived(atom)
+        if kind in (v.METHOD, v.OPERATION, v.QUERY, v.RESULT, v.TRANSACTION):
+            place = 2 if kind == v.METHOD else 1
+            if atom[place] is None:
+                return v.one(atom)
+            return frozenset((*atom[:place], base, *atom[place + 1 :]) for base in self.atom(atom[place]))
+        if kind == v.DEFERRED:
+            return self._deferred(atom)
+        if kind == v.BORROWED:
+            return v.one((v.BORROWED, self.value(atom[1])))
+        return v.one(atom)
+
+    def _derived(self, atom: Atom) -> Value:
+        found = self.sources(atom[1])
+        return frozenset(((v.DERIVED, found),)) if found else v.UNKNOWN
+
+    def _deferred(self, atom: Atom) -> Value:
+        if atom[1] in ("done", "task"):
+            return v.one((*atom[:2], self.value(atom[2]), frozenset(inner for held in atom[3] for inner in self.atom(held))))
+        if atom[1] == "attribute":
+            return frozenset((*atom[:2], base, atom[3]) for base in self.atom(atom[2]))
+        arguments = tuple([self.value(argument) for argument in atom[4]])
+        keywords = tuple([(name, self.value(argument)) for name, argument in atom[5]])
+        if atom[1] == "operation":
+            operations = sorted(self.atom(atom[2]), key=repr)
+            return frozenset((*atom[:2], operation, None, arguments, keywords, atom[6]) for operation in operations)
+        receivers = [None] if atom[3] is None else sorted(self.atom(atom[3]), key=repr)
+        return frozenset((*atom[:3], receiver, arguments, keywords, atom[6]) for receiver in receivers)
+
+    def made(self, atom: Atom) -> Atom:
+        """What the callee made, as made by this call."""
+        known = self._made.get(atom)
+        if known is None:
+            line, column = self.position[0], self.position[1]
+            number = len(self._made) + 1
+            known = self._made[atom] = (atom[0], (line, column, number), atom[2])
+        return known
+
+    def made_here(self) -> list[Atom]:
+        """What the callee made, as known to the caller."""
+        return list(self._made.values())
+
+    def value(self, value: Value) -> Value:
+        out = v.UNKNOWN
+        for atom in value:
+            out = v.union(out, self.atom(atom))
+        return out
+
+    def sources(self, sources: frozenset[Atom]) -> frozenset[Atom]:
+        found: set[Atom] = set()
+        for atom in sources:
+            found |= v.sources(self.atom(atom))
+        return v.limited(frozenset(found))
+
+
+def trail(run: Run, position: ir.Pos, inner: Mark | None) -> Mark:
+    """The call, leading to a place in the callee."""
+    length, mark = 1, inner
+    while mark is not None:
+        length += 1
+        mark = mark[2]
+    return (run.fn.module, position, inner if length <= LONGEST_TRAIL else None)
+
+
+def apply(run: Run, state: State, summary: Summary, sub: Substitution, callee: Function) -> Value:
+    """The call's value; `state` becomes the state after it, exceptional exits are recorded."""
+    for kind, names, effects in summary.raises:
+        _raise(run, state, kind, names, effects, sub)
+    if summary.never_returns:
+        state.dead = True
+        return v.UNKNOWN
+    _blocking(run, state, summary, sub, callee)
+    if summary.slow is not None:
+        wait(run, state, summary.slow[0], trail(run, sub.position, summary.slow[1]))
+    apply_effects(run, state, summary.effects, sub)
+    return sub.value(summary.returns)
+
+
+def _raise(run: Run, state: State, kind: str, names: frozenset[str], effects: Effects, sub: Substitution) -> None:
+    mark = run.mark(sub.position)
+    if effects == Effects():
+        run.raise_(state, kind, mark, names)
+        return
+    failed = state.copy()
+    sub.state = failed
+    apply_effects(run, failed, effects, sub, quiet=True)
+    sub.state = state
+    run.exits.raises.append(Raised(kind, names, failed, mark))
+
+
+def _blocking(run: Run, state: State, summary: Summary, sub: Substitution, callee: Function) -> None:
+    if run.offloaded:
+        return
+    for session, inner, _ in summary.blocking:
+        mark = trail(run, sub.position, inner)
+        if type(session) is str:
+            run.blocking.setdefault(session, (mark, callee.id))
+            continue
+        for atom in sub.atom(session) or (("internal",),):
+            key = "internal" if atom[0] == "internal" else atom
+            run.blocking.setdefault(key, (mark, callee.id))
+
+
+def apply_effects(run: Run, state: State, effects: Effects, sub: Substitution, quiet: bool = False) -> None:
+    """Tracks, stores and commits of the callee."""
+    sessions = [(atom, track) for atom, track in effects.tracks if type(track) is Track]
+    if not quiet:
+        for atom, track in sessions:
+            if ts.may(track.word, ts.DATABASE):
+                for target, _ in sessions_in(run, sub.atom(atom)):
+                    touch(run, state, target, run.mark(sub.position))
+        _commits(run, state, effects, sub)
+    for atom, track in sessions:
+        targets = sessions_in(run, sub.atom(atom))
+        for target, _ in targets:
+            _compose(run, state, target, track, sub, weak=len(targets) > 1)
+    for atom, track in effects.tracks:
+        if type(track) is Instance:
+            _instance(run, state, atom, track, sub)
+        elif type(track) is Fields and atom[0] == v.OBJECT:
+            items = tuple([(name, sub.value(value)) for name, value in track.items])
+            state.put(sub.made(atom), Fields(items))
+    for base, name, value in effects.stores:
+        for target in sub.atom(base):
+            write_field(run, state, target, name, sub.value(value))
+    if effects.floating is not None:
+        sources = sub.sources(effects.floating)
+        state.floating = sources if state.floating is None else state.floating | sources
+    for atom in effects.escaped:
+        state.escaped |= sub.atom(atom)
+
+
+def _commits(run: Run, state: State, effects: Effects, sub: Substitution) -> None:
+    committed: set[Atom] = set()
+    for done in effects.commits:
+        session = None
+        sources = sub.sources(done.sources)
+        wrote = done.wrote
+        for target, _ in sessions_in(run, sub.atom(done.session)) if done.session is not None else ():
+            session = target
+            if target not in committed:
+                committed.add(target)
+                track = state.track(target)
+                sources |= track.pending
+                wrote = wrote or ts.may(track.word, ts.DIRTY)
+        if session is not None and state.floating is not None:
+            sources |= state.floating
+            wrote = True
+            state.floating = None
+        mark = trail(run, sub.position, done.committed)
+        record(run, state, Commit(sources, wrote, mark, session))
+
+
+def _compose(run: Run, state: State, target: Atom, track: Track, sub: Substitution, weak: bool) -> None:
+    known = state.track(target)
+    word = ts.then(known.word, track.word)
+    if weak:
+        word |= known.word
+    marks = dict(known.marks)
+    for flag, inner in track.marks:
+        if flag >= ts.FLAGS or ts.may(track.word, flag):
+            if flag not in marks or flag in (ts.FAILED, ts.CLOSED, ts.COMMITTED):
+                marks[flag] = trail(run, sub.position, inner)
+    pending = sub.sources(track.pending)
+    if weak or ts.untouched(track.word, ts.DIRTY):
+        pending |= known.pending
+    state.put(target, Track(word, tuple(marks.items()), pending))
+
+
+def _instance(run: Run, state: State, atom: Atom, track: Instance, sub: Substitution) -> None:
+    owners = sorted(sub.atom(track.owner), key=repr) if track.owner is not None else []
+    owner = owners[0] if len(owners) == 1 else None
+    marks = tuple([(flag, trail(run, sub.position, inner)) for flag, inner in track.marks])
+    for target in sub.atom(atom):
+        if target[0] != v.ENTITY and state.instance(target) is None and target[0] not in v.PLACES:
+            continue
+        known = state.instance(target)
+        if known is None or atom[0] == v.ENTITY:
+            state.put(target, Instance(owner, track.word, track.loaded, marks))
+        else:
+            merged = dict(known.marks) | dict(marks)
+            word = ts_then_entity(known.word, track.word)
+            state.put(target, Instance(known.owner or owner, word, known.loaded | track.loaded, tuple(merged.items())))
+
+
+def ts_then_entity(first: int, second: int) -> int:
+    """As `typestate.then`, for the flags of an instance."""
+    keep = second & 0b100100100100100100
+    through = keep | keep >> 1 | keep >> 2
+    return (second & ~0b100100100100100100) | (first & through)

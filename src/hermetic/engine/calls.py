@@ -1,0 +1,518 @@
+"""Calling a value, awaiting it, iterating over it, entering and leaving it as a context manager."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hermetic.engine import concurrency, entities, ir, library, sessions, typestate as ts, values as v
+from hermetic.engine.attributes import read_atom
+from hermetic.engine.construct import REGISTRY, SessionType
+from hermetic.engine.externals import call_external, new_session
+from hermetic.engine.fields import reachable_sessions, write_field
+from hermetic.engine.project import (
+    Arguments,
+    Keywords,
+    call_function,
+    construct,
+    enter_context,
+    leave_context,
+    make_session,
+    perform,
+)
+from hermetic.engine.run import ERROR, Run
+from hermetic.engine.sessions import sessions_in
+from hermetic.engine.state import CREATED, ENTERED, State, Track, join
+from hermetic.engine.types import elements
+from hermetic.engine.values import Atom, Value
+from hermetic.models.python import (
+    LOGGING_METHODS,
+    NEVER_RAISING_METHODS,
+    OFFLOADING_METHODS,
+    SPAWNING_METHODS,
+)
+from hermetic.models.sqlalchemy import ASYNC, SYMBOLS
+from hermetic.models.waiting import NO_WAIT
+from hermetic.engine.externals import slow_kind
+
+
+def invoke(run: Run, state: State, callee: Value, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
+    """Call a value; where it can be several things, the paths are joined."""
+    if not callee:
+        return _unknown_call(run, state, args, kwargs, position)
+    if len(callee) == 1:
+        return invoke_atom(run, state, next(iter(callee)), args, kwargs, position)
+    atoms = [atom for atom in sorted(callee, key=repr) if atom[0] not in (v.DERIVED, v.CONSTANT)] or sorted(callee, key=repr)[:1]
+    out = v.UNKNOWN
+    after: State | None = None
+    for atom in atoms:
+        branch = state.copy()
+        value = invoke_atom(run, branch, atom, args, kwargs, position)
+        if not branch.dead:
+            out = v.union(out, value)
+            after = branch if after is None else join(after, branch)
+    if after is None:
+        state.dead = True
+    else:
+        state.become(after)
+    return out
+
+
+def invoke_atom(run: Run, state: State, atom: Atom, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
+    kind = atom[0]
+    if kind == v.FUNCTION:
+        return call_function(run, state, atom[1], None, args, kwargs, position)
+    if kind == v.METHOD:
+        return call_function(run, state, atom[1], atom[2], args, kwargs, position)
+    if kind == v.OPERATION:
+        return _operation(run, state, atom, args, kwargs, position)
+    if kind == v.EXT:
+        return call_external(run, state, atom[1], args, kwargs, position)
+    if kind == v.CLASS:
+        return _construct(run, state, atom[1], args, kwargs, position)
+    if kind == v.CLOSURE:
+        return run.solver.call_closure(run, state, atom, args, kwargs, position)
+    if kind == v.PARTIAL:
+        merged = {**{None if name == "**" else name: value for name, value in atom[3]}, **kwargs}
+        return invoke_atom(run, state, atom[1], [*atom[2], *args], merged, position)
+    if kind in (v.FACTORY, v.REGISTRY):
+        return library.factory_call(run, state, atom, atom[1], kwargs, position, kind == v.REGISTRY)
+    if kind in v.PLACES or kind in (v.OBJECT, v.INSTANCE):
+        return _place(run, state, atom, args, kwargs, position)
+    return _unknown_call(run, state, args, kwargs, position)
+
+
+def _place(run: Run, state: State, atom: Atom, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
+    """Call what a place holds, as far as its type tells."""
+    for kind in sorted(run.type_of(atom), key=repr):
+        if kind[0] in (v.FACTORY, v.REGISTRY):
+            return library.factory_call(run, state, atom, kind[1], kwargs, position, kind[0] == v.REGISTRY)
+        if kind[0] in (v.FUNCTION, v.METHOD, v.CLASS, v.EXT):
+            return invoke_atom(run, state, kind, args, kwargs, position)
+        if kind[0] == v.INSTANCE:
+            found = run.types.classes.member(kind[1], "__call__")
+            if found is not None and type(found.item) is int:
+                return call_function(run, state, found.item, atom, args, kwargs, position)
+        if kind[0] == v.ANY_SESSION and kind[1][1] == REGISTRY:
+            return v.one(atom)  # a registry, called: the session of this context
+    return _unknown_call(run, state, args, kwargs, position)
+
+
+def _construct(run: Run, state: State, class_id: int, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
+    for base in sorted(run.types.classes.external_bases(class_id)):
+        known = SYMBOLS.get(base)
+        if known is not None and known[0] == "session":
+            bind = kwargs.get("bind", args[0] if args else v.UNKNOWN)
+            return new_session(run, state, known[1], bind, kwargs, position)
+        if known is not None and known[0] in ("flask_db", "factory", "registry"):
+            return run.solver.by_type(run, base, position)
+    return construct(run, state, class_id, args, kwargs, position)
+
+
+def _operation(run: Run, state: State, atom: Atom, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
+    """A method of a library object, or of a place that holds one."""
+    receiver, name = atom[1], atom[2]
+    types = run.type_of(receiver)
+    for kind in types if len(types) < 2 else sorted(types, key=repr):
+        if kind[0] in (v.ANY_SESSION, v.REGISTRY):
+            if name not in ts.SESSION_OPERATIONS:
+                continue
+            if kind[1][0] == ASYNC and name not in SYNC_ON_ASYNC:
+                named = tuple(sorted(((key or "**", value) for key, value in kwargs.items()), key=lambda item: item[0]))
+                return v.one((v.DEFERRED, "operation", atom, None, tuple(args), named, position))
+            return on_session(run, state, atom, args, kwargs, position)
+        result = _on_library(run, state, receiver, kind, name, args, kwargs, position)
+        if result is not None:
+            return result
+    return _method_of_unknown(run, state, atom, args, kwargs, position)
+
+
+# Methods of AsyncSession that are plain functions. https://docs.sqlalchemy.org/en/20/orm/extensions/asyncio.html
+SYNC_ON_ASYNC = frozenset(
+    "add add_all begin begin_nested expire expire_all expunge expunge_all get_bind in_transaction is_modified query "
+    "in_nested_transaction get_transaction configure".split()
+)
+
+
+def on_session(run: Run, state: State, atom: Atom, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
+    """Perform an operation on the session or sessions that it is bound to."""
+    found = sessions_in(run, frozenset((atom[1],)))
+    out = v.UNKNOWN
+    for target, type_ in found:
+        out = v.union(out, library.session_operation(run, state, target, type_, atom[2], args, kwargs, position, len(found) > 1))
+    return out
+
+
+def _on_library(
+    run: Run, state: State, receiver: Atom, kind: Atom, name: str, args: Arguments, kwargs: Keywords, position: ir.Pos
+) -> Value | None:
+    """The models of everything but sessions; None if there is no model for the receiver."""
+    if kind[0] == v.QUERY:
+        return library.query_operation(run, state, receiver if receiver[0] == v.QUERY else kind, name, args, kwargs, position)
+    if kind[0] == v.RESULT:
+        return library.result_operation(run, state, receiver if receiver[0] == v.RESULT else kind, name, args, position)
+    if kind[0] == v.STATEMENT:
+        return library.statement_operation(kind, name, args, kwargs)
+    if kind[0] in (v.ENGINE, v.CONNECTION):
+        if name == "dispose":
+            run.disposed.add(kind)
+        return library.engine_operation(run, state, kind[1], name, position, kind[0] == v.CONNECTION)
+    if kind[0] == v.FACTORY and name == "begin":
+        session = library.factory_call(run, state, kind, kind[1], kwargs, position, False)
+        return frozenset((v.TRANSACTION, atom, "own") for atom in session)
+    if kind[0] == v.TRANSACTION:
+        return _on_transaction(run, state, kind, name, position)
+    return None
+
+
+def _on_transaction(run: Run, state: State, transaction: Atom, name: str, position: ir.Pos) -> Value:
+    if name in ("commit", "rollback") and transaction[1] is not None and transaction[2] is not True:
+        for target, type_ in sessions_in(run, frozenset((transaction[1],))):
+            sessions.operate(run, state, target, type_, name, run.mark(position), False)
+    return v.UNKNOWN
+
+
+def _method_of_unknown(run: Run, state: State, atom: Atom, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
+    """A method of something that no model describes: what the method's name says of concurrency still holds."""
+    receiver, name = atom[1], atom[2]
+    if name in OFFLOADING_METHODS and len(args) > OFFLOADING_METHODS[name] and _is_callable(args[OFFLOADING_METHODS[name]]):
+        return concurrency.offload(run, state, OFFLOADING_METHODS[name], args, kwargs, position)
+    if name in SPAWNING_METHODS and len(args) > SPAWNING_METHODS[name]:
+        return concurrency.spawn(run, state, SPAWNING_METHODS[name], args, kwargs, position)
+    if name in ENTERING_METHODS and args:
+        return _enter_on_stack(run, state, args[0], position)
+    if name in ("callback", "push", "push_async_callback", "push_async_exit", "register"):
+        _give_away(state, args)
+    if receiver[0] in (v.MANY, v.TUPLE):
+        return _container_method(run, state, receiver, name, args, position)
+    full = full_name(atom)
+    kind = slow_kind(full) if full else None
+    if kind is not None:
+        sessions.wait(run, state, kind, run.mark(position))
+    if name not in NEVER_RAISING_METHODS:
+        run.raise_(state, ERROR, run.mark(position))
+    for argument in (*args, *kwargs.values()):
+        _lend(run, state, argument)
+    derived = v.derived(frozenset((receiver,)), *args, *kwargs.values())
+    return v.union(derived, v.one((v.EXT_OBJECT, full))) if full else derived
+
+
+ENTERING_METHODS = frozenset(("enter_context", "enter_async_context"))
+
+
+def _is_callable(value: Value) -> bool:
+    return any(atom[0] in (v.FUNCTION, v.METHOD, v.CLOSURE, v.OPERATION, v.PARTIAL) for atom in value)
+
+
+def full_name(atom: Atom) -> str:
+    """`httpx.AsyncClient.get` of a method of a library object, reached by whatever attributes."""
+    parts: list[str] = []
+    while atom[0] == v.OPERATION:
+        parts.append(atom[2])
+        atom = atom[1]
+    if atom[0] in (v.EXT_OBJECT, v.EXT):
+        return ".".join((atom[1], *reversed(parts)))
+    return ""
+
+
+def _container_method(run: Run, state: State, receiver: Atom, name: str, args: Arguments, position: ir.Pos) -> Value:
+    if name in ("pop", "get", "popleft", "__getitem__", "values", "items", "copy"):
+        inner = elements(frozenset((receiver,)))
+        return v.one((v.MANY, inner)) if name in ("values", "items", "copy") else inner
+    if name == "close":
+        run.raise_(state, ERROR, run.mark(position))
+    return v.UNKNOWN
+
+
+def _enter_on_stack(run: Run, state: State, context: Value, position: ir.Pos) -> Value:
+    """`stack.enter_context(x)`: whoever closes the stack closes x."""
+    entered, _ = enter(run, state, context, position)
+    for session in reachable_sessions(state, entered | context):
+        state.escaped |= {session}
+    return v.one((v.DEFERRED, "done", entered, frozenset()))
+
+
+def _give_away(state: State, args: Arguments) -> None:
+    """A bound `close` is registered to be called later."""
+    for argument in args:
+        for session in reachable_sessions(state, argument):
+            state.escaped |= {session}
+
+
+def _lend(run: Run, state: State, argument: Value) -> None:
+    """An argument of a call that nobody can follow: a session stays ours, its bound `close` does not."""
+    for atom in argument:
+        if atom[0] == v.OPERATION and atom[2] in ("close", "aclose", "remove"):
+            for session in reachable_sessions(state, frozenset((atom,))):
+                state.escaped |= {session}
+        for target, _ in sessions_in(run, frozenset((atom,))):
+            run.solver.unresolved.add((run.fn.id, target))
+
+
+def _unknown_call(run: Run, state: State, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
+    run.raise_(state, ERROR, run.mark(position))
+    for argument in (*args, *kwargs.values()):
+        _lend(run, state, argument)
+    return v.derived(*args, *kwargs.values())
+
+
+# -- await ------------------------------------------------------------------------------------------------------
+
+
+def await_(run: Run, state: State, value: Value, node: ir.Node) -> Value:
+    """`await value`: deferred work runs; anything that is not known to stay inside of this process is a wait."""
+    line = node[2]
+    position = node[1][4] if type(node[1]) is tuple and node[1][0] == ir.CALL else (line, -1, line, -1)
+    known, out = False, v.UNKNOWN
+    for atom in value if len(value) < 2 else sorted(value, key=repr):
+        if atom[0] == v.DEFERRED:
+            known = True
+            out = v.union(out, force_atom(run, state, atom, position))
+        elif atom[0] == v.CONSTANT or _stays_inside(run, atom):
+            known = True
+            out = v.union(out, v.one(atom))
+        else:
+            out = v.union(out, v.one(atom))
+    if not known:
+        run.raise_(state, ERROR, run.mark(position))
+        sessions.wait(run, state, "something outside of this process", run.mark(position))
+    return out
+
+
+def _stays_inside(run: Run, atom: Atom) -> bool:
+    for kind in run.type_of(atom):
+        if kind[0] in (v.ANY_SESSION, v.RESULT, v.CONNECTION, v.QUERY, v.ENGINE, v.TRANSACTION):
+            return True
+        if kind[0] == v.EXT_OBJECT and isinstance(kind[1], str) and kind[1].startswith(NO_WAIT):
+            return True
+    return False
+
+
+def force(run: Run, state: State, value: Value, position: ir.Pos) -> Value:
+    """Run whatever deferred work a value holds."""
+    out = v.UNKNOWN
+    for atom in value if len(value) < 2 else sorted(value, key=repr):
+        if atom[0] == v.DEFERRED:
+            out = v.union(out, force_atom(run, state, atom, position))
+        elif atom[0] == v.MANY:
+            inner = force(run, state, atom[1], position)
+            out = v.union(out, v.one((v.MANY, inner)))
+        elif atom[0] == v.TUPLE:
+            out = v.union(out, v.one((v.TUPLE, tuple([force(run, state, part, position) for part in atom[1]]))))
+        else:
+            out = v.union(out, v.one(atom))
+    return out
+
+
+def force_atom(run: Run, state: State, atom: Atom, position: ir.Pos) -> Value:
+    kind = atom[1]
+    if kind == "done":
+        return Value(atom[2])
+    if kind == "task":
+        concurrency.awaited(run, state, atom)
+        return Value(atom[2])
+    if kind == "attribute":
+        return v.one((v.FIELD, atom[2], atom[3]))
+    kwargs: Keywords = {None if name == "**" else name: value for name, value in atom[5]}
+    if kind == "operation":
+        return on_session(run, state, atom[2], list(atom[4]), kwargs, atom[6])
+    if kind == "coroutine":
+        fn = run.code.functions[atom[2]]
+        return perform(run, state, fn, atom[3], list(atom[4]), kwargs, atom[6])
+    return v.one(atom)
+
+
+# -- iteration ----------------------------------------------------------------------------------------------------
+
+
+def iterate(run: Run, state: State, value: Value, position: ir.Pos) -> Value:
+    """What a `for` over a value binds."""
+    out = elements(value)
+    rest = v.UNKNOWN
+    for atom in value if len(value) < 2 else sorted(value, key=repr):
+        if atom[0] == v.DEFERRED and atom[1] == "generator":
+            out = v.union(out, run.solver.advance(run, state, frozenset((atom,)), position, whole=True))
+        elif atom[0] == v.QUERY:
+            out = v.union(out, elements(library.query_operation(run, state, atom, "__iter__", [], {}, position)))
+        elif atom[0] == v.RESULT:
+            out = v.union(out, elements(library.result_operation(run, state, atom, "all", [], position)))
+        elif atom[0] in v.PLACES:
+            out = v.union(out, _iterate_place(run, state, atom))
+            rest = v.union(rest, frozenset((atom,)))
+        elif atom[0] not in (v.MANY, v.TUPLE, v.CONSTANT):
+            rest = v.union(rest, frozenset((atom,)))
+    return out if out else v.derived(rest)
+
+
+def _iterate_place(run: Run, state: State, atom: Atom) -> Value:
+    """Iterating over a relationship or a list that came as a parameter: items known by type."""
+    out = v.UNKNOWN
+    for kind in run.type_of(atom):
+        if kind[0] == v.MANY:
+            for item in kind[1]:
+                if item[0] == v.INSTANCE:
+                    place = (v.FIELD, atom, "[]")
+                    run.type_memo[place] = frozenset((item,))
+                    out = v.union(out, frozenset((place,)))
+                else:
+                    out = v.union(out, frozenset((item,)))
+    return out
+
+
+# -- with -----------------------------------------------------------------------------------------------------------
+
+
+def enter(run: Run, state: State, context: Value, position: ir.Pos) -> tuple[Value, list[tuple[str, Any]]]:
+    """`with context as x`: the value of x, and what has to be done when the block is left."""
+    out = v.UNKNOWN
+    leaving: list[tuple[str, Any]] = []
+    for atom in context if len(context) < 2 else sorted(context, key=repr):
+        value = _enter_atom(run, state, atom, position, leaving)
+        out = v.union(out, value)
+    return out, leaving
+
+
+def _enter_atom(run: Run, state: State, atom: Atom, position: ir.Pos, leaving: list[tuple[str, Any]]) -> Value:
+    kind = atom[0]
+    if kind == v.DEFERRED and atom[1] == "context":
+        value, left = enter_context(run, state, atom, position)
+        leaving.append(("context", left))
+        return value
+    if kind == v.DEFERRED and atom[1] == "done":
+        return Value(atom[2])
+    if kind == v.DEFERRED and atom[1] == "coroutine":
+        value, more = enter(run, state, force_atom(run, state, atom, position), position)
+        leaving.extend(more)
+        return value
+    if kind == v.DEFERRED and atom[1] == "generator":
+        # contextlib.closing(generator())
+        return v.one(atom)
+    if kind == v.BORROWED:
+        return Value(atom[1])
+    if kind == v.TRANSACTION:
+        leaving.append(("transaction", atom))
+        if atom[2] == "own":
+            _entered(run, state, atom[1], position)
+            return frozenset((atom[1],))
+        return v.one(atom)
+    found = sessions_in(run, frozenset((atom,)))
+    if found:
+        for target, type_ in found:
+            _entered(run, state, target, position)
+            leaving.append(("session", (target, type_)))
+        return frozenset((atom,))
+    return _enter_object(run, state, atom, position, leaving)
+
+
+def _entered(run: Run, state: State, session: Atom, position: ir.Pos) -> None:
+    track = state.track(session)
+    state.put(session, track.with_mark(ENTERED, run.mark(position)))
+
+
+def _enter_object(run: Run, state: State, atom: Atom, position: ir.Pos, leaving: list[tuple[str, Any]]) -> Value:
+    for kind in sorted(run.type_of(atom), key=repr):
+        if kind[0] != v.INSTANCE:
+            if kind[0] == v.EXT_OBJECT:
+                leaving.append(("library", kind[1]))
+            continue
+        for enter_name, exit_name in (("__enter__", "__exit__"), ("__aenter__", "__aexit__")):
+            found = run.types.classes.member(kind[1], enter_name)
+            if found is not None and type(found.item) is int:
+                leaving.append(("object", (atom, exit_name)))
+                value = call_function(run, state, found.item, atom, [], {}, position)
+                return force(run, state, value, position)
+        found = run.types.classes.member(kind[1], "close")
+        if found is not None and type(found.item) is int:
+            leaving.append(("closing", (atom, found.item)))
+            return frozenset((atom,))
+    return frozenset((atom,)) if atom[0] in (v.EXT_OBJECT, v.OBJECT, v.INSTANCE) or atom[0] in v.PLACES else v.UNKNOWN
+
+
+def leave(run: Run, state: State, leaving: list[tuple[str, Any]], line: int, raised: bool) -> None:
+    """The block of a `with` is left, normally or by an exception: innermost item first."""
+    position = (line, -1, line, -1)
+    for how, what in reversed(leaving):
+        if how == "session":
+            target, type_ = what
+            sessions.operate(run, state, target, type_, "close", run.mark(position), False)
+        elif how == "context":
+            leave_context(run, state, what, raised)
+        elif how == "transaction":
+            _leave_transaction(run, state, what, position, raised)
+        elif how == "object":
+            _leave_object(run, state, what, position, raised)
+        elif how == "closing":
+            atom, function = what
+            force(run, state, call_function(run, state, function, atom, [], {}, position), position)
+        elif how == "library":
+            if what.endswith(("TaskGroup", "create_task_group", "open_nursery", "PoolExecutor")):
+                concurrency.tasks_joined(state)
+
+
+def _leave_transaction(run: Run, state: State, transaction: Atom, position: ir.Pos, raised: bool) -> None:
+    _, session, nested = transaction
+    if session is None:
+        return
+    for target, type_ in sessions_in(run, frozenset((session,))):
+        mark = run.mark(position)
+        if nested is True:
+            # A savepoint: its failure is undone without harm to the transaction around it.
+            track = state.track(target)
+            if raised:
+                state.put(target, track._replace(word=ts.clear(track.word, ts.FAILED)))
+            continue
+        sessions.operate(run, state, target, type_, "rollback" if raised else "commit", mark, False)
+        if nested == "own":
+            sessions.operate(run, state, target, type_, "close", mark, False)
+
+
+def _leave_object(run: Run, state: State, what: tuple[Atom, str], position: ir.Pos, raised: bool) -> None:
+    atom, exit_name = what
+    for kind in sorted(run.type_of(atom), key=repr):
+        if kind[0] == v.INSTANCE:
+            found = run.types.classes.member(kind[1], exit_name)
+            if found is not None and type(found.item) is int:
+                given = v.UNKNOWN if raised else v.NOTHING
+                value = call_function(run, state, found.item, atom, [given, given, given], {}, position)
+                force(run, state, value, position)
+
+
+def suppresses(leaving: list[tuple[str, Any]]) -> bool:
+    """Can leaving the block swallow an exception?"""
+    for how, what in leaving:
+        if how == "library" and what == "contextlib.suppress":
+            return True
+        if how == "context" and what[0].suppresses:
+            return True
+    return False
+
+
+def after_yield(run: Run, state: State) -> None:
+    """From a yield on, effects are counted anew: the part before it is what `with` does on entry."""
+    state.log = ()
+    heap = {}
+    for atom, track in state.heap.items():
+        if type(track) is Track:
+            kept = track.word & (7 << (3 * ts.OPEN)) if track.mark(CREATED) is not None else 4 << (3 * ts.OPEN)
+            word = (ts.FOREIGN & ~(7 << (3 * ts.OPEN))) | kept
+            heap[atom] = track._replace(word=word, pending=frozenset())
+        else:
+            heap[atom] = track
+    state.heap = heap
+
+
+__all__ = [
+    "SessionType",
+    "after_yield",
+    "await_",
+    "enter",
+    "entities",
+    "force",
+    "invoke",
+    "iterate",
+    "leave",
+    "LOGGING_METHODS",
+    "make_session",
+    "read_atom",
+    "suppresses",
+    "write_field",
+]

@@ -1,0 +1,169 @@
+"""The class table: inheritance, members, and which attributes of a mapped class are columns or relationships."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from hermetic.engine import ir, values as v
+from hermetic.engine.ir import Expr, Node
+from hermetic.engine.link import Class, Codebase, Function
+from hermetic.engine.values import Value
+from hermetic.models.sqlalchemy import MODEL_BASES, SYMBOLS
+
+METHOD, PROPERTY, CLASS_METHOD, STATIC_METHOD = "method", "property", "class_method", "static_method"
+FIELD, ATTRIBUTE, NESTED, EXTERNAL = "field", "attribute", "nested", "external"
+COLUMN, RELATIONSHIP, OTHER = "column", "relationship", "other"
+
+PROPERTY_DECORATORS = frozenset(("property", "cached_property", "hybrid_property", "declared_attr", "reify"))
+
+
+class Member(NamedTuple):
+    """Where a class gets an attribute from."""
+
+    kind: str
+    owner: int  # the class of the mro that defines it
+    item: int | Node | str | None  # function, ClassAttribute, or library class
+
+
+def last_name(expression: Expr) -> str:
+    """`x` of `x`, `a.x` and `a.x(...)`: enough to know a decorator or a base by."""
+    while type(expression) is tuple:
+        if expression[0] == ir.ATTR:
+            return str(expression[2])
+        if expression[0] in (ir.CALL, ir.SUB):
+            expression = expression[1]
+        else:
+            return ""
+    return expression if type(expression) is str else ""
+
+
+def decorator_names(function: Function) -> list[str]:
+    return [last_name(decorator) for decorator in function.decorators]
+
+
+class ClassTable:
+    """Questions about classes. `resolve(expression, module)` gives the value of a base class expression."""
+
+    def __init__(self, code: Codebase, resolve: Callable[[Expr, int], Value]) -> None:
+        self.code = code
+        self._resolve = resolve
+        self._mro: dict[int, tuple[tuple[int, ...], frozenset[str]]] = {}
+        self._members: dict[tuple[int, str], Member | None] = {}
+        self._models: dict[int, bool] = {}
+        self._attribute_kinds: dict[tuple[int, str], str] = {}
+
+    def mro(self, class_id: int) -> tuple[int, ...]:
+        """The project classes to look for a member in, nearest first."""
+        return self._lineage(class_id)[0]
+
+    def external_bases(self, class_id: int) -> frozenset[str]:
+        """The library classes that a class derives from, directly or not."""
+        return self._lineage(class_id)[1]
+
+    def _lineage(self, class_id: int) -> tuple[tuple[int, ...], frozenset[str]]:
+        if class_id not in self._mro:
+            self._mro[class_id] = ((class_id,), frozenset())  # a class that inherits from itself ends here
+            order = [class_id]
+            external: set[str] = set()
+            class_ = self.code.classes[class_id]
+            for base in class_.bases:
+                if type(base) is tuple and base[0] == ir.SUB:
+                    base = base[1]
+                for atom in sorted(self._resolve(base, class_.module), key=repr):
+                    if atom[0] == v.CLASS and atom[1] != class_id:
+                        inherited, foreign = self._lineage(atom[1])
+                        order.extend(number for number in inherited if number not in order)
+                        external |= foreign
+                    elif atom[0] in (v.EXT, v.EXT_OBJECT):
+                        external.add(atom[1])
+            self._mro[class_id] = (tuple(order), frozenset(external))
+        return self._mro[class_id]
+
+    def is_subclass(self, class_id: int, other: int) -> bool:
+        return other in self.mro(class_id)
+
+    def member(self, class_id: int, name: str) -> Member | None:
+        """The definition that `instance.name` finds."""
+        key = (class_id, name)
+        if key not in self._members:
+            self._members[key] = self._find(class_id, name)
+        return self._members[key]
+
+    def _find(self, class_id: int, name: str) -> Member | None:
+        for owner in self.mro(class_id):
+            class_ = self.code.classes[owner]
+            if name in class_.methods:
+                function = self.code.functions[class_.methods[name]]
+                return Member(_method_kind(function), owner, function.id)
+            if name in class_.fields:
+                return Member(FIELD, owner, None)
+            if name in class_.attributes:
+                return Member(ATTRIBUTE, owner, class_.attributes[name])
+        return None
+
+    def stores(self, class_id: int, name: str) -> list[tuple[int, Node]]:
+        """Every `self.name = ...` in the methods of a class and of its bases."""
+        found = []
+        for owner in self.mro(class_id):
+            found.extend(self.code.classes[owner].fields.get(name, ()))
+        return found
+
+    def is_model(self, class_id: int) -> bool:
+        """Is it mapped to a table, so that its instances belong to sessions?"""
+        if class_id not in self._models:
+            self._models[class_id] = False
+            self._models[class_id] = self._is_model(class_id)
+        return self._models[class_id]
+
+    def _is_model(self, class_id: int) -> bool:
+        external = self.external_bases(class_id)
+        class_ = self.code.classes[class_id]
+        if any(base.startswith("sqlmodel.") for base in external):
+            table = any(self.code.classes[owner].keywords.get("table") == ir.TRUE for owner in self.mro(class_id))
+            return table
+        if external & MODEL_BASES or any(SYMBOLS.get(base, ("",))[0] == "model_base" for base in external):
+            return True
+        names = {name for owner in self.mro(class_id) for name in self.code.classes[owner].attributes}
+        if "__tablename__" in names or "__table__" in names:
+            return True
+        return any(self._attribute_kind(class_, attribute) != OTHER for attribute in class_.attributes.values())
+
+    def attribute_kind(self, class_id: int, name: str) -> str:
+        """Of a mapped class: is the attribute a column, a relationship, or something else?"""
+        key = (class_id, name)
+        if key not in self._attribute_kinds:
+            found = self.member(class_id, name)
+            kind = OTHER
+            if found is not None and found.kind == ATTRIBUTE and isinstance(found.item, tuple):
+                kind = self._attribute_kind(self.code.classes[found.owner], found.item)
+            self._attribute_kinds[key] = kind
+        return self._attribute_kinds[key]
+
+    def _attribute_kind(self, class_: Class, attribute: Node) -> str:
+        _, annotation, value, _ = attribute
+        if type(value) is tuple and value[0] == ir.CALL:
+            for atom in self._resolve(value[1], class_.module):
+                if atom[0] in (v.EXT, v.EXT_OBJECT):
+                    kind = SYMBOLS.get(atom[1], ("",))[0]
+                    if kind in (COLUMN, RELATIONSHIP):
+                        return kind
+                    # Flask-SQLAlchemy spells them `db.Column`, `db.relationship`.
+                    if atom[1].rpartition(".")[2] in ("Column", "mapped_column"):
+                        return COLUMN
+                    if atom[1].rpartition(".")[2] == "relationship":
+                        return RELATIONSHIP
+        if type(annotation) is tuple and annotation[0] == ir.SUB and last_name(annotation[1]) == "Mapped":
+            return COLUMN
+        return OTHER
+
+
+def _method_kind(function: Function) -> str:
+    names = decorator_names(function)
+    if "staticmethod" in names:
+        return STATIC_METHOD
+    if "classmethod" in names:
+        return CLASS_METHOD
+    if any(name in PROPERTY_DECORATORS for name in names):
+        return PROPERTY
+    return METHOD

@@ -1,0 +1,264 @@
+"""The end of an interpretation: what is left open is observed, and the summary for callers is made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hermetic.engine import typestate as ts, values as v
+from hermetic.engine.fields import reachable_sessions
+from hermetic.engine.observations import Blocking, Concurrent, EngineMade, Leak, UnguardedCommit
+from hermetic.engine.run import DATABASE_ERROR, EXPLICIT, THROWN, Raised, Run
+from hermetic.engine.sessions import COMMITTING
+from hermetic.engine.state import ENTITY_FOREIGN, CREATED, ENTERED, HANDED_OVER, Fields, Instance, State, Track, join
+from hermetic.engine.summary import Effects, Summary
+from hermetic.engine.values import Atom, Value
+
+RETURNED = "$return"
+THROWN_CAUGHT = "$thrown"
+
+
+def conclude(run: Run, normal: list[State]) -> Summary:
+    """Observe what the exits show, and summarise them."""
+    normal = [*run.exits.returns, *normal]
+    raised = run.exits.raises
+    _leaks(run, normal, raised)
+    _engines(run, normal)
+    for key, (mark, callee) in sorted(run.blocking.items(), key=repr):
+        if run.fn.is_async:
+            run.observe(("blocking", key), Blocking(mark, callee, key))
+    return _summary(run, normal, raised)
+
+
+# -- what is left open ------------------------------------------------------------------------------------------
+
+
+def _leaks(run: Run, normal: list[State], raised: list[Raised]) -> None:
+    for state in normal:
+        for atom, track in _open(state):
+            if not run.fn.is_module:
+                _leak(run, atom, track, "normal", None)
+        _outlived(run, state)
+    for exit_ in raised:
+        for atom, track in _open(exit_.state):
+            if run.fn.is_module:
+                continue
+            if exit_.kind == DATABASE_ERROR and exit_.names == COMMITTING and track.mark(ENTERED) is None:
+                failed = track.mark(ts.FAILED)
+                created = track.mark(CREATED)
+                if failed is not None and created is not None:
+                    run.observe(("unguarded", failed), UnguardedCommit(failed, created))
+            _leak(run, atom, track, "yield" if exit_.kind == THROWN else "exception", exit_)
+
+
+def _open(state: State) -> list[tuple[Atom, Track]]:
+    """Sessions made here that may be open at an exit and are reachable for nobody else."""
+    found = [
+        (atom, track)
+        for atom, track in state.heap.items()
+        if type(track) is Track and atom[0] == v.SESSION and ts.may(track.word, ts.OPEN) and atom not in state.escaped
+    ]
+    if not found:
+        return found
+    handed = reachable_sessions(state, state.env.get(RETURNED, v.UNKNOWN))
+    for value in state.stores.values():
+        handed |= reachable_sessions(state, value)
+    return [(atom, track) for atom, track in found if atom not in handed]
+
+
+def _leak(run: Run, atom: Atom, track: Track, how: str, exit_: Raised | None) -> None:
+    created = track.mark(CREATED)
+    if created is not None:
+        run.observe(("leak", atom, how), Leak(created, how, None if exit_ is None else exit_.mark, atom))
+
+
+def _outlived(run: Run, state: State) -> None:
+    """A session was given to a task that is still running when its owner returns."""
+    for atom, track in state.heap.items():
+        if type(track) is Track:
+            handed = track.mark(HANDED_OVER)
+            if handed is not None and atom[0] != v.SESSION:
+                run.observe(("concurrent", handed), Concurrent(handed, atom, None, "after its owner returned"))
+
+
+def _engines(run: Run, normal: list[State]) -> None:
+    for atom, (mark, pool) in run.engines.items():
+        if run.fn.is_module:
+            continue
+        fate = "dropped"
+        if atom in run.disposed:
+            fate = "disposed"
+        for state in normal:
+            if _holds(state, state.env.get(RETURNED, v.UNKNOWN), atom):
+                fate = "returned"
+            for (base, _), value in state.stores.items():
+                if _holds(state, value, atom):
+                    fate = "stored in an object" if base == (v.PARAM, run.fn.id, 0) else "stored"
+        for handed in run.yields:
+            if _holds(handed.state, handed.value, atom):
+                fate = "yielded"
+        run.observe(("engine", mark), EngineMade(mark, fate, pool, atom[1]))
+
+
+def _holds(state: State, value: Value, wanted: Atom, depth: int = 3) -> bool:
+    for atom in value:
+        if atom == wanted:
+            return True
+        if depth and atom[0] == v.TUPLE and any(_holds(state, part, wanted, depth - 1) for part in atom[1]):
+            return True
+        if depth and atom[0] == v.MANY and _holds(state, atom[1], wanted, depth - 1):
+            return True
+        if depth and atom[0] == v.OBJECT:
+            for _, part in state.fields(atom).items:
+                if _holds(state, part, wanted, depth - 1):
+                    return True
+    return False
+
+
+# -- the summary --------------------------------------------------------------------------------------------------
+
+
+def _summary(run: Run, normal: list[State], raised: list[Raised]) -> Summary:
+    end = _join_all(normal)
+    returns = end.env.get(RETURNED, v.NOTHING) if end is not None else v.UNKNOWN
+    after, after_raise, suppresses = Effects(), Effects(), False
+    effects = effects_of(run, end, returns) if end is not None else Effects()
+    yields = v.UNKNOWN
+    if run.yields:
+        after = effects
+        after_raise, suppresses = _thrown(run, normal, raised)
+        entry = _join_all([handed.state for handed in run.yields])
+        for handed in run.yields:
+            yields = v.union(yields, handed.value)
+        assert entry is not None
+        effects = effects_of(run, entry, yields)
+    blocking = ()
+    if not run.fn.is_async:
+        blocking = tuple(
+            (key if type(key) is str or key[0] != v.SESSION else "internal", mark, callee)
+            for key, (mark, callee) in sorted(run.blocking.items(), key=repr)
+        )
+    return Summary(
+        returns=returns,
+        effects=effects,
+        raises=_raises(run, raised),
+        never_returns=end is None and not run.yields and run.solver.may_trust_no_return(run.fn, raised),
+        blocking=blocking,
+        slow=run.slow,
+        yields=yields,
+        after=after,
+        after_raise=after_raise,
+        suppresses=suppresses,
+    )
+
+
+def _join_all(states: list[State]) -> State | None:
+    joined: State | None = None
+    for state in states:
+        joined = state.copy() if joined is None else join(joined, state)
+    return joined
+
+
+def _thrown(run: Run, normal: list[State], raised: list[Raised]) -> tuple[Effects, bool]:
+    """What happens between an exception thrown in at the yield and the exit it leads to."""
+    thrown = [exit_.state for exit_ in raised if exit_.kind in (THROWN, EXPLICIT) or THROWN_CAUGHT in exit_.state.env]
+    swallowed = [state for state in normal if THROWN_CAUGHT in state.env]
+    end = _join_all(thrown + swallowed)
+    return (effects_of(run, end, v.UNKNOWN) if end is not None else Effects()), bool(swallowed)
+
+
+def _raises(run: Run, raised: list[Raised]) -> tuple[tuple[str, frozenset[str], Effects], ...]:
+    kinds: dict[tuple[str, bool], list[Raised]] = {}
+    for exit_ in raised:
+        if exit_.kind != THROWN:
+            kinds.setdefault((exit_.kind, bool(exit_.names) and exit_.kind == EXPLICIT), []).append(exit_)
+    out = []
+    for (kind, _), exits in sorted(kinds.items()):
+        end = _join_all([exit_.state for exit_ in exits])
+        names = frozenset(name for exit_ in exits for name in exit_.names) if kind == EXPLICIT else frozenset()
+        assert end is not None
+        out.append((kind, names, _raised_effects(end)))
+    return tuple(out)
+
+
+def _raised_effects(state: State) -> Effects:
+    """What a caller sees after an exception: the sessions that it knew before."""
+    tracks = tuple(
+        (atom, _without(track))
+        for atom, track in state.heap.items()
+        if type(track) is Track and atom[0] != v.SESSION and track.word != ts.FOREIGN
+    )
+    return Effects(tracks)
+
+
+def effects_of(run: Run, state: State, value: Value) -> Effects:
+    """What a caller sees of a state: everything about places, and of things made here those it can reach."""
+    reached: dict[Atom, Any] = {}
+    _reach(state, value, reached)
+    for held in state.stores.values():
+        _reach(state, held, reached)
+    tracks = []
+    for atom, track in state.heap.items():
+        if atom[0] in (v.SESSION, v.OBJECT, v.ENTITY):
+            if atom in reached:
+                tracks.append((atom, track))
+        elif type(track) is Track:
+            if track.word != ts.FOREIGN or track.pending:
+                tracks.append((atom, _without(track)))
+        elif type(track) is Instance and (track.owner is not None or track.word != ENTITY_FOREIGN):
+            tracks.append((atom, track))
+    stores = tuple((base, name, held) for (base, name), held in state.stores.items() if _kept(run, held))
+    escaped = frozenset(atom for atom in state.escaped if atom[0] in v.PLACES)
+    return Effects(tuple(tracks), stores, state.log, state.floating, escaped)
+
+
+def _without(track: Track) -> Track:
+    """Marks that mean nothing to a caller are dropped."""
+    return track._replace(marks=tuple(mark for mark in track.marks if mark[0] not in (ENTERED, CREATED)))
+
+
+KEPT = frozenset((v.SESSION, v.OBJECT, v.ENTITY, v.FACTORY, v.REGISTRY, v.ENGINE, v.CONSTANT, v.TRANSACTION, v.QUERY))
+
+
+def _kept(run: Run, value: Value) -> bool:
+    """Is a stored value one that somebody may ask for: a session, or something that can lead to one?"""
+    return any(atom[0] in KEPT or (atom[0] in v.PLACES and _leads_to_session(run, atom)) for atom in value)
+
+
+def _leads_to_session(run: Run, atom: Atom) -> bool:
+    for kind in run.type_of(atom):
+        if kind[0] in KEPT or kind[0] == v.ANY_SESSION:
+            return True
+        if kind[0] == v.INSTANCE and (run.types.matters(kind[1]) or run.types.classes.is_model(kind[1])):
+            return True
+    return False
+
+
+def _reach(state: State, value: Value, reached: dict[Atom, Any], depth: int = 4) -> None:
+    if depth == 0:
+        return
+    for atom in value:
+        kind = atom[0]
+        if kind in (v.SESSION, v.OBJECT, v.ENTITY) and atom not in reached:
+            reached[atom] = True
+            track = state.heap.get(atom)
+            if type(track) is Fields:
+                for _, inner in track.items:
+                    _reach(state, inner, reached, depth - 1)
+            elif type(track) is Instance and track.owner is not None:
+                _reach(state, frozenset((track.owner,)), reached, depth - 1)
+        elif kind == v.MANY:
+            _reach(state, atom[1], reached, depth - 1)
+        elif kind == v.TUPLE:
+            for inner in atom[1]:
+                _reach(state, inner, reached, depth - 1)
+        elif kind in (v.FIELD, v.CTOR, v.QUERY, v.RESULT, v.TRANSACTION, v.OPERATION):
+            if atom[1] is not None:
+                _reach(state, frozenset((atom[1],)), reached, depth - 1)
+        elif kind == v.METHOD:
+            _reach(state, frozenset((atom[2],)), reached, depth - 1)
+        elif kind == v.DEFERRED and len(atom) == 7:
+            parts = [*atom[4], *(inner for _, inner in atom[5])]
+            if atom[3] is not None:
+                parts.append(frozenset((atom[3],)))
+            for inner in parts:
+                _reach(state, inner, reached, depth - 1)

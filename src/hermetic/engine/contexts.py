@@ -1,0 +1,158 @@
+"""How code is run: which functions serve requests, are jobs, commands, or run once at start-up.
+
+Roots are known by their decorators, by dependency markers that name them, by classes of web frameworks, and by
+where their file lies; from there contexts flow along calls.
+"""
+
+from __future__ import annotations
+
+from hermetic.engine import ir, values as v, walk
+from hermetic.engine.classes import last_name
+from hermetic.engine.link import Codebase, Function
+from hermetic.engine.types import Types
+from hermetic.models import frameworks
+
+REQUEST, WORKER, CLI, STARTUP, MIGRATION, TEST, IMPORT = (1 << n for n in range(7))
+
+# Contexts in which code runs once, so that what it makes need not be shared.
+ONCE = CLI | STARTUP | MIGRATION | TEST | IMPORT
+
+_BY_NAME = {
+    frameworks.REQUEST: REQUEST,
+    frameworks.WORKER: WORKER,
+    frameworks.CLI: CLI,
+    frameworks.STARTUP: STARTUP,
+    frameworks.TEST: TEST,
+}
+
+_TEST_DIRECTORIES = frozenset(("tests", "test", "testing", "e2e", "e2e_tests", "integration_tests", "unit_tests"))
+_MIGRATION_DIRECTORIES = frozenset(("alembic", "migrations", "migration", "versions"))
+
+
+def is_test(path: str) -> bool:
+    """Is the file part of a test suite?"""
+    *directories, name = path.split("/")
+    if name == "conftest.py" or name.startswith("test_") or name.endswith("_test.py"):
+        return True
+    return not _TEST_DIRECTORIES.isdisjoint(directories)
+
+
+def is_migration(path: str) -> bool:
+    """Is the file a database migration?"""
+    return not _MIGRATION_DIRECTORIES.isdisjoint(path.split("/")[:-1])
+
+
+class Contexts:
+    """Contexts of functions, as bits. `edges`: callee -> callers."""
+
+    def __init__(self, code: Codebase, types: Types, edges: dict[int, set[int]]) -> None:
+        self.code = code
+        self.types = types
+        self.bits = [0] * len(code.functions)
+        for module in code.modules:
+            self._roots_of_module(module.number, module.path)
+        self._flow(edges)
+
+    def of(self, function: int) -> int:
+        return self.bits[function]
+
+    def _roots_of_module(self, number: int, path: str) -> None:
+        module = self.code.modules[number]
+        everywhere = (TEST if is_test(path) else 0) | (MIGRATION if is_migration(path) else 0)
+        for function in module.functions:
+            fn = self.code.functions[function]
+            self.bits[function] |= everywhere
+            if fn.is_module:
+                self.bits[function] |= IMPORT
+            for decorator in fn.decorators:
+                self.bits[function] |= self._decorated(decorator, fn)
+            for param in fn.params:
+                self._injected(param[2], fn)
+                self._injected(param[1], fn)
+        for class_ in module.classes:
+            self._view(class_)
+        top = self.code.functions[module.functions[0]] if module.functions else None
+        if top is not None:
+            self._registered(top)
+
+    def _decorated(self, decorator: ir.Expr, fn: Function) -> int:
+        name = last_name(decorator)
+        if name in frameworks.ROUTE_DECORATORS:
+            called = type(decorator) is tuple and decorator[0] == ir.CALL
+            if called and (_has_path(decorator) or name in ("query", "mutation", "field", "subscription")):
+                return REQUEST
+            return REQUEST if name not in ("get", "post", "put", "patch", "delete", "head", "options", "field", "query") else 0
+        kind = frameworks.TASK_DECORATORS.get(name)
+        return _BY_NAME[kind] if kind is not None else 0
+
+    def _injected(self, expression: ir.Expr, fn: Function) -> None:
+        """A function named in `Depends(...)` is called for every request."""
+        if type(expression) is not tuple:
+            return
+        for node in walk.subexpressions(expression):
+            if node[0] == ir.CALL and last_name(node[1]) in ("Depends", "Security", "Provide") and node[2]:
+                scope = self.code.functions[fn.parent] if fn.parent is not None else fn
+                self._mark_providers(node[2][0], scope)
+
+    def _mark_providers(self, provider: ir.Expr, scope: Function) -> None:
+        for atom in self.types.infer(provider, scope):
+            if atom[0] in (v.FUNCTION, v.METHOD):
+                self.bits[atom[1]] |= REQUEST
+            elif atom[0] == v.CLASS:
+                found = self.types.classes.member(atom[1], "__init__")
+                if found is not None and type(found.item) is int:
+                    self.bits[found.item] |= REQUEST
+
+    def _view(self, class_id: int) -> None:
+        """Methods of view classes, which a framework calls by HTTP verb."""
+        if self.types.classes.external_bases(class_id) & frameworks.VIEW_CLASSES:
+            class_ = self.code.classes[class_id]
+            for name, method in class_.methods.items():
+                if name in frameworks.VIEW_METHODS:
+                    self.bits[method] |= REQUEST
+
+    def _registered(self, top: Function) -> None:
+        """Routes and dependencies that a module's body registers by call: `app.get("/x")(handler)`."""
+        for node in walk.expressions(top.body):
+            if node[0] != ir.CALL:
+                continue
+            name = last_name(node[1])
+            if name in ("Depends", "Security", "Provide") and node[2]:
+                self._mark_providers(node[2][0], top)
+            elif name in ("add_api_route", "add_url_rule", "add_route", "Route", "Mount"):
+                for argument in (*node[2], *(value for _, value in node[3])):
+                    self._mark_providers(argument, top)
+            elif name in ("FastAPI", "Starlette", "Litestar"):
+                for keyword, value in node[3]:
+                    if keyword in ("lifespan", "on_startup", "on_shutdown"):
+                        self._mark_startup(value, top)
+
+    def _mark_startup(self, expression: ir.Expr, scope: Function) -> None:
+        for atom in self.types.infer(expression, scope):
+            if atom[0] == v.FUNCTION:
+                self.bits[atom[1]] |= STARTUP
+
+    def _flow(self, edges: dict[int, set[int]]) -> None:
+        callees: dict[int, list[int]] = {}
+        for callee, callers in edges.items():
+            for caller in callers:
+                callees.setdefault(caller, []).append(callee)
+        for function, fn in enumerate(self.code.functions):
+            if fn.parent is not None and not self.code.functions[fn.parent].is_module and fn.class_id is None:
+                callees.setdefault(fn.parent, []).append(function)
+        stack = [function for function, bits in enumerate(self.bits) if bits]
+        while stack:
+            function = stack.pop()
+            bits = self.bits[function] & ~(TEST | MIGRATION)
+            for callee in callees.get(function, ()):
+                if bits & ~self.bits[callee]:
+                    self.bits[callee] |= bits
+                    stack.append(callee)
+
+
+def _has_path(decorator: ir.Node) -> bool:
+    """Is the first argument of a route decorator a URL path?"""
+    first = decorator[2][0] if decorator[2] else dict(decorator[3]).get("path")
+    if type(first) is tuple and first[0] == ir.CONST:
+        return type(first[1]) is str and (first[1] == "" or first[1].startswith(("/", "{")))
+    return first is not None and not (type(first) is str)

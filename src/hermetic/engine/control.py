@@ -1,0 +1,318 @@
+"""Loops, `try` and `with`: where several kinds of exits meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hermetic.engine import calls, ir, typestate as ts, values as v
+from hermetic.engine.classes import last_name
+from hermetic.engine.evaluate import assign, evaluate
+from hermetic.engine.guards import assume
+from hermetic.engine.ir import Block, Expr, Node
+from hermetic.engine.run import DATABASE_ERROR, ERROR, EXPLICIT, THROWN, Exits, Raised, Run
+from hermetic.engine.state import SWALLOWED, Mark, State, Track
+from hermetic.engine.values import Atom, Value
+from hermetic.models.exceptions import CATCH_ALL, DATABASE_ERRORS, EVERY_DATABASE_ERROR
+
+RunBlock = Callable[[Run, Block, list[State]], list[State]]
+
+# Rounds after which a loop's state is taken as it is; joins only grow, and in practice two suffice.
+MOST_ROUNDS = 3
+
+# The kinds of exceptions that the handler at hand may have caught, for a bare `raise`.
+CAUGHT = "$caught"
+# Set where an exception thrown in at a yield was caught.
+THROWN_CAUGHT = "$thrown"
+
+
+def decided_by(run: Run, state: State, value: Value, line: int) -> frozenset[Atom]:
+    """The attributes of instances that a test looks at; identities cannot change and decide nothing."""
+    found = set()
+    for source in v.sources(value):
+        if source[0] == v.FIELD and state.instance(source[1]) is not None and not _is_identity(source[2]):
+            found.add(source)
+            run.solver.decision_marks[(run.fn.id, source)] = run.line_mark(line)
+    return frozenset(found)
+
+
+def _is_identity(name: str) -> bool:
+    return name in ("id", "pk", "uuid") or name.endswith(("_id", "_pk", "_uuid", "_type", "_name", "_at")) or name == "name"
+
+
+# -- loops ----------------------------------------------------------------------------------------------------------
+
+
+def run_for(run: Run, node: Node, states: list[State], run_block: RunBlock) -> list[State]:
+    """`for target in iterable`."""
+    _, target, iterable, body, orelse, line, _ = node
+    position = (line, -1, line, -1)
+    entered = []
+    for state in states:
+        value = evaluate(run, state, iterable)
+        if not state.dead:
+            entered.append((state, calls.iterate(run, state, value, position)))
+
+    items = v.UNKNOWN
+    for _, value in entered:
+        items = v.union(items, value)
+
+    def begin(state: State) -> bool:
+        assign(run, state, target, items, line)
+        return True
+
+    return _loop(run, [state for state, _ in entered], body, orelse, line, begin, lambda state: True, run_block)
+
+
+def run_while(run: Run, node: Node, states: list[State], run_block: RunBlock) -> list[State]:
+    """`while test`."""
+    _, test, body, orelse, line = node
+
+    def begin(state: State) -> bool:
+        evaluate(run, state, test)
+        return not state.dead and assume(run, state, test, True)
+
+    def end(state: State) -> bool:
+        evaluate(run, state, test)
+        return not state.dead and assume(run, state, test, False)
+
+    return _loop(run, states, body, orelse, line, begin, end, run_block)
+
+
+def _loop(
+    run: Run,
+    states: list[State],
+    body: Block,
+    orelse: Block,
+    line: int,
+    begin: Callable[[State], bool],
+    end: Callable[[State], bool],
+    run_block: RunBlock,
+) -> list[State]:
+    outer, breaks = run.exits, []
+    heads = [state.copy() for state in states]
+    left = [state for state in states if end(state)]
+    run.loops.append(line)
+    for _ in range(MOST_ROUNDS):
+        round_ = Exits()
+        round_.last = outer.last
+        run.exits = round_
+        logs = [head.log for head in heads]
+        before = _fingerprint(heads)
+        inside = [head.copy() for head in heads]
+        after = run_block(run, body, run.merge([state for state in inside if begin(state)]))
+        outer.raises.extend(round_.raises)
+        outer.returns.extend(round_.returns)
+        breaks.extend(round_.breaks)
+        after = run.merge(after + round_.continues)
+        run.exits = outer
+        left.extend(state for state in (state.copy() for state in after) if end(state))
+        for state in after:
+            # One commit an item is the point of a batch loop: the next round does not see this one's.
+            state.log = logs[0] if logs else ()
+        heads = run.merge(heads + after)
+        if _fingerprint(heads) == before:
+            break
+    run.loops.pop()
+    run.exits = outer
+    left = run.merge(left)
+    if orelse:
+        left = run_block(run, orelse, left)
+    return run.merge(left + breaks)
+
+
+def _fingerprint(states: list[State]) -> list[tuple[object, ...]]:
+    return [(state.heap, dict(state.env), dict(state.facts), state.escaped) for state in states]
+
+
+# -- try ------------------------------------------------------------------------------------------------------------
+
+
+def run_try(run: Run, node: Node, states: list[State], run_block: RunBlock) -> list[State]:
+    """`try`: what the body raises goes to the handlers that may match, the rest on; `finally` for every exit."""
+    _, body, handlers, orelse, final, line = node
+    outer = run.exits
+    inner = run.exits = Exits()
+    after = run_block(run, body, states)
+    pending = inner.raises
+    inner.raises = []
+    if handlers:
+        unhandled = Exits()
+        run.exits = unhandled
+        if orelse:
+            after = run_block(run, orelse, after)
+        pending, caught = _dispatch(run, pending, handlers)
+        for (_, name, handler_line, block), entries in zip(handlers, caught, strict=True):
+            after = after + _handle(run, entries, name, handler_line, block, run_block)
+        unhandled.returns.extend(inner.returns)
+        unhandled.breaks.extend(inner.breaks)
+        unhandled.continues.extend(inner.continues)
+        unhandled.raises.extend(pending)
+        inner = unhandled
+    else:
+        inner.raises = pending
+        if orelse:
+            after = run_block(run, orelse, after)
+    run.exits = outer
+    after = run.merge(after)
+    if not final:
+        outer.absorb(inner)
+        return after
+    return _finally(run, inner, after, final, run_block)
+
+
+def _dispatch(
+    run: Run, raised: list[Raised], handlers: tuple[Node, ...]
+) -> tuple[list[Raised], list[list[Raised]]]:
+    """Which handler gets what; a specific handler gets its share of an unspecific error, which also goes on."""
+    caught: list[list[Raised]] = [[] for _ in handlers]
+    unhandled = []
+    kinds = [_handler_kind(handler[0]) for handler in handlers]
+    for exit_ in raised:
+        remains = True
+        for number, kind in enumerate(kinds):
+            share = _share(exit_, kind)
+            if share:
+                caught[number].append(exit_)
+            if share == 2:
+                remains = False
+                break
+        if remains:
+            unhandled.append(exit_)
+    return unhandled, caught
+
+
+def _handler_kind(types: Expr) -> frozenset[str]:
+    """The last names of the exception classes of an `except`; of a bare one, BaseException."""
+    if types is None:
+        return frozenset(("BaseException",))
+    if type(types) is tuple and types[0] == ir.SEQ:
+        return frozenset(last_name(part) for part in types[2])
+    if type(types) is tuple and types[0] == ir.MIX:
+        return frozenset(last_name(part) for part in types[1])
+    return frozenset((last_name(types),))
+
+
+def _share(exit_: Raised, handler: frozenset[str]) -> int:
+    """0: not caught here; 1: some of it may be; 2: all of it is."""
+    if handler & CATCH_ALL:
+        return 2
+    if exit_.kind == DATABASE_ERROR:
+        if handler & EVERY_DATABASE_ERROR:
+            return 2
+        return 1 if handler & DATABASE_ERRORS else 0
+    if exit_.kind == EXPLICIT and exit_.names:
+        return 2 if handler & exit_.names else 0
+    if exit_.kind in (ERROR, THROWN, EXPLICIT):
+        return 1
+    return 0
+
+
+def _handle(
+    run: Run, entries: list[Raised], name: str | None, line: int, block: Block, run_block: RunBlock
+) -> list[State]:
+    """Run a handler for everything that comes to it."""
+    if not entries:
+        return []
+    mark = run.line_mark(line)
+    states = []
+    for kind in sorted({entry.kind for entry in entries}):
+        for state in run.merge([entry.state.copy() for entry in entries if entry.kind == kind]):
+            caught = state.env.get(CAUGHT, v.UNKNOWN)
+            state.env[CAUGHT] = v.one(("caught", kind))
+            if kind == THROWN:
+                state.env[THROWN_CAUGHT] = v.YES
+            if name is not None:
+                state.bind(name, v.UNKNOWN)
+            states.append((state, caught))
+    run.caught.append(mark)
+    after = run_block(run, block, _merge_handlers(run, [state for state, _ in states]))
+    run.caught.pop()
+    for state in after:
+        state.env.pop(CAUGHT, None)
+        _swallow(state, mark)
+    return after
+
+
+def _merge_handlers(run: Run, states: list[State]) -> list[State]:
+    """Join entries of a handler, but keep the paths apart on which the session failed from those on which not."""
+    failed = [state for state in states if _has_failed(state)]
+    fine = [state for state in states if not _has_failed(state)]
+    return run.merge(failed) + run.merge(fine)
+
+
+def _has_failed(state: State) -> bool:
+    return any(type(track) is Track and ts.may(track.word, ts.FAILED) for track in state.heap.values())
+
+
+def _swallow(state: State, mark: Mark) -> None:
+    """The handler ended normally: sessions that failed and were not rolled back live on."""
+    for atom, track in list(state.heap.items()):
+        if type(track) is Track and ts.may(track.word, ts.FAILED) and track.mark(SWALLOWED) is None:
+            state.put(atom, track.with_mark(SWALLOWED, mark))
+
+
+def _finally(run: Run, inner: Exits, after: list[State], final: Block, run_block: RunBlock) -> list[State]:
+    """Run the `finally` once for each kind of exit; its own exits override."""
+    outer = run.exits
+    for returned in run.merge(inner.returns):
+        outer.returns.extend(run_block(run, final, [returned]))
+    for jumped, target in ((inner.breaks, outer.breaks), (inner.continues, outer.continues)):
+        if jumped:
+            target.extend(run_block(run, final, run.merge(jumped)))
+    for kind, names in sorted({(exit_.kind, exit_.names) for exit_ in inner.raises}, key=repr):
+        same = [exit_ for exit_ in inner.raises if (exit_.kind, exit_.names) == (kind, names)]
+        for state in run_block(run, final, run.merge([exit_.state for exit_ in same])):
+            outer.raises.append(Raised(kind, names, state, same[0].mark))
+    return run.merge(run_block(run, final, after)) if after else []
+
+
+# -- with -----------------------------------------------------------------------------------------------------------
+
+
+def run_with(run: Run, node: Node, states: list[State], run_block: RunBlock) -> list[State]:
+    """`with`: every exit of the body passes what leaving does."""
+    _, items, body, line, _ = node
+    out: list[State] = []
+    for state in states:
+        out.extend(_with_items(run, items, body, line, state, run_block))
+    return run.merge(out)
+
+
+def _with_items(
+    run: Run, items: tuple[tuple[Expr, Expr], ...], body: Block, line: int, state: State, run_block: RunBlock
+) -> list[State]:
+    if not items:
+        return run_block(run, body, [state])
+    (context, target), rest = items[0], items[1:]
+    value = evaluate(run, state, context)
+    if state.dead:
+        return []
+    position = context[4] if type(context) is tuple and context[0] == ir.CALL else (line, -1, line, -1)
+    entered, leaving = calls.enter(run, state, value, position)
+    if state.dead:
+        return []
+    if target is not None:
+        assign(run, state, target, entered, line)
+    outer = run.exits
+    inner = run.exits = Exits()
+    after = _with_items(run, rest, body, line, state, run_block)
+    run.exits = outer
+    return _leave(run, inner, after, leaving, line)
+
+
+def _leave(run: Run, inner: Exits, after: list[State], leaving: list[tuple[str, object]], line: int) -> list[State]:
+    outer = run.exits
+    swallowed = []
+    may_swallow = calls.suppresses(leaving)
+    for exit_ in inner.raises:
+        calls.leave(run, exit_.state, leaving, line, raised=True)
+        if may_swallow and exit_.kind != THROWN:
+            swallowed.append(exit_.state.copy())
+        outer.raises.append(exit_)
+    for states in (inner.returns, inner.breaks, inner.continues, after):
+        for state in states:
+            calls.leave(run, state, leaving, line, raised=False)
+    outer.returns.extend(state for state in inner.returns if not state.dead)
+    outer.breaks.extend(inner.breaks)
+    outer.continues.extend(inner.continues)
+    return [state for state in after if not state.dead] + swallowed

@@ -1,0 +1,154 @@
+"""ORM instances: making them, reading and writing their attributes."""
+
+from __future__ import annotations
+
+from hermetic.engine import ir, typestate as ts, values as v
+from hermetic.engine.classes import COLUMN, OTHER, RELATIONSHIP
+from hermetic.engine.observations import EndedUse
+from hermetic.engine.run import Run
+from hermetic.engine.sessions import write
+from hermetic.engine.state import (
+    DETACHED,
+    ENTITY_FOREIGN,
+    ENTITY_FRESH,
+    EXPIRED,
+    EXPUNGED,
+    LOADED,
+    LOCKED,
+    STALE,
+    Instance,
+    State,
+)
+from hermetic.engine.values import Atom, Value
+from hermetic.models.sqlalchemy import ASYNC
+
+# `loaded` of an instance that was made here and not read from the database: everything can be read.
+EVERYTHING = frozenset(("*",))
+
+
+def loaded(
+    run: Run, state: State, owner: Atom | None, class_id: int | None, options: tuple[str, ...], position: ir.Pos
+) -> Value:
+    """Rows of a mapped class come out of a session."""
+    atom: Atom = (v.ENTITY, (position[0], position[1], run.salt), class_id)
+    word = ENTITY_FRESH
+    if "for_update" in options:
+        word = ts.put(word, LOCKED)
+    state.put(atom, Instance(owner, word, frozenset(options), ((LOADED, run.mark(position)),)))
+    return v.one(atom)
+
+
+def is_entity(run: Run, atom: Atom) -> bool:
+    return entity_class(run, atom) is not None
+
+
+def entity_class(run: Run, atom: Atom) -> int | None:
+    """The mapped class of an atom, if it is an instance of one."""
+    if atom[0] == v.ENTITY:
+        return int(atom[2]) if atom[2] is not None else None
+    for kind in run.type_of(atom) if atom[0] in v.PLACES else (atom,):
+        if kind[0] == v.INSTANCE and run.types.classes.is_model(kind[1]):
+            return int(kind[1])
+    return None
+
+
+def adopt(run: Run, state: State, atom: Atom, owner: Atom | None) -> None:
+    """The instance is in this session from here on."""
+    if not is_entity(run, atom):
+        return
+    known = state.instance(atom)
+    if known is None:
+        known = Instance(owner, ENTITY_FOREIGN)
+    state.put(atom, known._replace(owner=owner).clear(DETACHED))
+
+
+def refreshed(run: Run, state: State, atom: Atom, position: ir.Pos) -> None:
+    known = state.instance(atom)
+    if known is not None:
+        state.put(atom, known.clear(EXPIRED, STALE))
+
+
+def read(run: Run, state: State, atom: Atom, name: str, position: ir.Pos) -> None:
+    """An attribute of an instance is read: is it loaded, and if not, can it be?"""
+    known = state.instance(atom)
+    class_id = entity_class(run, atom)
+    if known is None or class_id is None or name.startswith("__"):
+        return
+    kind = run.types.classes.attribute_kind(class_id, name)
+    if kind == OTHER:
+        return
+    flavour = _flavour(run, known.owner)
+    if ts.may(known.word, DETACHED):
+        _read_detached(run, known, kind, name, position)
+    elif flavour == ASYNC and not run.offloaded:
+        _read_attached_async(run, known, kind, name, position, class_id)
+    elif ts.may(known.word, EXPIRED):
+        state.put(atom, known.clear(EXPIRED))  # an open sync session reloads it
+    elif kind == RELATIONSHIP and name not in known.loaded:
+        state.put(atom, known._replace(loaded=known.loaded | {name}))
+
+
+def _flavour(run: Run, owner: Atom | None) -> str:
+    if owner is not None:
+        for kind in run.type_of(owner):
+            if kind[0] in (v.ANY_SESSION, v.REGISTRY):
+                return str(kind[1][0])
+    return ""
+
+
+def _read_detached(run: Run, known: Instance, kind: str, name: str, position: ir.Pos) -> None:
+    mark = run.mark(position)
+    ended, where = known.mark(DETACHED), known.mark(LOADED)
+    certain = ts.must(known.word, DETACHED)
+    if ts.may(known.word, EXPIRED):
+        why = "expired"
+    elif kind == RELATIONSHIP and name not in known.loaded and known.loaded != EVERYTHING:
+        why = "unloaded"
+    elif kind == COLUMN and not ts.may(known.word, EXPUNGED) and known.loaded != EVERYTHING:
+        why = "loaded"
+    else:
+        return
+    run.observe(("ended", where, name), EndedUse(mark, why, name, ended, where, certain))
+
+
+def _read_attached_async(run: Run, known: Instance, kind: str, name: str, position: ir.Pos, class_id: int) -> None:
+    mark = run.mark(position)
+    where = known.mark(LOADED)
+    if ts.may(known.word, EXPIRED):
+        certain = ts.must(known.word, EXPIRED)
+        run.observe(("ended", where, name), EndedUse(mark, "expired_async", name, known.mark(EXPIRED), where, certain))
+    elif kind == RELATIONSHIP and name not in known.loaded and known.loaded != EVERYTHING:
+        if _loads_lazily(run, class_id, name):
+            run.observe(("ended", where, name), EndedUse(mark, "unloaded_async", name, None, where, True))
+
+
+# lazy= settings with which a relationship needs no statement when it is read
+EAGER_SETTINGS = frozenset(("selectin", "joined", "subquery", "immediate", "raise", "raise_on_sql", "noload", "write_only", "dynamic"))
+
+
+def _loads_lazily(run: Run, class_id: int, name: str) -> bool:
+    """Is the relationship declared without an eager loading strategy?"""
+    found = run.types.classes.member(class_id, name)
+    if found is None or not isinstance(found.item, tuple):
+        return False
+    value = found.item[2]
+    if type(value) is not tuple or value[0] != ir.CALL:
+        return False
+    for keyword, setting in value[3]:
+        if keyword is None:
+            return False
+        if keyword == "lazy":
+            return setting in ((ir.CONST, "select"), (ir.CONST, True))
+        if keyword == "sa_relationship_kwargs":
+            return False
+    # A backref on the other side can set `lazy` too, but only for the attribute that it creates.
+    return True
+
+
+def store(run: Run, state: State, atom: Atom, name: str, value: Value, position: ir.Pos) -> None:
+    """`instance.name = value`."""
+    known = state.instance(atom)
+    owner = known.owner if known is not None else None
+    sources = v.sources(value) | {atom}
+    own = frozenset(source for source in v.sources(value) if source[0] == v.FIELD and source[1] == atom)
+    write(run, state, owner, sources, run.mark(position), own)

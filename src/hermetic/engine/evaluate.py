@@ -1,0 +1,298 @@
+"""Expressions: their value, and their effect on the state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hermetic.engine import calls, entities, ir, values as v
+from hermetic.engine.attributes import read
+from hermetic.engine.fields import reachable_sessions, write_field
+from hermetic.engine.guards import assume
+from hermetic.engine.ir import Expr, Node
+from hermetic.engine.names import lookup, path_of
+from hermetic.engine.run import ERROR, THROWN, Run, Yield
+from hermetic.engine.state import State, join
+from hermetic.engine.types import elements
+from hermetic.engine.values import Value
+
+
+def evaluate(run: Run, state: State, expression: Expr) -> Value:
+    """The value of an expression; `state` becomes the state after it."""
+    if expression is None:
+        return v.UNKNOWN
+    if type(expression) is str:
+        return lookup(run, state, expression)
+    return EVALUATION[expression[0]](run, state, expression)
+
+
+def _constant(run: Run, state: State, node: Node) -> Value:
+    return v.one((v.CONSTANT, node[1]))
+
+
+def _attribute(run: Run, state: State, node: Node) -> Value:
+    return read(run, state, evaluate(run, state, node[1]), node[2], node[3])
+
+
+def _call(run: Run, state: State, node: Node) -> Value:
+    _, callee, arguments, keywords, position = node
+    function = evaluate(run, state, callee)
+    args: list[Value] = []
+    for argument in arguments:
+        if type(argument) is tuple and argument[0] == ir.STAR:
+            args.extend(_spread(evaluate(run, state, argument[1])))
+        else:
+            args.append(evaluate(run, state, argument))
+    kwargs = {name: evaluate(run, state, value) for name, value in keywords}
+    if type(callee) is tuple and callee[0] == ir.ATTR and type(callee[1]) is str and callee[2] in GROWING and args:
+        _grow(run, state, callee[1], args)
+    run.call_node = node
+    return calls.invoke(run, state, function, args, kwargs, position)
+
+
+# Methods that put their argument into a container.
+GROWING = frozenset(("append", "add", "extend", "insert", "appendleft", "put"))
+
+
+def _spread(value: Value) -> list[Value]:
+    """`f(*value)`: the elements, where their number is known; else all of them in one place."""
+    if len(value) == 1:
+        atom = next(iter(value))
+        if atom[0] == v.TUPLE:
+            return list(atom[1])
+    return [value]
+
+
+def _grow(run: Run, state: State, name: str, args: list[Value]) -> None:
+    """`tasks.append(x)`: a local container now holds x as well, and with it the sessions in x."""
+    known = state.env.get(name)
+    if known is None:
+        return
+    containers = [atom for atom in known if atom[0] in (v.MANY, v.TUPLE)]
+    item = args[-1]
+    if not containers:
+        if known or not any(atom[0] in (v.DEFERRED, v.ENTITY, v.SESSION, v.OBJECT) for atom in item):
+            return
+    inner = elements(known)
+    state.env[name] = v.one((v.MANY, v.union(inner, item)))
+    state.escaped |= reachable_sessions(state, item)
+
+
+def _await(run: Run, state: State, node: Node) -> Value:
+    return calls.await_(run, state, evaluate(run, state, node[1]), node)
+
+
+def assign(run: Run, state: State, target: Expr, value: Value, line: int = 0) -> None:
+    """Store a value into a variable, an attribute, an element, or several of them."""
+    if type(target) is str:
+        if target in run.fn.globals:
+            write_field(run, state, (v.MODULE, run.fn.module), target, value)
+        else:
+            state.bind(target, value)
+    elif type(target) is tuple:
+        if target[0] == ir.ATTR:
+            _store_attribute(run, state, target, value)
+        elif target[0] == ir.SEQ:
+            _unpack(run, state, target[2], value, line)
+        elif target[0] == ir.STAR:
+            assign(run, state, target[1], v.one((v.MANY, value)) if value else value, line)
+        elif target[0] == ir.SUB:
+            _store_element(run, state, target, value)
+
+
+def _store_attribute(run: Run, state: State, target: Node, value: Value) -> None:
+    base, name, position = evaluate(run, state, target[1]), target[2], target[3]
+    path = path_of(target)
+    if path is not None and path in state.facts:
+        del state.facts[path]
+    for atom in base if len(base) < 2 else sorted(base, key=repr):
+        if entities.is_entity(run, atom):
+            entities.store(run, state, atom, name, value, position)
+        elif atom[0] in v.PLACES or atom[0] in (v.OBJECT, v.INSTANCE):
+            write_field(run, state, atom, name, value)
+        else:
+            state.escaped |= reachable_sessions(state, value)
+            if atom[0] == v.DERIVED:
+                _store_into_unknown(run, state, atom, value)
+    if not base:
+        state.escaped |= reachable_sessions(state, value)
+
+
+def _store_into_unknown(run: Run, state: State, atom: v.Atom, value: Value) -> None:
+    """`row.total = x` where what `row` is, is not known, but it came out of an instance or a query."""
+    if any(source[0] == v.GLOBAL and source[2].startswith("row@") for source in atom[1]):
+        changed = atom[1] | v.sources(value)
+        state.floating = changed if state.floating is None else state.floating | changed
+
+
+def _store_element(run: Run, state: State, target: Node, value: Value) -> None:
+    """`container[key] = value`: whoever has the container has the value."""
+    evaluate(run, state, target[1])
+    evaluate(run, state, target[2])
+    state.escaped |= reachable_sessions(state, value)
+    if type(target[1]) is str and target[1] in state.env:
+        known = state.env[target[1]]
+        if not known or any(atom[0] in (v.MANY, v.TUPLE) for atom in known):
+            state.env[target[1]] = v.one((v.MANY, v.union(elements(known), value))) if value else known
+
+
+def _unpack(run: Run, state: State, targets: tuple[Expr, ...], value: Value, line: int) -> None:
+    for number, target in enumerate(targets):
+        part = elements(value, number)
+        assign(run, state, target, part or v.derived(value), line)
+
+
+def _sequence(run: Run, state: State, node: Node) -> Value:
+    parts = [evaluate(run, state, part) for part in node[2]]
+    if not parts or len(parts) > 12 or not any(parts):
+        return v.derived(*parts)
+    if node[1] == "tuple" or len(parts) <= 4:
+        return v.one((v.TUPLE, tuple(parts)))
+    joined = v.UNKNOWN
+    for part in parts:
+        joined = v.union(joined, part)
+    return v.one((v.MANY, joined)) if joined else v.UNKNOWN
+
+
+def _dict(run: Run, state: State, node: Node) -> Value:
+    for key in node[1]:
+        evaluate(run, state, key)
+    parts = [evaluate(run, state, value) for value in node[2]]
+    if any(atom[0] in (v.SESSION, v.OBJECT, v.PARAM, v.FIELD) for part in parts for atom in part):
+        return v.one((v.TUPLE, tuple(parts)))
+    return v.derived(*parts)
+
+
+def _subscript(run: Run, state: State, node: Node) -> Value:
+    base = evaluate(run, state, node[1])
+    index = evaluate(run, state, node[2])
+    if not base:
+        return v.derived(index)
+    number = None
+    for atom in index:
+        if atom[0] == v.CONSTANT and type(atom[1]) is int:
+            number = atom[1]
+    if any(atom[0] in (v.CLASS, v.EXT) for atom in base):
+        return base
+    return elements(base, number) or v.derived(base, index)
+
+
+def _boolean(run: Run, state: State, node: Node) -> Value:
+    """`a and b`, `a or b`: what stands to the right runs only on some paths."""
+    is_and, parts = node[1], node[2]
+    value = evaluate(run, state, parts[0])
+    for position, part in enumerate(parts[1:]):
+        taken = state.copy()
+        if not assume(run, taken, parts[position], is_and):
+            return value
+        before = taken.heap
+        further = evaluate(run, taken, part)
+        if taken.heap is before and not taken.dead:
+            # Nothing happened there that needs two paths.
+            state.log, state.stores, state.floating = taken.log, taken.stores, taken.floating
+        elif not taken.dead:
+            state.become(join(state, taken))
+        value = v.union(value, further)
+    return value
+
+
+def _negation(run: Run, state: State, node: Node) -> Value:
+    return v.derived(evaluate(run, state, node[1]))
+
+
+def _comparison(run: Run, state: State, node: Node) -> Value:
+    return v.derived(evaluate(run, state, node[2]), evaluate(run, state, node[3]))
+
+
+def _mix(run: Run, state: State, node: Node) -> Value:
+    return v.derived(*[evaluate(run, state, part) for part in node[1]])
+
+
+def _conditional(run: Run, state: State, node: Node) -> Value:
+    evaluate(run, state, node[1])
+    other = state.copy()
+    then_possible = assume(run, state, node[1], True)
+    else_possible = assume(run, other, node[1], False)
+    if not then_possible:
+        state.become(other)
+        return evaluate(run, state, node[3])
+    value = evaluate(run, state, node[2])
+    if else_possible:
+        value = v.union(value, evaluate(run, other, node[3]))
+        state.become(join(state, other))
+    return value
+
+
+def _lambda(run: Run, state: State, node: Node) -> Value:
+    first = run.code.modules[run.fn.module].functions[0]
+    return run.solver.closure(first + node[1], state)
+
+
+def _comprehension(run: Run, state: State, node: Node) -> Value:
+    before = state.copy()
+    run.loops.append(node[4])
+    for target, iterable, conditions, _ in node[3]:
+        items = calls.iterate(run, state, evaluate(run, state, iterable), (node[4], -1, node[4], -1))
+        assign(run, state, target, items)
+        for condition in conditions:
+            evaluate(run, state, condition)
+    inner = evaluate(run, state, node[2])
+    run.loops.pop()
+    if before.heap is not state.heap:
+        log = state.log
+        state.become(join(before, state))
+        state.log = log
+    state.dead = False
+    return v.one((v.MANY, inner)) if inner else v.UNKNOWN
+
+
+def _yield(run: Run, state: State, node: Node) -> Value:
+    """Control leaves and comes back, or an exception is thrown in here."""
+    value = evaluate(run, state, node[1])
+    mark = run.mark(node[2])
+    run.yields.append(Yield(value, state.copy(), mark))
+    calls.after_yield(run, state)
+    run.raise_(state, THROWN, mark)
+    return v.UNKNOWN
+
+
+def _yield_from(run: Run, state: State, node: Node) -> Value:
+    value = evaluate(run, state, node[1])
+    mark = run.mark(node[2])
+    items = calls.iterate(run, state, value, node[2])
+    run.yields.append(Yield(items, state.copy(), mark))
+    calls.after_yield(run, state)
+    run.raise_(state, ERROR, mark)
+    run.raise_(state, THROWN, mark)
+    return v.UNKNOWN
+
+
+def _named(run: Run, state: State, node: Node) -> Value:
+    value = evaluate(run, state, node[2])
+    state.bind(node[1], value)
+    return value
+
+
+def _star(run: Run, state: State, node: Node) -> Value:
+    return evaluate(run, state, node[1])
+
+
+EVALUATION: dict[int, Callable[[Run, State, Node], Value]] = {
+    ir.CONST: _constant,
+    ir.ATTR: _attribute,
+    ir.CALL: _call,
+    ir.AWAIT: _await,
+    ir.SEQ: _sequence,
+    ir.DICT: _dict,
+    ir.SUB: _subscript,
+    ir.BOOL: _boolean,
+    ir.NOT: _negation,
+    ir.CMP: _comparison,
+    ir.MIX: _mix,
+    ir.IFEXP: _conditional,
+    ir.LAMBDA: _lambda,
+    ir.COMP: _comprehension,
+    ir.YIELD: _yield,
+    ir.YIELD_FROM: _yield_from,
+    ir.NAMED: _named,
+    ir.STAR: _star,
+}

@@ -1,0 +1,238 @@
+"""Statements: each maps the states before it to the states after it; whatever leaves another way goes to `run.exits`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hermetic.engine import calls, control, ir, values as v
+from hermetic.engine.evaluate import assign, evaluate
+from hermetic.engine.fields import reachable_sessions
+from hermetic.engine.guards import assume
+from hermetic.engine.ir import Block, Node
+from hermetic.engine.run import EXPLICIT, Raised, Run
+from hermetic.engine.state import State
+from hermetic.engine.values import Atom, Value
+
+# The value that a function returns is kept under this name until its exits are joined.
+RETURNED = "$return"
+
+
+def run_block(run: Run, block: Block, states: list[State]) -> list[State]:
+    """Run statements one after the other."""
+    for statement in block:
+        if not states:
+            break
+        states = STATEMENTS[statement[0]](run, statement, states)
+    return states
+
+
+def _each(run: Run, states: list[State], step: Callable[[State], None]) -> list[State]:
+    out = []
+    for state in states:
+        step(state)
+        if not state.dead:
+            out.append(state)
+    return out
+
+
+def _expression(run: Run, node: Node, states: list[State]) -> list[State]:
+    return _each(run, states, lambda state: _evaluate_only(run, state, node))
+
+
+def _evaluate_only(run: Run, state: State, node: Node) -> None:
+    evaluate(run, state, node[1])
+
+
+def _assign(run: Run, node: Node, states: list[State]) -> list[State]:
+    forked = _fork_on_comparison(run, node, states)
+    if forked is not None:
+        return forked
+
+    def step(state: State) -> None:
+        value = evaluate(run, state, node[2])
+        if node[4] is not None and not any(atom[0] not in (v.DERIVED, v.CONSTANT) for atom in value):
+            value = v.union(value, run.types.annotation(node[4], run.fn))
+        for target in node[1]:
+            assign(run, state, target, value, node[3])
+
+    return _each(run, states, step)
+
+
+def _fork_on_comparison(run: Run, node: Node, states: list[State]) -> list[State] | None:
+    """`own = session is None`: keep the two cases apart, so that `if own:` later means the same."""
+    value = node[2]
+    if type(value) is not tuple or value[0] not in (ir.CMP, ir.NOT) or len(node[1]) != 1 or type(node[1][0]) is not str:
+        return None
+    if value[0] == ir.CMP and (value[1] not in ("is", "is not") or value[3] != ir.NONE):
+        return None
+    out = []
+    for state in states:
+        evaluate(run, state, value)
+        other = state.copy()
+        for branch, outcome in ((state, True), (other, False)):
+            if assume(run, branch, value, outcome):
+                branch.bind(node[1][0], v.YES if outcome else v.NO)
+                out.append(branch)
+    return run.merge(out)
+
+
+def _augmented(run: Run, node: Node, states: list[State]) -> list[State]:
+    def step(state: State) -> None:
+        before = evaluate(run, state, node[1])
+        value = v.derived(before, evaluate(run, state, node[2]))
+        if type(node[1]) is str:
+            kept = frozenset(atom for atom in before if atom[0] in (v.MANY, v.TUPLE, v.STATEMENT))
+            value = v.union(value, kept)
+        assign(run, state, node[1], value, node[3])
+
+    return _each(run, states, step)
+
+
+def _delete(run: Run, node: Node, states: list[State]) -> list[State]:
+    def step(state: State) -> None:
+        for target in node[1]:
+            if type(target) is str:
+                state.bind(target, v.UNKNOWN)
+
+    return _each(run, states, step)
+
+
+def _return(run: Run, node: Node, states: list[State]) -> list[State]:
+    for state in states:
+        value = evaluate(run, state, node[1])
+        if not state.dead:
+            state.env[RETURNED] = value
+            run.exits.returns.append(state)
+    return []
+
+
+def _raise(run: Run, node: Node, states: list[State]) -> list[State]:
+    for state in states:
+        value = evaluate(run, state, node[1])
+        if state.dead:
+            continue
+        mark = run.line_mark(node[2])
+        if node[1] is None and control.CAUGHT in state.env:
+            kinds = {atom[1] for atom in state.env[control.CAUGHT]}
+            for kind in sorted(kinds):
+                run.exits.raises.append(Raised(kind, frozenset(), state.copy(), mark))
+            continue
+        run.exits.raises.append(Raised(EXPLICIT, _class_names(run, value), state, mark))
+    return []
+
+
+def _class_names(run: Run, value: Value) -> frozenset[str]:
+    """The names that handlers of a raised value may go by."""
+    names: set[str] = set()
+    for atom in value:
+        for kind in run.type_of(atom):
+            if kind[0] in (v.CLASS, v.INSTANCE):
+                names.update(class_names(run, kind))
+            elif kind[0] in (v.EXT, v.EXT_OBJECT):
+                names.add(kind[1].rpartition(".")[2])
+    return frozenset(names)
+
+
+def class_names(run: Run, atom: Atom) -> set[str]:
+    """A class and its bases, by last name."""
+    classes = run.types.classes
+    names = {run.code.classes[owner].name for owner in classes.mro(atom[1])}
+    return names | {base.rpartition(".")[2] for base in classes.external_bases(atom[1])}
+
+
+def _assert(run: Run, node: Node, states: list[State]) -> list[State]:
+    out = []
+    for state in states:
+        evaluate(run, state, node[1])
+        if not state.dead and assume(run, state, node[1], True):
+            out.append(state)
+    return out
+
+
+def _def(run: Run, node: Node, states: list[State]) -> list[State]:
+    first = run.code.modules[run.fn.module].functions[0]
+    for state in states:
+        state.bind(node[2], run.solver.closure(first + node[1], state))
+    return states
+
+
+def _class(run: Run, node: Node, states: list[State]) -> list[State]:
+    first = run.code.modules[run.fn.module].classes
+    for state in states:
+        if first:
+            state.bind(node[2], v.one((v.CLASS, first[0] + node[1])))
+    return states
+
+
+def _if(run: Run, node: Node, states: list[State]) -> list[State]:
+    test, then, orelse = node[1], node[2], node[3]
+    yes: list[State] = []
+    no: list[State] = []
+    before: list[frozenset[Atom]] = []
+    for state in states:
+        value = evaluate(run, state, test)
+        if state.dead:
+            continue
+        before.append(state.decisions)
+        other = state.copy()
+        decided = control.decided_by(run, state, value, node[4])
+        for branch, outcome, out in ((state, True, yes), (other, False, no)):
+            if assume(run, branch, test, outcome):
+                branch.decisions |= decided
+                out.append(branch)
+    after_then = run_block(run, then, run.merge(yes))
+    after_else = run_block(run, orelse, run.merge(no)) if orelse else no
+    if after_then and after_else and before:
+        # Both branches come together again: what follows no longer depends on the test.
+        common = frozenset.intersection(*before)
+        for state in (*after_then, *after_else):
+            state.decisions = common
+    return run.merge(after_then + after_else)
+
+
+def _for(run: Run, node: Node, states: list[State]) -> list[State]:
+    return control.run_for(run, node, states, run_block)
+
+
+def _while(run: Run, node: Node, states: list[State]) -> list[State]:
+    return control.run_while(run, node, states, run_block)
+
+
+def _try(run: Run, node: Node, states: list[State]) -> list[State]:
+    return control.run_try(run, node, states, run_block)
+
+
+def _with(run: Run, node: Node, states: list[State]) -> list[State]:
+    return control.run_with(run, node, states, run_block)
+
+
+def _break(run: Run, node: Node, states: list[State]) -> list[State]:
+    run.exits.breaks.extend(states)
+    return []
+
+
+def _continue(run: Run, node: Node, states: list[State]) -> list[State]:
+    run.exits.continues.extend(states)
+    return []
+
+
+STATEMENTS: dict[int, Callable[[Run, Node, list[State]], list[State]]] = {
+    ir.EXPR: _expression,
+    ir.ASSIGN: _assign,
+    ir.AUG: _augmented,
+    ir.DEL: _delete,
+    ir.RETURN: _return,
+    ir.RAISE: _raise,
+    ir.IF: _if,
+    ir.FOR: _for,
+    ir.WHILE: _while,
+    ir.TRY: _try,
+    ir.WITH: _with,
+    ir.BREAK: _break,
+    ir.CONTINUE: _continue,
+    ir.DEF: _def,
+    ir.CLASS: _class,
+    ir.ASSERT: _assert,
+}
+
+__all__ = ["RETURNED", "calls", "reachable_sessions", "run_block"]

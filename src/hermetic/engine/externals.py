@@ -1,0 +1,191 @@
+"""Calls of library functions and classes that are no method of a modelled object."""
+
+from __future__ import annotations
+
+from hermetic.engine import concurrency, ir, values as v
+from hermetic.engine.construct import BORROWED, FLASK_DATABASE
+from hermetic.engine.fields import SESSION_OF, read_field, reachable_sessions
+from hermetic.engine.library import _relationship_names
+from hermetic.engine.project import Arguments, Keywords, make_session
+from hermetic.engine.run import ERROR, Run
+from hermetic.engine.sessions import sessions_in, wait
+from hermetic.engine.state import State
+from hermetic.engine.types import elements
+from hermetic.engine.values import Value
+from hermetic.models.python import CONCURRENT, NEVER_RAISE, NEVER_RETURN, OFFLOADS, SPAWNS
+from hermetic.models.sqlalchemy import SYMBOLS
+from hermetic.models.waiting import WAITS
+
+# Functions whose value is (one of) their arguments.
+SAME_VALUE: dict[str, int] = {
+    "contextlib.closing": 0,
+    "contextlib.aclosing": 0,
+    "typing.cast": 1,
+    "copy.copy": 0,
+    "asyncio.wait_for": 0,
+    "asyncio.shield": 0,
+    "asyncio.timeout_at": 0,
+    "iter": 0,
+    "reversed": 0,
+}
+COLLECTIONS = frozenset(("list", "tuple", "set", "sorted", "frozenset", "collections.deque"))
+RUNNERS = frozenset(("asyncio.run", "anyio.run", "trio.run", "asgiref.sync.async_to_sync"))
+
+
+def call_external(run: Run, state: State, name: str, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
+    """Call a library symbol by its full name."""
+    known = SYMBOLS.get(name)
+    if known is not None:
+        return _sqlalchemy(run, state, name, known, args, kwargs, position)
+    if name in SAME_VALUE:
+        return args[SAME_VALUE[name]] if len(args) > SAME_VALUE[name] else v.UNKNOWN
+    if name == "contextlib.nullcontext":
+        return v.one((v.BORROWED, args[0] if args else v.UNKNOWN))
+    if name in COLLECTIONS:
+        return _collection(args)
+    if name in NEVER_RETURN:
+        state.dead = True
+        return v.UNKNOWN
+    if name in CONCURRENT:
+        return concurrency.gather(run, state, args, position)
+    if name in RUNNERS:
+        return run.solver.force(run, state, args[0], position) if args else v.UNKNOWN
+    if name in OFFLOADS:
+        return concurrency.offload(run, state, OFFLOADS[name], args, kwargs, position)
+    if name in SPAWNS:
+        return concurrency.spawn(run, state, SPAWNS[name], args, kwargs, position)
+    return _plain(run, state, name, args, kwargs, position)
+
+
+def _collection(args: Arguments) -> Value:
+    if not args:
+        return v.one((v.MANY, v.UNKNOWN))
+    inner = elements(args[0])
+    return v.one((v.MANY, inner)) if inner else args[0]
+
+
+def _plain(run: Run, state: State, name: str, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
+    if name == "functools.partial" and args:
+        keywords = tuple((key or "**", value) for key, value in kwargs.items())
+        return frozenset((v.PARTIAL, callee, tuple(args[1:]), keywords) for callee in args[0])
+    if name in ("next", "anext") and args:
+        return run.solver.advance(run, state, args[0], position)
+    if name == "super":
+        return _super(run, state)
+    if name == "getattr" and len(args) >= 2:
+        return _getattr(run, state, args)
+    kind = slow_kind(name)
+    if kind is not None:
+        wait(run, state, kind, run.mark(position))
+    if name not in NEVER_RAISE:
+        run.raise_(state, ERROR, run.mark(position))
+    held: set[v.Atom] = set()
+    for value in (*args, *kwargs.values()):
+        held |= reachable_sessions(state, value)
+    result = (v.EXT_OBJECT, name, frozenset(held)) if held else (v.EXT_OBJECT, name)
+    derived = v.sources(v.derived(*args, *kwargs.values()))
+    return frozenset((result, (v.DERIVED, derived))) if derived else v.one(result)
+
+
+def slow_kind(name: str) -> str | None:
+    """What a call waits for, by the longest known beginning of its name."""
+    best = None
+    for beginning, kind in WAITS_BY_ROOT.get(name.partition(".")[0], ()):
+        if name == beginning or (name.startswith(beginning) and (beginning.endswith("."))):
+            best = kind
+    return best
+
+
+WAITS_BY_ROOT: dict[str, list[tuple[str, str]]] = {}
+for _beginning in sorted(WAITS):
+    WAITS_BY_ROOT.setdefault(_beginning.partition(".")[0], []).append((_beginning, WAITS[_beginning]))
+
+
+def _super(run: Run, state: State) -> Value:
+    """`super()`: the receiver, looked at from the next class of the mro."""
+    if run.fn.params and run.fn.class_id is not None:
+        receiver = state.env.get(run.fn.params[0][0], v.UNKNOWN)
+        return frozenset(("super", atom, run.fn.class_id) for atom in receiver)
+    return v.UNKNOWN
+
+
+def _getattr(run: Run, state: State, args: Arguments) -> Value:
+    names = [atom[1] for atom in args[1] if atom[0] == v.CONSTANT and type(atom[1]) is str]
+    if len(names) != 1:
+        return v.derived(args[0])
+    out = v.UNKNOWN
+    for atom in args[0]:
+        out = v.union(out, read_field(run, state, atom, names[0]))
+    return v.union(out, args[2]) if len(args) > 2 else out
+
+
+def _sqlalchemy(
+    run: Run, state: State, name: str, known: tuple[str, str], args: Arguments, kwargs: Keywords, position: ir.Pos
+) -> Value:
+    kind, flavour = known
+    if kind == "session":
+        bind = kwargs.get("bind", args[0] if args else v.UNKNOWN)
+        return new_session(run, state, flavour, bind, kwargs, position)
+    if kind == "statement":
+        class_id = next((atom[1] for argument in args[:1] for atom in argument if atom[0] == v.CLASS), None)
+        if class_id is None:
+            class_id = next((atom[1][1] for argument in args[:1] for atom in argument if atom[0] == v.FIELD and atom[1][0] == v.CLASS), None)
+            if flavour == "select":
+                class_id = None  # columns, not instances
+        if flavour == "text":
+            flavour = _text_verb(args)
+        return v.one((v.STATEMENT, flavour, class_id, v.sources(v.derived(*args)), ()))
+    if kind == "eager":
+        return v.one((v.STATEMENT, "option", None, _relationship_names(args), ()))
+    if kind == "session_of":
+        out = v.UNKNOWN
+        for atom in args[0] if args else ():
+            out = v.union(out, read_field(run, state, atom, SESSION_OF))
+        return out
+    if kind in ("engine", "wrapped_engine"):
+        if kind == "wrapped_engine" and args:
+            return args[0]
+        made = ("module" if run.fn.is_module else "function", run.fn.id, position[0], position[1])
+        atom = (v.ENGINE, flavour, made)
+        run.engines.setdefault(atom, (run.mark(position), _pool(kwargs)))
+        return v.one(atom)
+    return run.solver.by_type(run, name, position)
+
+
+def _pool(kwargs: Keywords) -> str:
+    for atom in kwargs.get("poolclass", ()):
+        if atom[0] == v.EXT:
+            return str(atom[1]).rpartition(".")[2]
+    return ""
+
+
+def _text_verb(args: Arguments) -> str:
+    for atom in args[0] if args else ():
+        if atom[0] == v.CONSTANT and type(atom[1]) is str:
+            word = atom[1].lstrip().partition(" ")[0].lower()
+            if word in ("insert", "update", "delete"):
+                return word
+    return "text"
+
+
+def new_session(run: Run, state: State, flavour: str, bind: Value, kwargs: Keywords, position: ir.Pos) -> Value:
+    """`Session(...)`."""
+    expire: bool | None = True
+    if "expire_on_commit" in kwargs:
+        constants = [atom[1] for atom in kwargs["expire_on_commit"] if atom[0] == v.CONSTANT]
+        expire = bool(constants[0]) if constants else None
+    elif None in kwargs:
+        expire = None
+    borrowed = any(_is_connection(kind) for atom in bind for kind in run.type_of(atom))
+    made = ("module" if run.fn.is_module else "function", run.fn.id, position[0], position[1])
+    type_ = (flavour, BORROWED if borrowed else "plain", expire, made)
+    return v.one(make_session(run, state, type_, position, is_open=not borrowed))
+
+
+def _is_connection(kind: v.Atom) -> bool:
+    if kind[0] == v.CONNECTION:
+        return True
+    return kind[0] == v.EXT_OBJECT and isinstance(kind[1], str) and kind[1].endswith("get_bind")
+
+
+__all__ = ["FLASK_DATABASE", "call_external", "new_session", "sessions_in", "slow_kind"]

@@ -1,0 +1,273 @@
+"""Methods of library objects: sessions, factories, queries, results, statements, engines."""
+
+from __future__ import annotations
+
+from hermetic.engine import entities, ir, sessions, typestate as ts, values as v
+from hermetic.engine.construct import REGISTRY, SessionType
+from hermetic.engine.project import Arguments, Keywords, make_session
+from hermetic.engine.run import DATABASE_ERROR, ERROR, Run
+from hermetic.engine.sessions import sessions_in
+from hermetic.engine.state import DELETED, DETACHED, EXPIRED, EXPUNGED, Instance, State
+from hermetic.engine.types import elements
+from hermetic.engine.values import Atom, Value
+from hermetic.models.sqlalchemy import (
+    ASYNC,
+    CONNECTION_METHODS,
+    ENGINE_METHODS,
+    QUERY_ENDINGS,
+    RESULT_METHODS,
+    SYNC,
+)
+
+WRITING = frozenset(("insert", "update", "delete"))
+
+
+def session_operation(
+    run: Run, state: State, atom: Atom, type_: SessionType, name: str, args: Arguments, kwargs: Keywords, position: ir.Pos, weak: bool
+) -> Value:
+    """`session.name(...)`."""
+    operation = ts.SESSION_OPERATIONS.get(name)
+    if operation is None:
+        return v.UNKNOWN
+    mark = run.mark(position)
+    first = args[0] if args else next((value for key, value in kwargs.items() if key in ("statement", "instance", "entity")), v.UNKNOWN)
+    _before(run, state, atom, name, first, position)
+    sessions.operate(run, state, atom, type_, name, mark, weak)
+    return _result(run, state, atom, type_, operation.result, first, args, kwargs, position)
+
+
+def _before(run: Run, state: State, atom: Atom, name: str, first: Value, position: ir.Pos) -> None:
+    """What an operation writes, and which instances it takes in."""
+    if name in ("add", "add_all", "merge", "delete", "bulk_save_objects"):
+        written: frozenset[Atom] = v.sources(first)
+        for instance in first | elements(first):
+            made_from = run.solver.made_from.get((run.fn.id, instance))
+            written |= made_from if made_from is not None else frozenset()
+            if name in ("add", "add_all"):
+                entities.adopt(run, state, instance, atom)
+            elif name == "delete":
+                known = state.instance(instance)
+                if known is not None:
+                    state.put(instance, known.put(DELETED, run.mark(position)))
+        sessions.write(run, state, atom, written, run.mark(position), frozenset())
+    elif name in ("execute", "scalar", "scalars", "exec", "stream"):
+        for statement in first:
+            if statement[0] == v.STATEMENT and statement[1] in WRITING:
+                sessions.write(run, state, atom, statement[3], run.mark(position), frozenset())
+    elif name in ("bulk_insert_mappings", "bulk_update_mappings"):
+        sessions.write(run, state, atom, v.sources(first), run.mark(position), frozenset())
+
+
+def _result(
+    run: Run,
+    state: State,
+    atom: Atom,
+    type_: SessionType,
+    result: str,
+    first: Value,
+    args: Arguments,
+    kwargs: Keywords,
+    position: ir.Pos,
+) -> Value:
+    if result == "entity":
+        class_id = next((kind[1] for kind in first if kind[0] == v.CLASS), None)
+        options = _options(kwargs)
+        return v.union(entities.loaded(run, state, atom, class_id, options, position), v.NOTHING)
+    if result == "merged":
+        return first
+    if result in ("result", "scalars", "scalar"):
+        return _executed(run, state, atom, first, result, position)
+    if result == "query":
+        class_id = next((kind[1] for kind in first if kind[0] == v.CLASS), None)
+        return v.one((v.QUERY, atom, class_id, ()))
+    if result in ("transaction", "savepoint"):
+        return v.one((v.TRANSACTION, atom, result == "savepoint"))
+    if result == "connection":
+        return v.one((v.CONNECTION, type_[0]))
+    if result == "run_sync":
+        return run.solver.call_in_greenlet(run, state, args, kwargs, atom, position)
+    _instances(run, state, atom, result, first, position)
+    return v.UNKNOWN
+
+
+def _instances(run: Run, state: State, atom: Atom, result: str, first: Value, position: ir.Pos) -> None:
+    """refresh, expunge, expire: operations on single instances."""
+    mark = run.mark(position)
+    targets = sorted(first | elements(first), key=repr)
+    if result == "refreshed":
+        for target in targets:
+            entities.refreshed(run, state, target, position)
+    elif result == "expunged":
+        for target in targets:
+            known = state.instance(target)
+            if known is not None:
+                state.put(target, known.put(DETACHED, mark).put(EXPUNGED, mark))
+    elif result == "expunged_all":
+        for target, known in list(state.heap.items()):
+            if type(known) is Instance and known.owner == atom:
+                state.put(target, known.put(DETACHED, mark).put(EXPUNGED, mark))
+    elif result == "expired":
+        for target in targets:
+            known = state.instance(target)
+            if known is not None:
+                state.put(target, known.put(EXPIRED, mark))
+    elif result == "expired_all":
+        sessions.each_instance(state, atom, EXPIRED, mark)
+
+
+def _options(kwargs: Keywords) -> tuple[str, ...]:
+    found = []
+    if any(atom[1] is not None and atom[1] is not False for atom in kwargs.get("with_for_update", ()) if atom[0] == v.CONSTANT):
+        found.append("for_update")
+    for option in kwargs.get("options", ()):
+        found.extend(_option_names(option))
+    return tuple(found)
+
+
+def _option_names(option: Atom) -> list[str]:
+    """Relationship names in a loader option."""
+    if option[0] in (v.MANY,):
+        return [name for inner in option[1] for name in _option_names(inner)]
+    if option[0] == v.TUPLE:
+        return [name for part in option[1] for inner in part for name in _option_names(inner)]
+    if option[0] == v.STATEMENT and option[1] == "option":
+        return list(option[3])
+    return []
+
+
+def _executed(run: Run, state: State, atom: Atom, statement: Value, result: str, position: ir.Pos) -> Value:
+    class_id, options, came_from = None, (), frozenset()
+    for kind in statement:
+        if kind[0] == v.STATEMENT and kind[1] != "option":
+            class_id, options, came_from = kind[2], kind[4] if len(kind) > 4 else (), kind[3]
+        elif kind[0] == v.QUERY:
+            class_id, options = kind[2], kind[3]
+    if result == "scalar":
+        if class_id is None:
+            return _unknown_rows(run, atom, came_from, position)
+        return v.union(entities.loaded(run, state, atom, class_id, options, position), v.NOTHING)
+    return v.one((v.RESULT, atom, class_id, options, "rows" if result == "result" else "scalars"))
+
+
+def _unknown_rows(run: Run, atom: Atom, came_from: frozenset[Atom], position: ir.Pos) -> Value:
+    """Something read from the database that is no instance: a value that comes from this statement."""
+    origin = (v.GLOBAL, run.fn.module, f"row@{position[0]}")
+    return v.one((v.DERIVED, came_from | {origin}))
+
+
+def factory_call(run: Run, state: State, atom: Atom, type_: SessionType, kwargs: Keywords, position: ir.Pos, is_registry: bool) -> Value:
+    """`Factory()`; for a registry, the session of the current context, which the registry owns."""
+    flavour, kind, expire, _ = type_
+    if is_registry:
+        return v.one(atom)
+    bind = kwargs.get("bind")
+    if bind is not None and any(k[0] == v.CONNECTION for item in bind for k in run.type_of(item)):
+        kind = "borrowed"
+    made = ("module" if run.fn.is_module else "function", run.fn.id, position[0], position[1])
+    return v.one(make_session(run, state, (flavour, kind, expire, made), position, is_open=kind != "borrowed"))
+
+
+def query_operation(run: Run, state: State, query: Atom, name: str, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
+    """Methods of Query: most build, some run."""
+    ending = QUERY_ENDINGS.get(name, "query")
+    if ending == "query":
+        return v.one((v.QUERY, query[1], query[2], (*query[3], *_loader_options(name, args))))
+    owner = None
+    for target, type_ in sessions_in(run, frozenset((query[1],)) if query[1] is not None else v.UNKNOWN):
+        owner = target
+        if ending == "write":
+            came_from = v.derived(*args, *kwargs.values())
+            sessions.write(run, state, target, v.sources(came_from), run.mark(position), frozenset())
+        _send(run, state, target, type_, position)
+    if ending == "write" or ending == "derived" or query[2] is None:
+        came_from = v.sources(v.derived(*args))
+        return _unknown_rows(run, query, came_from, position)
+    rows = entities.loaded(run, state, owner, query[2], query[3], position)
+    if ending == "many":
+        return v.one((v.MANY, rows))
+    return rows if name == "one" else v.union(rows, v.NOTHING)
+
+
+def _send(run: Run, state: State, atom: Atom, type_: SessionType, position: ir.Pos) -> None:
+    """A statement goes out over a session: as `execute`, whatever the spelling."""
+    sessions.operate(run, state, atom, type_, "execute", run.mark(position), False)
+
+
+def _loader_options(name: str, args: Arguments) -> tuple[str, ...]:
+    if name == "with_for_update":
+        return ("for_update",)
+    if name == "populate_existing":
+        return ("for_update",)
+    if name == "options":
+        return tuple(option for argument in args for atom in argument for option in _option_names(atom))
+    return ()
+
+
+def result_operation(run: Run, state: State, result: Atom, name: str, args: Arguments, position: ir.Pos) -> Value:
+    """Methods of Result and ScalarResult: the rows are at hand, nothing is sent."""
+    _, owner, class_id, options, shape = result
+    kind = RESULT_METHODS.get(name)
+    if kind is None:
+        return v.UNKNOWN
+    run.raise_(state, ERROR, run.mark(position))
+    if kind == "scalars":
+        return v.one((v.RESULT, owner, class_id, options, "scalars"))
+    if kind == "same":
+        return v.one(result)
+    if class_id is None or kind == "rows" or (shape == "rows" and kind != "one_scalar"):
+        rows = _unknown_rows(run, result, frozenset(), position)
+        if class_id is not None and shape == "rows" and kind in ("many", "one"):
+            # a row of `select(User)`: unpacking or indexing it gives the instance
+            inner = entities.loaded(run, state, owner, class_id, options, position)
+            rows = v.one((v.TUPLE, (inner,)))
+            return v.one((v.MANY, rows)) if kind == "many" else v.union(rows, v.NOTHING)
+        return v.one((v.MANY, rows)) if kind == "many" else rows
+    rows = entities.loaded(run, state, owner, class_id, options, position)
+    if kind == "many":
+        return v.one((v.MANY, rows))
+    return rows if name in ("one", "scalar_one") else v.union(rows, v.NOTHING)
+
+
+def statement_operation(statement: Atom, name: str, args: Arguments, kwargs: Keywords) -> Value:
+    """Methods of select(), insert(), ...: each returns a statement made from more."""
+    came_from = statement[3]
+    for argument in (*args, *kwargs.values()):
+        came_from |= v.sources(argument)
+    options = statement[4] if len(statement) > 4 else ()
+    if statement[1] == "option":
+        return v.one((v.STATEMENT, "option", None, statement[3] | _relationship_names(args), ()))
+    return v.one((v.STATEMENT, statement[1], statement[2], came_from, (*options, *_loader_options(name, args))))
+
+
+def _relationship_names(args: Arguments) -> frozenset[str]:
+    names = set()
+    for argument in args:
+        for atom in argument:
+            if atom[0] == v.FIELD:
+                names.add(atom[2])
+            elif atom[0] == v.CONSTANT and type(atom[1]) is str:
+                names.add(atom[1])
+    return frozenset(names)
+
+
+def engine_operation(run: Run, state: State, flavour: str, name: str, position: ir.Pos, connection: bool) -> Value:
+    """Methods of engines and connections."""
+    sends, result = (CONNECTION_METHODS if connection else ENGINE_METHODS).get(name, (False, ""))
+    mark = run.mark(position)
+    if sends:
+        if flavour == SYNC and not run.offloaded:
+            run.blocking.setdefault("internal", (mark, None))
+        run.raise_(state, DATABASE_ERROR, mark)
+    if result == "connection":
+        return v.one((v.CONNECTION, flavour))
+    if result == "result":
+        return v.one((v.RESULT, None, None, (), "rows"))
+    return v.UNKNOWN
+
+
+def is_async(type_: SessionType) -> bool:
+    return type_[0] == ASYNC
+
+
+def is_registry(type_: SessionType) -> bool:
+    return type_[1] == REGISTRY

@@ -1,0 +1,237 @@
+"""Facts of all files, linked into one program: modules, functions and classes as objects with identities.
+
+Identities are list indices in path order, so they are the same in every run over the same files.
+"""
+
+from __future__ import annotations
+
+from hermetic.engine import facts, ir, walk
+from hermetic.engine.ir import Expr, Node
+from hermetic.engine.modules import ModuleIndex
+
+
+class Function:
+    """One function, method, lambda or module body."""
+
+    __slots__ = (
+        "body",
+        "class_id",
+        "decorators",
+        "end_line",
+        "flags",
+        "globals",
+        "id",
+        "identifiers",
+        "imports",
+        "line",
+        "locals",
+        "module",
+        "name",
+        "params",
+        "parent",
+        "position",
+        "qualname",
+        "returns",
+        "self_stores",
+        "_bindings",
+        "_flag_names",
+    )
+
+    def __init__(self, number: int, module: int, raw: Node, class_id: int | None, parent: int | None) -> None:
+        self.id = number
+        self.module = module
+        self.class_id = class_id
+        self.parent = parent
+        self.name: str = raw[facts.F_NAME]
+        self.qualname: str = raw[facts.F_QUALNAME]
+        self.line: int = raw[facts.F_LINE]
+        self.end_line: int = raw[facts.F_END_LINE]
+        self.position: ir.Pos = (self.line, raw[facts.F_COLUMN], self.line, raw[facts.F_COLUMN])
+        self.flags: int = raw[facts.F_FLAGS]
+        self.params: tuple[Node, ...] = raw[facts.F_PARAMS]
+        self.decorators: tuple[Expr, ...] = raw[facts.F_DECORATORS]
+        self.returns: Expr = raw[facts.F_RETURNS]
+        self.body: ir.Block = raw[facts.F_BODY]
+        self.locals = frozenset(raw[facts.F_LOCALS])
+        self.globals = frozenset(raw[facts.F_GLOBALS])
+        self.imports: tuple[Node, ...] = raw[facts.F_IMPORTS]
+        self.self_stores: tuple[Node, ...] = raw[facts.F_SELF_STORES]
+        self.identifiers: tuple[str, ...] = raw[facts.F_IDENTIFIERS]
+        self._bindings: dict[str, list[walk.Binding]] | None = None
+        self._flag_names: frozenset[str] | None = None
+
+    @property
+    def is_async(self) -> bool:
+        return bool(self.flags & ir.ASYNC)
+
+    @property
+    def is_generator(self) -> bool:
+        return bool(self.flags & ir.GENERATOR)
+
+    @property
+    def is_module(self) -> bool:
+        return self.name == "<module>"
+
+    def bindings(self) -> dict[str, list[walk.Binding]]:
+        """What each local name is assigned from, regardless of order."""
+        if self._bindings is None:
+            self._bindings = walk.bindings(self.body)
+        return self._bindings
+
+    def flag_names(self) -> frozenset[str]:
+        """Local variables by which the function remembers what it did: they are assigned True, False or None."""
+        if self._flag_names is None:
+            self._flag_names = frozenset(
+                name for name, bound in self.bindings().items() if any(_is_flag(value) for _, value, _ in bound)
+            )
+        return self._flag_names
+
+    def parameter(self, name: str) -> int | None:
+        """The number of the parameter of that name."""
+        for number, param in enumerate(self.params):
+            if param[0] == name:
+                return number
+        return None
+
+
+class Class:
+    """One class; attributes and methods are those of its own body."""
+
+    __slots__ = ("attributes", "bases", "decorators", "fields", "id", "keywords", "line", "methods", "module", "name", "qualname")
+
+    def __init__(self, number: int, module: int, raw: Node) -> None:
+        self.id = number
+        self.module = module
+        self.name: str = raw[facts.C_NAME]
+        self.qualname: str = raw[facts.C_QUALNAME]
+        self.line: int = raw[facts.C_LINE]
+        self.bases: tuple[Expr, ...] = raw[facts.C_BASES]
+        self.keywords: dict[str, Expr] = dict(raw[facts.C_KEYWORDS])
+        self.decorators: tuple[Expr, ...] = raw[facts.C_DECORATORS]
+        self.attributes: dict[str, Node] = {}
+        for attribute in raw[facts.C_ATTRIBUTES]:
+            self.attributes.setdefault(attribute[0], attribute)
+        self.methods: dict[str, int] = {}
+        self.fields: dict[str, list[tuple[int, Node]]] = {}  # attribute -> (method, SelfStore)*
+
+
+class Module:
+    """One file."""
+
+    __slots__ = ("classes", "functions", "imports", "names", "number", "path", "stars")
+
+    def __init__(self, number: int, path: str) -> None:
+        self.number = number
+        self.path = path
+        self.functions: list[int] = []
+        self.classes: list[int] = []
+        self.names: dict[str, list[Node]] = {}  # what module-level names are bound to, see `_bind_names`
+        self.imports: tuple[Node, ...] = ()
+        self.stars: list[Node] = []
+
+
+# Kinds of module-level bindings
+BOUND_FUNCTION, BOUND_CLASS, BOUND_IMPORT, BOUND_VALUE, BOUND_STORE = range(5)
+
+
+class Codebase:
+    """All modules of a project, linked; `program.Program` adds what can be asked of it."""
+
+    def __init__(self, files: list[tuple[str, Node | None]], source_roots: tuple[str, ...] = ()) -> None:
+        """`files`: (path, ModuleFacts) in path order; None for files that were not lowered."""
+        self.index = ModuleIndex([path for path, _ in files], source_roots)
+        self.modules = [Module(number, path) for number, (path, _) in enumerate(files)]
+        self.functions: list[Function] = []
+        self.classes: list[Class] = []
+        for number, (_, raw) in enumerate(files):
+            if raw is not None:
+                self._add(self.modules[number], raw)
+        self._users: dict[str, list[int]] | None = None
+        self._subclasses: dict[str, list[int]] | None = None
+
+    def users_of(self, name: str) -> list[int]:
+        """Functions in whose body (or a closure's in it) the identifier stands."""
+        if self._users is None:
+            users: dict[str, list[int]] = {}
+            for function in self.functions:
+                for identifier in function.identifiers:
+                    found = users.get(identifier)
+                    if found is None:
+                        users[identifier] = [function.id]
+                    else:
+                        found.append(function.id)
+            self._users = users
+        return self._users.get(name, [])
+
+    def _add(self, module: Module, raw: Node) -> None:
+        first_function, first_class = len(self.functions), len(self.classes)
+        module.imports = raw[facts.M_IMPORTS]
+        for offset, record in enumerate(raw[facts.M_FUNCTIONS]):
+            class_index, parent = record[facts.F_CLASS], record[facts.F_PARENT]
+            function = Function(
+                first_function + offset,
+                module.number,
+                record,
+                None if class_index is None else first_class + class_index,
+                None if parent is None else first_function + parent,
+            )
+            self.functions.append(function)
+            module.functions.append(function.id)
+        for offset, record in enumerate(raw[facts.M_CLASSES]):
+            class_ = Class(first_class + offset, module.number, record)
+            self.classes.append(class_)
+            module.classes.append(class_.id)
+            self._add_methods(class_, record, first_function)
+        self._bind_names(module, first_function, first_class)
+
+    def _add_methods(self, class_: Class, record: Node, first_function: int) -> None:
+        for name, index in record[facts.C_METHODS]:
+            function = self.functions[first_function + index]
+            if _replaces(function, name):
+                class_.methods[name] = function.id
+            for store in function.self_stores:
+                class_.fields.setdefault(store[0], []).append((function.id, store))
+
+    def _bind_names(self, module: Module, first_function: int, first_class: int) -> None:
+        """Module-level bindings: from the module body, its imports, and `global` statements of functions."""
+        names = module.names
+        for item in module.imports:
+            if item[0] == "*":
+                module.stars.append(item)
+            elif item[2] == "*":
+                module.stars.append(item)
+            elif item[0]:
+                names.setdefault(item[0], []).append((BOUND_IMPORT, item))
+        body = self.functions[first_function]
+        for statement in walk.statements(body.body):
+            kind = statement[0]
+            if kind == ir.DEF:
+                names.setdefault(statement[2], []).append((BOUND_FUNCTION, first_function + statement[1]))
+            elif kind == ir.CLASS:
+                names.setdefault(statement[2], []).append((BOUND_CLASS, first_class + statement[1]))
+        for name, found in body.bindings().items():
+            names.setdefault(name, []).extend((BOUND_VALUE, binding) for binding in found)
+        for number in module.functions[1:]:
+            function = self.functions[number]
+            if function.globals:
+                for name in function.globals:
+                    for binding in function.bindings().get(name, ()):
+                        names.setdefault(name, []).append((BOUND_STORE, binding, number))
+
+
+def _is_flag(value: Expr) -> bool:
+    if type(value) is not tuple:
+        return False
+    if value[0] == ir.CONST:
+        return value[1] is None or value[1] is True or value[1] is False
+    return value[0] == ir.CMP or value[0] == ir.NOT
+
+
+def _replaces(function: Function, name: str) -> bool:
+    """Of several definitions of a name in a class, which is the method: not setters, deleters and overloads."""
+    for decorator in function.decorators:
+        if type(decorator) is tuple and decorator[0] == ir.ATTR and decorator[2] in ("setter", "deleter", "overload"):
+            return False
+        if decorator == "overload":
+            return False
+    return True

@@ -1,0 +1,89 @@
+"""What the interpreter saw that a rule may report. Each is about one function; marks lead across calls."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from hermetic.engine.state import Commit, Mark
+from hermetic.engine.values import Atom
+
+
+class Leak(NamedTuple):
+    """A session made here is open and ours at an exit. `how`: normal, exception, yield, stored, dropped."""
+
+    created: Mark
+    how: str
+    at: Mark | None
+    session: Atom
+
+
+class UnguardedCommit(NamedTuple):
+    """A commit on a session made here by hand; when it fails, nothing rolls back or closes."""
+
+    commit: Mark
+    created: Mark
+
+
+class SwallowedFailure(NamedTuple):
+    """A database error was caught at `handler`, nothing rolled back, and the session is used again."""
+
+    handler: Mark
+    failed: Mark
+    used: Mark | None
+    session: Atom
+
+
+class Blocking(NamedTuple):
+    """The first synchronous statement of a session in a coroutine function, or the call that leads to it."""
+
+    at: Mark
+    callee: int | None
+    session: Atom | str
+
+
+class EndedUse(NamedTuple):
+    """An instance is read, or a session used, after the end. `why` names the case, see rule SES005."""
+
+    at: Mark
+    why: str
+    attribute: str
+    ended: Mark | None
+    loaded: Mark | None
+    certain: bool
+
+
+class Split(NamedTuple):
+    """Two committed pieces of writing in one operation, one after the other."""
+
+    first: Commit
+    second: Commit
+    related: bool
+    same_session: bool
+
+
+class StaleWrite(NamedTuple):
+    """State that was read before a wait decides a write after it. `use` is the decision, else the write."""
+
+    use: Mark
+    wait: Mark
+    loaded: Mark | None
+    write: Mark
+    attribute: str
+
+
+class Concurrent(NamedTuple):
+    """One session is used by several tasks or threads, or by one beside its owner."""
+
+    at: Mark
+    session: Atom
+    created: Mark | None
+    how: str
+
+
+class EngineMade(NamedTuple):
+    """An engine is made in a function. `fate`: dropped, disposed, returned, stored, stored in an object, yielded."""
+
+    at: Mark
+    fate: str
+    pool: str
+    flavour: str

@@ -1,0 +1,172 @@
+"""The questions that rules may ask. Rules import nothing else of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeVar
+
+from hermetic.engine import observations as seen
+from hermetic.engine.contexts import CLI, IMPORT, MIGRATION, ONCE, REQUEST, STARTUP, TEST, WORKER, Contexts
+from hermetic.engine.link import Function
+from hermetic.engine.solve import Solver
+from hermetic.engine.state import Mark
+from hermetic.finding import Position, Step
+
+Observation = TypeVar("Observation")
+
+
+class Place(NamedTuple):
+    """Where something was observed: the function, and how that function is run."""
+
+    function: Function
+    contexts: int
+
+    @property
+    def once(self) -> bool:
+        """Does the function run only where things happen once: scripts, start-up, migrations, tests?"""
+        return bool(self.contexts) and not self.contexts & ~ONCE
+
+    @property
+    def serves(self) -> bool:
+        """Does it run for every request or job?"""
+        return bool(self.contexts & (REQUEST | WORKER))
+
+    @property
+    def starts_up(self) -> bool:
+        return bool(self.contexts & STARTUP) and not self.contexts & (REQUEST | WORKER)
+
+    @property
+    def is_command(self) -> bool:
+        return bool(self.contexts & (CLI | IMPORT)) and not self.contexts & (REQUEST | WORKER)
+
+
+class Program:
+    """A solved program. `lines` gives the source lines of a path, for columns and code frames."""
+
+    def __init__(self, solver: Solver, lines: Callable[[str], list[str]]) -> None:
+        self.code = solver.code
+        self.solver = solver
+        self.lines = lines
+        self.contexts = Contexts(solver.code, solver.types, solver.edges)
+
+    # -- questions ----------------------------------------------------------------------------------------------
+
+    def leaks(self) -> Iterator[tuple[Place, seen.Leak]]:
+        """Sessions that are open and ours at an exit of the function that made them."""
+        return self._observed(seen.Leak)
+
+    def unguarded_commits(self) -> Iterator[tuple[Place, seen.UnguardedCommit]]:
+        """Commits after whose failure nothing rolls back or closes the session made here."""
+        return self._observed(seen.UnguardedCommit)
+
+    def swallowed_failures(self) -> Iterator[tuple[Place, seen.SwallowedFailure]]:
+        """Sessions that are used on after a failure that was caught and not rolled back."""
+        return self._observed(seen.SwallowedFailure)
+
+    def blocking_work(self) -> Iterator[tuple[Place, seen.Blocking]]:
+        """Synchronous database work on the event loop."""
+        return self._observed(seen.Blocking)
+
+    def ended_uses(self) -> Iterator[tuple[Place, seen.EndedUse]]:
+        """Instances and sessions that are used after their end."""
+        return self._observed(seen.EndedUse)
+
+    def split_transactions(self) -> Iterator[tuple[Place, seen.Split]]:
+        """Second commits of one operation."""
+        return self._observed(seen.Split)
+
+    def engines(self) -> Iterator[tuple[Place, seen.EngineMade]]:
+        """Engines that are made inside of functions."""
+        return self._observed(seen.EngineMade)
+
+    def stale_writes(self) -> Iterator[tuple[Place, seen.StaleWrite]]:
+        """Writes that depend on what was read before a wait."""
+        return self._observed(seen.StaleWrite)
+
+    def concurrent_uses(self) -> Iterator[tuple[Place, seen.Concurrent]]:
+        """Sessions used by several tasks or threads at once."""
+        return self._observed(seen.Concurrent)
+
+    def shared_sessions(self) -> Iterator[tuple[tuple[str, int, int, int], list[tuple[Place, Mark]]]]:
+        """Sessions that live as long as the process: how they are made, and where functions use them."""
+        users: dict[tuple[str, int, int, int], list[tuple[Place, Mark]]] = {}
+        for function in sorted(self.solver.shared_uses):
+            place = self.place(function)
+            if place.function.is_module:
+                continue
+            for made, mark in sorted(self.solver.shared_uses[function].items()):
+                users.setdefault(made, []).append((place, mark))
+        yield from sorted(users.items())
+
+    def _observed(self, kind: type[Observation]) -> Iterator[tuple[Place, Observation]]:
+        for function in sorted(self.solver.observations):
+            for observation in self.solver.observations[function]:
+                if type(observation) is kind:
+                    yield self.place(function), observation
+
+    # -- places -------------------------------------------------------------------------------------------------
+
+    def place(self, function: int) -> Place:
+        return Place(self.code.functions[function], self.contexts.of(function))
+
+    def path(self, mark: Mark) -> str:
+        return self.code.modules[mark[0]].path
+
+    def function_at(self, mark: Mark) -> Function:
+        """The innermost function around a place."""
+        module = self.code.modules[mark[0]]
+        line = mark[1][0]
+        found = self.code.functions[module.functions[0]]
+        for number in module.functions[1:]:
+            function = self.code.functions[number]
+            if function.line <= line <= function.end_line and function.line >= found.line and function.name != "<lambda>":
+                found = function
+        return found
+
+    def function_name(self, at: Position) -> str:
+        """The dotted name of the function around a position."""
+        for module in self.code.modules:
+            if module.path == at.path and module.functions:
+                return self.function_at((module.number, (at.line, at.column, at.line, at.column), None)).qualname
+        return "<module>"
+
+    def position(self, mark: Mark) -> Position:
+        """The place as people count: from 1, in characters."""
+        path = self.path(mark)
+        line, column, end_line, end_column = mark[1]
+        lines = self.lines(path)
+        text = lines[line - 1] if 0 < line <= len(lines) else ""
+        if column < 0:
+            stripped = text.rstrip()
+            return Position(path, line, len(stripped) - len(stripped.lstrip()) + 1, line, len(stripped) + 1)
+        end_text = lines[end_line - 1] if 0 < end_line <= len(lines) else ""
+        return Position(path, line, _characters(text, column) + 1, end_line, _characters(end_text, end_column) + 1)
+
+    def steps(self, mark: Mark, text: str) -> tuple[Step, ...]:
+        """The hops of a mark that leads into callees; `text` says what happens at its end."""
+        out = []
+        while mark[2] is not None:
+            callee = self.function_at(mark[2])
+            out.append(Step(self.position(mark), f"calls `{callee.qualname}`"))
+            mark = mark[2]
+        out.append(Step(self.position(mark), text))
+        return tuple(out)
+
+    def innermost(self, mark: Mark) -> Mark:
+        """Where a mark leads in the end."""
+        while mark[2] is not None:
+            mark = mark[2]
+        return mark
+
+    def made_at(self, made: tuple[str, int, int, int]) -> Mark:
+        """The place of a session's `made` record."""
+        function = self.code.functions[made[1]]
+        return (function.module, (made[2], made[3], made[2], made[3]), None)
+
+
+def _characters(text: str, column: int) -> int:
+    """A column in UTF-8 bytes, in characters."""
+    return len(text.encode("utf-8", "surrogatepass")[:column].decode("utf-8", "ignore"))
+
+
+__all__ = ["CLI", "MIGRATION", "ONCE", "REQUEST", "STARTUP", "TEST", "WORKER", "Place", "Program"]

@@ -1,0 +1,224 @@
+"""Calls of the project's own functions and classes."""
+
+from __future__ import annotations
+
+from hermetic.engine import ir, typestate as ts, values as v
+from hermetic.engine.apply import Substitution, apply, apply_effects, trail
+from hermetic.engine.classes import decorator_names
+from hermetic.engine.construct import SessionType
+from hermetic.engine.link import Function
+from hermetic.engine.run import ERROR, Run
+from hermetic.engine.state import CREATED, ENTERED, ENTITY_FRESH, Fields, Instance, State, Track
+from hermetic.engine.types import CONTEXT_DECORATORS
+from hermetic.engine.values import Atom, Value
+
+Arguments = list[Value]
+Keywords = dict[str | None, Value]
+
+# Closures passed to a helper are interpreted inside of it, that many calls deep.
+DEEPEST_INLINING = 3
+
+Key = tuple[tuple[int, str], ...]
+
+
+def call_function(
+    run: Run, state: State, function: int, receiver: Atom | None, args: Arguments, kwargs: Keywords, position: ir.Pos
+) -> Value:
+    """Call a function; a coroutine, generator or context manager function only prepares its work."""
+    fn = run.code.functions[function]
+    kind = deferral(fn)
+    if kind is not None:
+        named = tuple(sorted(((name or "**", value) for name, value in kwargs.items()), key=lambda item: item[0]))
+        return v.one((v.DEFERRED, kind, function, receiver, tuple(args), named, position))
+    return perform(run, state, fn, receiver, args, kwargs, position)
+
+
+def deferral(fn: Function) -> str | None:
+    """What a call of the function gives instead of its result."""
+    if fn.decorators and CONTEXT_DECORATORS.intersection(decorator_names(fn)):
+        return "context"
+    if fn.is_generator:
+        return "generator"
+    return "coroutine" if fn.is_async else None
+
+
+def perform(
+    run: Run, state: State, fn: Function, receiver: Atom | None, args: Arguments, kwargs: Keywords, position: ir.Pos
+) -> Value:
+    """Run the function's work: apply its summary for these arguments."""
+    binding = bind(fn, receiver, args, kwargs)
+    run.solver.edges.setdefault(fn.id, set()).add(run.fn.id)
+    if run.depth < DEEPEST_INLINING and run.solver.calls_parameter(fn, binding):
+        return run.solver.inline(run, state, fn, binding, position)
+    summary = run.solver.summary(fn.id, key_of(run, state, fn, binding))
+    sub = Substitution(run, state, fn, binding, position)
+    value = apply(run, state, summary, sub, fn)
+    if state.dead:
+        return v.UNKNOWN
+    return _result(run, fn, receiver, value, summary.effects.commits != (), args, kwargs, position)
+
+
+def _result(
+    run: Run,
+    fn: Function,
+    receiver: Atom | None,
+    value: Value,
+    committed: bool,
+    args: Arguments,
+    kwargs: Keywords,
+    position: ir.Pos,
+) -> Value:
+    """The value of a call: what the summary says, else what types say, with where it comes from."""
+    if not any(atom[0] not in (v.DERIVED, v.CONSTANT) for atom in value):
+        seen = receiver if receiver is None or receiver[0] == v.CLASS else next(iter(sorted(run.type_of(receiver), key=repr)), None)
+        typed = frozenset(atom for atom in run.types.returned(fn.id, seen) if atom[0] != v.DEFERRED)
+        value = v.union(value, typed)
+    if committed or not value:
+        origin = (v.GLOBAL, fn.module, f"{fn.qualname}()@{position[0]}")
+        came_from = frozenset((origin,)) if committed else frozenset()
+        for argument in (*args, *kwargs.values()):
+            came_from |= v.sources(argument)
+        value = v.union(value, frozenset(((v.DERIVED, came_from),)) if came_from else v.UNKNOWN)
+    return value
+
+
+def bind(fn: Function, receiver: Atom | None, args: Arguments, kwargs: Keywords) -> dict[int, Value]:
+    """Parameter number -> value. Parameters that get nothing get their default, if it is a constant."""
+    binding: dict[int, Value] = {}
+    given = list(args)
+    if receiver is not None:
+        given.insert(0, v.one(receiver))
+    place = 0
+    for number, (name, _, default, kind) in enumerate(fn.params):
+        if kind == ir.POSITIONAL and place < len(given):
+            binding[number] = given[place]
+            place += 1
+        elif name in kwargs and kind != ir.KWARGS:
+            binding[number] = kwargs[name]
+        elif kind == ir.VARARGS and place < len(given):
+            binding[number] = v.one((v.TUPLE, tuple(given[place:])))
+            place = len(given)
+        elif kind == ir.KWARGS:
+            rest = [value for key, value in kwargs.items() if key is not None and fn.parameter(key) is None]
+            if rest:
+                binding[number] = v.one((v.TUPLE, tuple(rest)))
+        elif default is not None and type(default) is tuple and default[0] == ir.CONST and None not in kwargs:
+            binding[number] = v.one((v.CONSTANT, default[1]))
+    return binding
+
+
+def key_of(run: Run, state: State, fn: Function, binding: dict[int, Value]) -> Key:
+    """The constants among the arguments on which the function's behaviour may depend.
+
+    `save(session, commit=False)` and `save(session)` are two functions to us; so are the calls of an
+    optional-session helper with and without a session.
+    """
+    guards = run.solver.guard_parameters(fn)
+    key = []
+    for number in guards:
+        value = binding.get(number)
+        fact = _fact(run, value) if value else None
+        if fact is not None:
+            key.append((number, fact))
+    return tuple(key)
+
+
+def _fact(run: Run, value: Value) -> str | None:
+    if len(value) == 1:
+        atom = next(iter(value))
+        if atom[0] == v.CONSTANT:
+            if atom[1] is None:
+                return "none"
+            return "true" if atom[1] else "false"
+        if atom[0] in (v.SESSION, v.OBJECT, v.ANY_SESSION):
+            return "some"
+        types = run.type_of(atom)
+        if types and all(kind[0] in (v.ANY_SESSION, v.REGISTRY) for kind in types):
+            return "some"
+    return None
+
+
+def construct(run: Run, state: State, class_id: int, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
+    """Make an instance of a project class."""
+    types = run.types
+    if types.classes.is_model(class_id):
+        atom: Atom = (v.ENTITY, (position[0], position[1], run.salt), class_id)
+        state.put(atom, Instance(None, ENTITY_FRESH, frozenset(("*",))))
+        came_from: frozenset[Atom] = frozenset()
+        for argument in (*args, *kwargs.values()):
+            came_from |= v.sources(argument)
+        run.solver.made_from[(run.fn.id, atom)] = came_from
+    elif not types.matters(class_id):
+        run.raise_(state, ERROR, run.mark(position))
+        return frozenset(((v.INSTANCE, class_id), *v.derived(*args, *kwargs.values())))
+    else:
+        atom = (v.OBJECT, (position[0], position[1], run.salt), class_id)
+        state.put(atom, _fields(run, class_id, args, kwargs))
+    found = types.classes.member(class_id, "__init__")
+    if found is not None and type(found.item) is int:
+        call_function(run, state, found.item, atom, args, kwargs, position)
+    else:
+        run.raise_(state, ERROR, run.mark(position))
+    return v.one(atom)
+
+
+def _fields(run: Run, class_id: int, args: Arguments, kwargs: Keywords) -> Fields:
+    """The constructor's parameters as `@name`; of classes without one (dataclasses), the attributes themselves."""
+    found = run.types.classes.member(class_id, "__init__")
+    if found is not None and type(found.item) is int:
+        init = run.code.functions[found.item]
+        binding = bind(init, (v.CONSTANT, None), args, kwargs)
+        return Fields(tuple([("@" + init.params[number][0], value) for number, value in binding.items() if number]))
+    names = [name for owner in reversed(run.types.classes.mro(class_id)) for name in annotated(run.code.classes[owner].attributes)]
+    items = dict(zip(names, args, strict=False))
+    items.update({name: value for name, value in kwargs.items() if name is not None})
+    return Fields(tuple(items.items()))
+
+
+def annotated(attributes: dict[str, tuple[object, ...]]) -> list[str]:
+    return [name for name, attribute in attributes.items() if attribute[1] is not None]
+
+
+def make_session(run: Run, state: State, type_: SessionType, position: ir.Pos, is_open: bool = True) -> Atom:
+    """A session is made here; `is_open` if this function has to close it."""
+    atom: Atom = (v.SESSION, (position[0], position[1], run.salt), type_)
+    word = ts.put(ts.FRESH, ts.OPEN) if is_open else ts.FRESH
+    state.put(atom, Track(word).with_mark(CREATED, run.mark(position)))
+    state.escaped -= {atom}
+    run.made_in[atom] = tuple(run.loops)
+    run.solver.session_sites.add((run.fn.id, position[0], position[1]))
+    return atom
+
+
+def enter_context(run: Run, state: State, atom: Atom, position: ir.Pos) -> tuple[Value, object]:
+    """`with f(...)` of a context manager function: what it hands out, and what to apply at the end."""
+    _, _, function, receiver, args, named, _ = atom
+    fn = run.code.functions[function]
+    run.solver.edges.setdefault(function, set()).add(run.fn.id)
+    binding = bind(fn, receiver, list(args), {None if name == "**" else name: value for name, value in named})
+    summary = run.solver.summary(function, key_of(run, state, fn, binding))
+    sub = Substitution(run, state, fn, binding, position)
+    handed_out = sub.value(summary.yields)
+    apply(run, state, summary._replace(returns=v.UNKNOWN), sub, fn)
+    _not_ours(run, state, sub, entered=True)
+    return handed_out, (summary, sub)
+
+
+def _not_ours(run: Run, state: State, sub: Substitution, entered: bool) -> None:
+    """A session that a context manager function made is for that function to close, and to be blamed for."""
+    for atom in sub.made_here():
+        track = state.heap.get(atom)
+        if type(track) is Track:
+            track = track._replace(word=ts.clear(track.word, ts.OPEN))
+            state.put(atom, track.with_mark(ENTERED, run.mark(sub.position)) if entered else track)
+
+
+def leave_context(run: Run, state: State, left: object, raised: bool) -> None:
+    """The code after the `yield` of a context manager function runs."""
+    summary, sub = left  # type: ignore[misc]
+    sub.state = state
+    apply_effects(run, state, summary.after_raise if raised else summary.after, sub)
+    _not_ours(run, state, sub, entered=False)
+
+
+__all__ = ["bind", "call_function", "construct", "deferral", "enter_context", "key_of", "leave_context", "make_session", "perform", "trail"]

@@ -1,0 +1,173 @@
+"""One interpretation of one function: the frame that the transfer functions work on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hermetic.engine import values as v
+from hermetic.engine.ir import Node
+from hermetic.engine.link import Function
+from hermetic.engine.state import Mark, State, merge
+from hermetic.engine.values import Atom, Value
+
+if TYPE_CHECKING:
+    from hermetic.engine.solve import Solver
+
+# Why control leaves a point exceptionally.
+DATABASE_ERROR = "database"  # a statement failed
+ERROR = "error"  # some call failed
+EXPLICIT = "explicit"  # a `raise` of the code at hand
+THROWN = "thrown"  # thrown into a generator at its yield
+
+
+class Raised(NamedTuple):
+    """An exceptional exit: why, where, and the state there. `names` are the classes of an explicit raise."""
+
+    kind: str
+    names: frozenset[str]
+    state: State
+    mark: Mark
+
+
+class Exits:
+    """How a block was left other than by its end."""
+
+    __slots__ = ("breaks", "continues", "last", "raises", "returns")
+
+    def __init__(self) -> None:
+        self.raises: list[Raised] = []
+        self.returns: list[State] = []
+        self.breaks: list[State] = []
+        self.continues: list[State] = []
+        self.last: dict[tuple[str, frozenset[str]], tuple[Any, int]] = {}
+
+    def absorb(self, other: Exits) -> None:
+        """Let everything that left an inner block leave this one too."""
+        self.raises.extend(other.raises)
+        self.returns.extend(other.returns)
+        self.breaks.extend(other.breaks)
+        self.continues.extend(other.continues)
+
+
+class Yield(NamedTuple):
+    """A point at which a generator hands a value out, and the state there."""
+
+    value: Value
+    state: State
+    mark: Mark
+
+
+class Run:
+    """`frames`: variables of the functions around a call that is interpreted in place, by function."""
+
+    __slots__ = (
+        "blocking",
+        "call_node",
+        "caught",
+        "depth",
+        "disposed",
+        "engines",
+        "exits",
+        "fn",
+        "frames",
+        "global_memo",
+        "loops",
+        "made_in",
+        "observations",
+        "offloaded",
+        "code",
+        "salt",
+        "shared_uses",
+        "slow",
+        "solver",
+        "type_memo",
+        "types",
+        "yields",
+    )
+
+    def __init__(self, solver: Solver, fn: Function, depth: int = 0, frames: dict[int, dict[str, Value]] | None = None) -> None:
+        self.solver = solver
+        self.types = solver.types
+        self.code = solver.code
+        self.fn = fn
+        self.depth = depth
+        self.frames = frames or {}
+        self.salt = fn.id if depth else 0  # keeps what an inlined callee makes apart from what its caller makes
+        self.call_node: Node | None = None
+        self.exits = Exits()
+        self.observations: dict[tuple[Any, ...], Any] = {}
+        self.blocking: dict[Any, tuple[Mark, int | None]] = {}
+        self.slow: tuple[str, Mark] | None = None
+        self.shared_uses: dict[tuple[str, int, int, int], Mark] = {}
+        self.yields: list[Yield] = []
+        self.caught: list[Mark] = []  # the handlers around the point at hand, innermost last
+        self.loops: list[int] = []  # the loops around it, by line
+        self.offloaded = 0
+        self.type_memo: dict[Atom, Value] = {}
+        self.global_memo: dict[str, Value] = {}
+        self.made_in: dict[Atom, tuple[int, ...]] = {}  # session -> the loops it was made in
+        self.engines: dict[Atom, tuple[Mark, str]] = {}  # engine made here -> where, and its pool class
+        self.disposed: set[Atom] = set()
+
+    def merge(self, states: list[State]) -> list[State]:
+        """Join states that need not be told apart, see `state.merge`."""
+        return merge(states, self.fn.flag_names()) if len(states) > 1 else states
+
+    def mark(self, position: tuple[int, int, int, int]) -> Mark:
+        return (self.fn.module, position, None)
+
+    def line_mark(self, line: int) -> Mark:
+        """The place of a statement of which only the line is known."""
+        return (self.fn.module, (line, -1, line, -1), None)
+
+    def observe(self, key: tuple[Any, ...], observation: Any) -> None:
+        """Record something that a rule may report; the first path that shows it is kept."""
+        self.observations.setdefault(key, observation)
+
+    def raise_(self, state: State, kind: str, mark: Mark, names: frozenset[str] = frozenset()) -> None:
+        """Control may leave here exceptionally. A path that differs in nothing that matters is not kept twice."""
+        key = (kind, names)
+        last = self.exits.last.get(key)
+        if last is not None and last[0] is state.heap and last[1] == state.version:
+            return
+        self.exits.last[key] = (state.heap, state.version)
+        self.exits.raises.append(Raised(kind, names, state.copy(), mark))
+
+    def type_of(self, atom: Atom) -> Value:
+        """What is known of an atom by type alone."""
+        kind = atom[0]
+        if kind == v.SESSION:
+            return v.one((v.ANY_SESSION, atom[2]))
+        if kind == v.OBJECT or kind == v.ENTITY:
+            return v.one((v.INSTANCE, atom[2])) if atom[2] is not None else v.UNKNOWN
+        if kind not in v.PLACES:
+            return v.one(atom)
+        known = self.type_memo.get(atom)
+        if known is None:
+            known = self.type_memo[atom] = self._type_of_place(atom)
+        return known
+
+    def _type_of_place(self, atom: Atom) -> Value:
+        kind = atom[0]
+        if kind == v.PARAM:
+            return self.types.param(self.code.functions[atom[1]], atom[2])
+        if kind == v.GLOBAL:
+            return self.types.global_(atom[1], atom[2])
+        if kind == v.FREE:
+            return self.types.local(self.code.functions[atom[1]], atom[2])
+        out = v.UNKNOWN
+        for base in self.type_of(atom[1]):
+            if kind == v.FIELD:
+                out = v.union(out, self.types.member(base, atom[2]))
+            elif base[0] == v.INSTANCE:
+                out = v.union(out, self.constructor_parameter(base[1], atom[2]))
+        return out
+
+    def constructor_parameter(self, class_id: int, name: str) -> Value:
+        """The type of a constructor parameter of a class."""
+        found = self.types.classes.member(class_id, "__init__")
+        if found is None or type(found.item) is not int:
+            return self.types.field(class_id, name)
+        init = self.code.functions[found.item]
+        number = init.parameter(name)
+        return self.types.param(init, number) if number is not None else v.UNKNOWN

@@ -1,0 +1,232 @@
+"""What happens to a session, and to the instances in it, when something is done to the session."""
+
+from __future__ import annotations
+
+from hermetic.engine import typestate as ts, values as v
+from hermetic.engine.construct import MANAGED, REGISTRY, SessionType
+from hermetic.engine.observations import Concurrent, EndedUse, Split, StaleWrite, SwallowedFailure
+from hermetic.engine.run import DATABASE_ERROR, Raised, Run
+from hermetic.engine.state import (
+    CREATED,
+    DELETED,
+    DETACHED,
+    ENTERED,
+    EXPIRED,
+    HANDED_OVER,
+    LOADED,
+    LOCKED,
+    STALE,
+    SWALLOWED,
+    Commit,
+    Instance,
+    Mark,
+    State,
+    Track,
+    join_logs,
+)
+from hermetic.engine.values import Atom, Value
+from hermetic.models.sqlalchemy import ASYNC, SYNC
+
+NO_NAMES: frozenset[str] = frozenset()
+COMMITTING = frozenset(("commit",))
+
+
+def sessions_in(run: Run, value: Value) -> list[tuple[Atom, SessionType]]:
+    """The sessions that a value can be."""
+    found = []
+    for atom in value:
+        if atom[0] == v.SESSION:
+            found.append((atom, atom[2]))
+        elif atom[0] == v.ANY_SESSION:
+            found.append((atom, atom[1]))
+        elif atom[0] in v.PLACES:
+            for kind in run.type_of(atom):
+                if kind[0] == v.ANY_SESSION or kind[0] == v.REGISTRY:
+                    found.append((atom, kind[1]))
+                    break
+    return sorted(found, key=repr) if len(found) > 1 else found
+
+
+def is_session(run: Run, atom: Atom) -> bool:
+    return bool(sessions_in(run, frozenset((atom,))))
+
+
+def operate(run: Run, state: State, atom: Atom, type_: SessionType, name: str, mark: Mark, weak: bool) -> None:
+    """One operation on one session. `weak`: it may be another session that is meant."""
+    operation = ts.SESSION_OPERATIONS[name]
+    if operation.statement:
+        statement(run, state, atom, type_, mark, COMMITTING if name in ("commit", "flush") else NO_NAMES)
+    elif name not in ("rollback", "close", "aclose", "reset", "invalidate", "remove", "add", "add_all"):
+        touch(run, state, atom, mark)
+    if name == "commit":
+        commit(run, state, atom, type_, mark)
+    track = state.track(atom)
+    word = operation.apply(track.word)
+    reopened = ts.CLOSED in operation.clears and ts.must(track.word, ts.CLOSED) and track.mark(CREATED) is not None
+    if reopened and operation.statement and track.mark(ENTERED) is None and type_[1] not in (REGISTRY, MANAGED):
+        word = ts.put(word, ts.OPEN)
+    for flag in operation.puts:
+        if track.mark(flag) is None or flag in (ts.CLOSED, ts.COMMITTED):
+            track = track.with_mark(flag, mark)
+    pending = frozenset() if ts.DIRTY in operation.clears and not weak else track.pending
+    state.put(atom, track._replace(word=track.word | word if weak else word, pending=pending))
+    if name in ("close", "aclose", "reset", "remove", "invalidate"):
+        each_instance(state, atom, DETACHED, mark)
+    elif name == "rollback":
+        each_instance(state, atom, EXPIRED, mark)
+
+
+def statement(
+    run: Run, state: State, atom: Atom, type_: SessionType, mark: Mark, names: frozenset[str] = NO_NAMES
+) -> None:
+    """Something is about to be sent to the database over a session; it can fail."""
+    touch(run, state, atom, mark)
+    if type_[0] == SYNC and not run.offloaded:
+        run.blocking.setdefault(atom, (mark, None))
+    if type_[3] is not None and type_[3][0] != "function" and type_[1] != REGISTRY:
+        run.shared_uses.setdefault(type_[3], mark)
+    fail(run, state, atom, mark, names)
+
+
+def fail(run: Run, state: State, atom: Atom, mark: Mark, names: frozenset[str]) -> None:
+    """The path on which the statement fails: the session needs a rollback there."""
+    key = (DATABASE_ERROR, names)
+    last = run.exits.last.get(key)
+    if last is not None and last[0] is state.heap and last[1] == state.version:
+        return
+    run.exits.last[key] = (state.heap, state.version)
+    failed = state.copy()
+    track = failed.track(atom)
+    word = ts.put(ts.put(track.word, ts.FAILED), ts.TRANSACTION)
+    failed.put(atom, track._replace(word=ts.put(word, ts.DATABASE)).with_mark(ts.FAILED, mark))
+    run.exits.raises.append(Raised(DATABASE_ERROR, names, failed, mark))
+
+
+def touch(run: Run, state: State, atom: Atom, mark: Mark) -> None:
+    """A session is used: is it in a state in which it should not be?"""
+    found = state.heap.get(atom)
+    if type(found) is not Track:
+        return
+    track: Track = found
+    if ts.may(track.word, ts.FAILED):
+        handler = track.mark(SWALLOWED) or (run.caught[-1] if run.caught else None)
+        failed = track.mark(ts.FAILED)
+        if handler is not None and failed is not None:
+            run.observe(("swallowed", handler, atom), SwallowedFailure(handler, failed, mark, atom))
+    if ts.must(track.word, ts.CLOSED) and track.mark(ENTERED) is not None:
+        ended = track.mark(ts.CLOSED)
+        run.observe(("ended", mark), EndedUse(mark, "session", "", ended, None, True))
+    handed = track.mark(HANDED_OVER)
+    if handed is not None:
+        run.observe(("concurrent", handed), Concurrent(handed, atom, track.mark(CREATED), "beside its owner"))
+
+
+def write(run: Run, state: State, atom: Atom | None, sources: frozenset[Atom], mark: Mark, own: frozenset[Atom]) -> None:
+    """Something was added, changed or deleted, made from `sources`; `own` are the sources that were read from the
+    written instance itself."""
+    _stale(run, state, mark, own)
+    if atom is None:
+        state.floating = sources if state.floating is None else state.floating | sources
+        return
+    track = state.track(atom)
+    word = ts.put(ts.put(track.word, ts.DIRTY), ts.WROTE)
+    if track.mark(ts.WROTE) is None:
+        track = track.with_mark(ts.WROTE, mark)
+    state.put(atom, track._replace(word=word, pending=track.pending | sources))
+
+
+def _stale(run: Run, state: State, mark: Mark, own: frozenset[Atom]) -> None:
+    for source in sorted(state.decisions | own, key=repr):
+        instance = state.instance(source[1]) if source[0] == v.FIELD else None
+        if instance is None or not ts.may(instance.word, STALE):
+            continue
+        wait = instance.mark(STALE)
+        if wait is not None:
+            use = run.solver.decision_marks.get((run.fn.id, source)) if source in state.decisions else None
+            found = StaleWrite(use or mark, wait, instance.mark(LOADED), mark, source[2])
+            run.observe(("stale", source[1]), found)
+
+
+def commit(run: Run, state: State, atom: Atom, type_: SessionType, mark: Mark) -> None:
+    """A commit succeeds: what was pending is done, and the instances expire."""
+    track = state.track(atom)
+    pending = track.pending
+    wrote = ts.may(track.word, ts.DIRTY)
+    if state.floating is not None:
+        pending |= state.floating
+        wrote = True
+        state.floating = None
+    record(run, state, Commit(pending, wrote, mark, atom))
+    expire = type_[2]
+    if expire is None:
+        expire = run.solver.expire_default(type_[0])
+    if expire:
+        each_instance(state, atom, EXPIRED, mark)
+
+
+def record(run: Run, state: State, done: Commit) -> None:
+    """Add to the log of commits; a later one that belongs to an earlier one splits the operation."""
+    if done.wrote:
+        for earlier in state.log:
+            if not earlier.wrote or earlier.committed == done.committed:
+                continue
+            related = _related(earlier.sources, done.sources)
+            same = earlier.session == done.session
+            run.observe(("split", done.committed), Split(earlier, done, related, same))
+            break
+    state.log = join_logs(state.log, (done,))
+
+
+def _related(left: frozenset[Atom], right: frozenset[Atom]) -> bool:
+    return bool({root_of(atom) for atom in left} & {root_of(atom) for atom in right})
+
+
+def root_of(source: Atom) -> Atom:
+    """The instance whose attribute a source is, else the source itself."""
+    while source[0] == v.FIELD and source[1][0] in (v.ENTITY, v.FIELD, v.PARAM) and not (source[1][0] == v.PARAM and source[1][2] == 0):
+        source = source[1]
+    return source
+
+
+def each_instance(state: State, owner: Atom, flag: int, mark: Mark) -> None:
+    """Set a flag of every instance of a session."""
+    changed = None
+    for atom, track in state.heap.items():
+        if type(track) is Instance and track.owner == owner:
+            if flag == EXPIRED and ts.must(track.word, DELETED):
+                continue  # SPEC: a deleted instance is detached, not expired, by the commit
+            if changed is None:
+                changed = dict(state.heap)
+            changed[atom] = track.put(flag, mark)
+    if changed is not None:
+        state.heap = changed
+
+
+def wait(run: Run, state: State, kind: str, mark: Mark) -> None:
+    """Something slow or outside of this process happened: what was read before may have changed meanwhile."""
+    if run.slow is None:
+        run.slow = (kind, mark)
+    changed = None
+    for atom, track in state.heap.items():
+        if type(track) is Instance and not ts.may(track.word, LOCKED) and not ts.must(track.word, STALE):
+            if changed is None:
+                changed = dict(state.heap)
+            changed[atom] = track.put(STALE, mark)
+    if changed is not None:
+        state.heap = changed
+
+
+__all__ = [
+    "ASYNC",
+    "commit",
+    "each_instance",
+    "is_session",
+    "operate",
+    "record",
+    "root_of",
+    "sessions_in",
+    "statement",
+    "touch",
+    "wait",
+    "write",
+]

@@ -1,0 +1,332 @@
+"""Summaries on demand: a function is interpreted when somebody asks for its summary, and once for each set of
+constants that it depends on.
+
+A recursive question gets the summary as far as it is known; the function that began the circle is then
+interpreted again until its summary no longer changes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hermetic.engine import calls, ir, typestate as ts, values as v, walk
+from hermetic.engine.conclude import conclude
+from hermetic.engine.entities import is_entity
+from hermetic.engine.execute import RETURNED, run_block
+from hermetic.engine.fields import reachable_sessions
+from hermetic.engine.link import BOUND_VALUE, Codebase, Function
+from hermetic.engine.project import Arguments, Key, Keywords, bind, call_function, key_of, make_session
+from hermetic.engine.apply import Substitution, apply
+from hermetic.engine.run import EXPLICIT, Raised, Run
+from hermetic.engine.sessions import sessions_in
+from hermetic.engine.state import ENTITY_FOREIGN, Fields, Instance, State, Track, join
+from hermetic.engine.summary import OPAQUE, TRIVIAL, Summary
+from hermetic.engine.types import Types
+from hermetic.engine.values import Atom, Value
+
+# Versions of one function by the constants it gets; more than this share the general one.
+MOST_VERSIONS = 8
+# Rounds until a recursive function's summary is taken as it is.
+MOST_ROUNDS = 3
+# Calls in progress; deeper ones are not followed.
+DEEPEST_CHAIN = 120
+# Larger functions are not interpreted in place.
+LARGEST_INLINED = 60
+
+
+class Solver:
+    """Interprets the functions of a program. `observations` holds what was seen in each, by function."""
+
+    def __init__(self, code: Codebase) -> None:
+        self.code = code
+        self.types = Types(code)
+        self.observations: dict[int, list[Any]] = {}
+        self.shared_uses: dict[int, dict[tuple[str, int, int, int], Any]] = {}
+        self.made_from: dict[tuple[int, Atom], frozenset[Atom]] = {}
+        self.decision_marks: dict[tuple[int, Atom], Any] = {}
+        self.unresolved: set[tuple[int, Atom]] = set()
+        self.session_sites: set[tuple[int, int, int]] = set()  # (function, line, column) of every session made
+        self.edges: dict[int, set[int]] = {}  # callee -> callers
+        self._summaries: dict[tuple[int, Key], Summary] = {}
+        self._active: dict[tuple[int, Key], int] = {}
+        self._asked_again: set[tuple[int, Key]] = set()
+        self._versions: dict[int, int] = {}
+        self._guards: dict[int, tuple[int, ...]] = {}
+        self._callables: dict[int, frozenset[int]] = {}
+        self._expire: dict[str, bool] = {}
+        self._overridden: set[int] | None = None
+
+    def solve(self) -> None:
+        """Interpret every function."""
+        for fn in self.code.functions:
+            self.summary(fn.id)
+
+    # -- summaries ------------------------------------------------------------------------------------------
+
+    def summary(self, function: int, key: Key = ()) -> Summary:
+        """What a caller must know of the function, called with these constants."""
+        whole = (function, key)
+        known = self._summaries.get(whole)
+        if known is not None:
+            if whole in self._active:
+                self._asked_again.add(whole)
+            return known
+        if key:
+            count = self._versions.get(function, 0)
+            if count >= MOST_VERSIONS:
+                return self.summary(function)
+            self._versions[function] = count + 1
+        if len(self._active) > DEEPEST_CHAIN:
+            return OPAQUE
+        return self._solve(whole)
+
+    def _solve(self, whole: tuple[int, Key]) -> Summary:
+        self._active[whole] = len(self._active)
+        self._summaries[whole] = TRIVIAL
+        for _ in range(MOST_ROUNDS):
+            self._asked_again.discard(whole)
+            found = self._interpret(*whole)
+            stable = found == self._summaries[whole]
+            self._summaries[whole] = found
+            if stable or whole not in self._asked_again:
+                break
+        del self._active[whole]
+        return self._summaries[whole]
+
+    def _interpret(self, function: int, key: Key) -> Summary:
+        fn = self.code.functions[function]
+        run = Run(self, fn)
+        state = self._entry(run, dict(key))
+        after = run_block(run, fn.body, [state])
+        summary = conclude(run, after)
+        if not key:
+            self.observations[function] = list(run.observations.values())
+            self.shared_uses[function] = run.shared_uses
+        return summary
+
+    def _entry(self, run: Run, constants: dict[int, str]) -> State:
+        state = State()
+        for number, param in enumerate(run.fn.params):
+            fact = constants.get(number)
+            value = v.one((v.PARAM, run.fn.id, number))
+            if fact == "none":
+                value = v.NOTHING
+            elif fact == "true":
+                value = v.YES
+            elif fact == "false":
+                value = v.NO
+            elif fact == "some":
+                state.facts[param[0]] = "some"
+            state.env[param[0]] = value
+            atom = (v.PARAM, run.fn.id, number)
+            if number and param[1] is not None and fact is None and is_entity(run, atom):
+                state.put(atom, Instance(None, ENTITY_FOREIGN))
+        return state
+
+    def guard_parameters(self, fn: Function) -> tuple[int, ...]:
+        """Parameters that the function tests, or hands on to a call that may."""
+        known = self._guards.get(fn.id)
+        if known is None:
+            names = {param[0]: number for number, param in enumerate(fn.params)}
+            found: set[int] = set()
+            for statement in walk.statements(fn.body):
+                if statement[0] in (ir.IF, ir.WHILE, ir.ASSERT):
+                    found.update(_names_in_test(statement[1], names))
+                elif statement[0] == ir.ASSIGN and type(statement[2]) is tuple and statement[2][0] in (ir.CMP, ir.NOT, ir.BOOL):
+                    found.update(_names_in_test(statement[2], names))
+            for node in walk.expressions(fn.body):
+                if node[0] in (ir.IFEXP,):
+                    found.update(_names_in_test(node[1], names))
+                elif node[0] == ir.BOOL:
+                    found.update(_names_in_test(node, names))
+                elif node[0] == ir.CALL:
+                    for argument in (*node[2], *(value for _, value in node[3])):
+                        if type(argument) is str and argument in names:
+                            found.add(names[argument])
+            known = self._guards[fn.id] = tuple(sorted(found))
+        return known
+
+    # -- closures and functions as arguments --------------------------------------------------------------------
+
+    def closure(self, function: int, state: State) -> Value:
+        """A nested function or lambda, as a value."""
+        return v.one((v.CLOSURE, function, 0))
+
+    def call_closure(self, run: Run, state: State, atom: Atom, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
+        return call_function(run, state, atom[1], None, args, kwargs, position)
+
+    def calls_parameter(self, fn: Function, binding: dict[int, Value]) -> bool:
+        """Is one of the arguments a function that the callee will call? Then it is interpreted in place."""
+        known = self._callables.get(fn.id)
+        if known is None:
+            known = self._callables[fn.id] = _called_parameters(fn)
+        if not known:
+            return False
+        return any(
+            atom[0] in (v.CLOSURE, v.PARTIAL, v.METHOD, v.FUNCTION, v.OPERATION)
+            for number in known
+            for atom in binding.get(number, ())
+        )
+
+    def inline(self, run: Run, state: State, fn: Function, binding: dict[int, Value], position: ir.Pos) -> Value:
+        """Interpret a callee with the very values it gets, in the caller's state."""
+        frames = {**run.frames, run.fn.id: state.env}
+        inner = Run(self, fn, run.depth + 1, frames)
+        inner.offloaded = run.offloaded
+        inner.caught = run.caught
+        inner.made_in = run.made_in
+        inside = state.copy()
+        inside.env = {param[0]: binding.get(number, v.UNKNOWN) for number, param in enumerate(fn.params)}
+        inside.facts = {}
+        after = [*run_block(inner, fn.body, [inside]), *inner.exits.returns]
+        for key, observation in inner.observations.items():
+            run.observe(key, observation)
+        for key, (_, callee) in inner.blocking.items():
+            run.blocking.setdefault(key, (run.mark(position), callee if callee is not None else fn.id))
+        for exit_ in inner.exits.raises:
+            left = exit_.state
+            left.env, left.facts = state.env.copy(), dict(state.facts)
+            run.exits.raises.append(Raised(exit_.kind, exit_.names, left, run.mark(position)))
+        if not after:
+            state.dead = True
+            return v.UNKNOWN
+        value = v.UNKNOWN
+        for left in after:
+            value = v.union(value, left.env.get(RETURNED, v.NOTHING))
+            left.env, left.facts = state.env.copy(), dict(state.facts)
+        end = after[0]
+        for left in after[1:]:
+            end = join(end, left)
+        state.become(end)
+        return value
+
+    def captured_sessions(self, run: Run, state: State, callee: Value) -> set[Atom]:
+        """Sessions among the variables that a closure uses, or behind the receiver of a bound method."""
+        found: set[Atom] = set()
+        for atom in callee:
+            if atom[0] in (v.CLOSURE, v.FUNCTION):
+                fn = self.code.functions[atom[1]]
+                for name in fn.identifiers:
+                    if name in state.env and name not in fn.locals:
+                        found.update(session for session, _ in sessions_in(run, state.env[name]))
+            elif atom[0] == v.PARTIAL:
+                for value in atom[2]:
+                    found.update(session for session, _ in sessions_in(run, value))
+            found |= reachable_sessions(state, frozenset((atom,)))
+        return found
+
+    def call_in_greenlet(self, run: Run, state: State, args: Arguments, kwargs: Keywords, session: Atom, position: ir.Pos) -> Value:
+        """`await session.run_sync(f, ...)`: f gets the session, and may use it synchronously."""
+        if not args:
+            return v.UNKNOWN
+        run.offloaded += 1
+        value = calls.invoke(run, state, args[0], [v.one(session), *args[1:]], kwargs, position)
+        run.offloaded -= 1
+        return value
+
+    # -- what transfer functions need from further up -----------------------------------------------------------
+
+    def invoke(self, run: Run, state: State, callee: Value, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
+        return calls.invoke(run, state, callee, args, kwargs, position)
+
+    def force(self, run: Run, state: State, value: Value, position: ir.Pos) -> Value:
+        return calls.force(run, state, value, position)
+
+    def by_type(self, run: Run, name: str, position: ir.Pos) -> Value:
+        """A library constructor that needs no more than its type."""
+        node = run.call_node
+        if node is None or node[4] != position:
+            return v.one((v.EXT_OBJECT, name))
+        return self.types.constructors.of_library(name, node, run.fn)
+
+    def advance(self, run: Run, state: State, value: Value, position: ir.Pos, whole: bool = False) -> Value:
+        """`next(generator)`: the code up to its yield runs; `whole`: a `for` runs it to its end."""
+        out = v.UNKNOWN
+        for atom in value:
+            if atom[0] == v.MANY:
+                out = v.union(out, atom[1])
+            elif atom[0] == v.DEFERRED and atom[1] == "generator":
+                out = v.union(out, self._advance(run, state, atom, position, whole))
+        return out
+
+    def _advance(self, run: Run, state: State, atom: Atom, position: ir.Pos, whole: bool) -> Value:
+        handed = state.fields(atom).get("$handed")
+        if handed is not None:
+            self.finish_generator(run, state, atom, position)
+            return v.UNKNOWN
+        _, _, function, receiver, args, named, _ = atom
+        fn = self.code.functions[function]
+        binding = bind(fn, receiver, list(args), {None if name == "**" else name: value for name, value in named})
+        summary = self.summary(function, key_of(run, state, fn, binding))
+        sub = Substitution(run, state, fn, binding, position)
+        value = sub.value(summary.yields)
+        apply(run, state, summary._replace(returns=v.UNKNOWN), sub, fn)
+        if whole:
+            for made in sub.made_here():
+                track = state.heap.get(made)
+                if type(track) is Track:
+                    state.put(made, track._replace(word=ts.clear(track.word, ts.OPEN)))
+        else:
+            state.put(atom, Fields((("$handed", value),)))
+        return value
+
+    def finish_generator(self, run: Run, state: State, atom: Atom, position: ir.Pos) -> None:
+        """`generator.close()`, or `next` a second time: the code after the yield runs and closes the session."""
+        for session in reachable_sessions(state, state.fields(atom).get("$handed") or v.UNKNOWN):
+            track = state.track(session)
+            state.put(session, track._replace(word=ts.SESSION_OPERATIONS["close"].apply(track.word)))
+
+    def expire_default(self, flavour: str) -> bool:
+        """expire_on_commit of sessions whose factory is not known: that of all factories, if they agree."""
+        known = self._expire.get(flavour)
+        if known is None:
+            found = set()
+            for module in self.code.modules:
+                for name, bound in module.names.items():
+                    if any(item[0] == BOUND_VALUE and type(item[1][1]) is tuple and item[1][1][0] == ir.CALL for item in bound):
+                        for atom in self.types.global_(module.number, name):
+                            if atom[0] in (v.FACTORY, v.REGISTRY) and atom[1][0] == flavour:
+                                found.add(atom[1][2])
+            known = self._expire[flavour] = found == {True}
+        return known
+
+    def may_trust_no_return(self, fn: Function, raised: list[Raised]) -> bool:
+        """A function that never returns normally, and is not just a placeholder for overrides."""
+        if any("NotImplementedError" in exit_.names for exit_ in raised if exit_.kind == EXPLICIT):
+            return False
+        if self._overridden is None:
+            self._overridden = set()
+            for class_ in self.code.classes:
+                for base in self.types.classes.mro(class_.id)[1:]:
+                    methods = self.code.classes[base].methods
+                    self._overridden.update(methods[name] for name in class_.methods if name in methods)
+        return fn.id not in self._overridden
+
+
+def _names_in_test(test: ir.Expr, names: dict[str, int]) -> set[int]:
+    if type(test) is str:
+        return {names[test]} if test in names else set()
+    found: set[int] = set()
+    if type(test) is tuple and test[0] in (ir.NOT, ir.CMP, ir.BOOL):
+        for part in walk.children(test):
+            found |= _names_in_test(part, names)
+    return found
+
+
+def _called_parameters(fn: Function) -> frozenset[int]:
+    """Parameters that are called, or passed on where they may be."""
+    if sum(1 for _ in walk.statements(fn.body)) > LARGEST_INLINED:
+        return frozenset()
+    names = {param[0]: number for number, param in enumerate(fn.params)}
+    found = set()
+    for node in walk.expressions(fn.body):
+        if node[0] == ir.CALL:
+            if type(node[1]) is str and node[1] in names:
+                found.add(names[node[1]])
+            for argument in node[2]:
+                if type(argument) is str and argument in names:
+                    found.add(names[argument])
+    return frozenset(found)
+
+
+__all__ = ["Solver", "make_session"]

@@ -1,0 +1,287 @@
+"""What is known at one point of a function: variables, sessions, instances, and how the point was reached.
+
+A `State` belongs to one path (or several joined ones) and is changed in place by whoever runs it; everything in
+it is immutable, so that copying a state copies a few dictionaries and nothing deeper.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from hermetic.engine import typestate as ts, values as v
+from hermetic.engine.values import Atom, Value
+
+# (module, position, mark in the callee or None): a place, and the place inside the callee that it stands for.
+Mark = tuple[int, tuple[int, int, int, int], Any]
+
+# More states than this are joined, whatever their facts.
+MOST_STATES = 4
+
+# What may be known of a local variable or attribute path: see `State.facts`.
+TRUE, FALSE, NONE, SOME = "true", "false", "none", "some"
+
+
+class Track(NamedTuple):
+    """A session: its word (see `typestate`), where its flags were set, and what was written but not committed."""
+
+    word: int
+    marks: tuple[tuple[int, Mark], ...] = ()
+    pending: frozenset[Atom] = frozenset()
+
+    def mark(self, flag: int) -> Mark | None:
+        """Where a flag was set."""
+        for known, place in self.marks:
+            if known == flag:
+                return place
+        return None
+
+    def with_mark(self, flag: int, place: Mark) -> Track:
+        return self._replace(marks=(*((k, p) for k, p in self.marks if k != flag), (flag, place)))
+
+
+# Marks of a track beyond the flags of `typestate`
+SWALLOWED = 100  # the `except` that let a failed session live on
+CREATED = 101
+HANDED_OVER = 102  # given to a task or thread that runs beside its owner
+ENTERED = 103  # the `with` that closes it
+
+# Flags of an instance, in the same three-outcome form
+EXPIRED, DETACHED, STALE, EXPUNGED, LOCKED, DELETED = range(6)
+ENTITY_FRESH = sum(2 << (3 * flag) for flag in range(6))
+ENTITY_FOREIGN = sum(4 << (3 * flag) for flag in range(6))
+
+
+class Instance(NamedTuple):
+    """One ORM instance, or the rows of one query: its session, its flags, what was loaded with it."""
+
+    owner: Atom | None
+    word: int
+    loaded: frozenset[str] = frozenset()
+    marks: tuple[tuple[int, Mark], ...] = ()
+
+    def mark(self, flag: int) -> Mark | None:
+        for known, place in self.marks:
+            if known == flag:
+                return place
+        return None
+
+    def put(self, flag: int, place: Mark) -> Instance:
+        marks = (*((k, p) for k, p in self.marks if k != flag), (flag, place))
+        return self._replace(word=ts.put(self.word, flag), marks=marks)
+
+    def clear(self, *flags: int) -> Instance:
+        word = self.word
+        for flag in flags:
+            word = ts.clear(word, flag)
+        return self._replace(word=word)
+
+
+LOADED = 100  # mark of an instance: where it was loaded
+
+
+class Fields(NamedTuple):
+    """An object of a project class made here: attribute, or `@parameter` of its constructor, to value."""
+
+    items: tuple[tuple[str, Value], ...] = ()
+
+    def get(self, name: str) -> Value | None:
+        for known, value in self.items:
+            if known == name:
+                return value
+        return None
+
+    def set(self, name: str, value: Value) -> Fields:
+        return Fields((*((k, x) for k, x in self.items if k != name), (name, value)))
+
+
+class Commit(NamedTuple):
+    """One committed piece of writing: from what it was made, and where it was written and committed."""
+
+    sources: frozenset[Atom]
+    wrote: bool
+    committed: Mark
+    session: Atom | None
+    loops: tuple[int, ...] = ()
+
+
+class State:
+    """See the module's docstring. `facts` are about names and dotted paths, `decisions` the instances whose
+    state decided that this point is reached, `log` the commits so far, `escaped` the sessions whose owner is
+    no longer this function."""
+
+    __slots__ = ("dead", "decisions", "env", "escaped", "facts", "floating", "heap", "log", "stores", "version")
+
+    def __init__(self) -> None:
+        self.env: dict[str, Value] = {}
+        self.heap: dict[Atom, Any] = {}
+        self.facts: dict[str, str] = {}
+        self.stores: dict[tuple[Atom, str], Value] = {}
+        self.log: tuple[Commit, ...] = ()
+        self.decisions: frozenset[Atom] = frozenset()
+        self.escaped: frozenset[Atom] = frozenset()
+        self.floating: frozenset[Atom] | None = None
+        self.version = 0
+        self.dead = False
+
+    def copy(self) -> State:
+        other = State.__new__(State)
+        other.env = self.env.copy()
+        other.heap = self.heap
+        other.facts = self.facts.copy()
+        other.stores = self.stores
+        other.log = self.log
+        other.decisions = self.decisions
+        other.escaped = self.escaped
+        other.floating = self.floating
+        other.version = self.version
+        other.dead = self.dead
+        return other
+
+    def become(self, other: State) -> None:
+        """Take over everything from another state."""
+        for name in State.__slots__:
+            setattr(self, name, getattr(other, name))
+
+    def put(self, atom: Atom, track: Any) -> None:
+        """Record what is known of a session, instance or object from here on."""
+        if self.heap.get(atom) != track:
+            self.heap = {**self.heap, atom: track}
+
+    def track(self, atom: Atom) -> Track:
+        """What is known of a session; one that this function did not make is as it was at entry."""
+        found = self.heap.get(atom)
+        return found if type(found) is Track else Track(ts.FOREIGN)
+
+    def instance(self, atom: Atom) -> Instance | None:
+        found = self.heap.get(atom)
+        return found if type(found) is Instance else None
+
+    def fields(self, atom: Atom) -> Fields:
+        found = self.heap.get(atom)
+        return found if type(found) is Fields else Fields()
+
+    def store(self, base: Atom, name: str, value: Value) -> None:
+        """`base.name = value` for a base that this function did not make."""
+        self.stores = {**self.stores, (base, name): value}
+
+    def bind(self, name: str, value: Value) -> None:
+        """Assign a local variable; what was known of it and its attributes is forgotten."""
+        self.env[name] = value
+        if self.facts:
+            prefix = name + "."
+            for key in [key for key in self.facts if key == name or key.startswith(prefix)]:
+                del self.facts[key]
+        for atom in value:
+            if atom[0] == v.CONSTANT:
+                self.version += 1
+                break
+
+
+def join(left: State, right: State) -> State:
+    """The least state that covers both; `left` is reused."""
+    env = left.env
+    for name, value in right.env.items():
+        ours = env.get(name)
+        if ours is None:
+            env[name] = value
+        elif ours != value:
+            env[name] = v.union(ours, value)
+    if left.heap is not right.heap:
+        left.heap = join_heaps(left.heap, right.heap)
+    left.facts = {key: fact for key, fact in left.facts.items() if right.facts.get(key) == fact}
+    if left.stores is not right.stores:
+        stores = dict(left.stores)
+        for key, value in right.stores.items():
+            stores[key] = v.union(stores[key], value) if key in stores else value
+        left.stores = stores
+    if left.log != right.log:
+        left.log = join_logs(left.log, right.log)
+    left.decisions &= right.decisions
+    left.escaped |= right.escaped
+    if right.floating is not None:
+        left.floating = right.floating if left.floating is None else left.floating | right.floating
+    left.version = max(left.version, right.version) + 1
+    return left
+
+
+def join_heaps(left: dict[Atom, Any], right: dict[Atom, Any]) -> dict[Atom, Any]:
+    out = dict(left)
+    for atom, theirs in right.items():
+        ours = out.get(atom)
+        if ours is None:
+            out[atom] = _absent_too(theirs, atom)
+        elif ours is not theirs and ours != theirs:
+            out[atom] = _join_tracks(ours, theirs)
+    for atom, ours in left.items():
+        if atom not in right:
+            out[atom] = _absent_too(ours, atom)
+    return out
+
+
+def _absent_too(track: Any, atom: Atom) -> Any:
+    """A session that one path does not mention is there as it was at entry, or was not made there at all."""
+    if type(track) is Track:
+        return track._replace(word=track.word | (ts.FRESH if atom[0] == v.SESSION else ts.FOREIGN))
+    return track
+
+
+def _join_tracks(ours: Any, theirs: Any) -> Any:
+    if type(ours) is Track and type(theirs) is Track:
+        marks = ours.marks + tuple(mark for mark in theirs.marks if ours.mark(mark[0]) is None)
+        return Track(ours.word | theirs.word, marks, ours.pending | theirs.pending)
+    if type(ours) is Instance and type(theirs) is Instance:
+        marks = ours.marks + tuple(mark for mark in theirs.marks if ours.mark(mark[0]) is None)
+        owner = ours.owner if ours.owner is not None else theirs.owner
+        return Instance(owner, ours.word | theirs.word, ours.loaded & theirs.loaded, marks)
+    if type(ours) is Fields and type(theirs) is Fields:
+        items = dict(ours.items)
+        for name, value in theirs.items:
+            items[name] = v.union(items[name], value) if name in items else value
+        return Fields(tuple(items.items()))
+    return ours
+
+
+MOST_COMMITS = 5
+
+
+def join_logs(left: tuple[Commit, ...], right: tuple[Commit, ...]) -> tuple[Commit, ...]:
+    out = left + tuple(commit for commit in right if commit not in left)
+    return out if len(out) <= MOST_COMMITS else out[: MOST_COMMITS - 1] + out[-1:]
+
+
+def merge(states: list[State], flags: frozenset[str] = frozenset()) -> list[State]:
+    """Join states that need not be told apart: same sessions, or same facts; at most MOST_STATES remain.
+
+    `flags`: the variables that the function uses to remember what it did.
+    """
+    if len(states) < 2:
+        return states
+    out: list[State] = []
+    for state in states:
+        for number, known in enumerate(out):
+            if _same_heap(known, state) or _same_facts(known, state, flags):
+                out[number] = join(known, state)
+                break
+        else:
+            out.append(state)
+    while len(out) > MOST_STATES:
+        last = out.pop()
+        out[-1] = join(out[-1], last)
+    return out
+
+
+def _same_heap(left: State, right: State) -> bool:
+    if left.escaped != right.escaped:
+        return False
+    return left.heap is right.heap or left.heap == right.heap
+
+
+def _same_facts(left: State, right: State, flags: frozenset[str]) -> bool:
+    if left.facts != right.facts:
+        return False
+    return all(_constant(left, name) == _constant(right, name) for name in flags)
+
+
+def _constant(state: State, name: str) -> Value | None:
+    value = state.env.get(name)
+    return value if value in (v.NOTHING, v.YES, v.NO) else None

@@ -1,0 +1,55 @@
+"""What a caller must know of a function.
+
+Every atom in a summary is one of the callee's own: its parameters and their fields, globals, and what it made.
+`apply` replaces them by what the caller passed.
+
+    def save(session, user):           effects: session is DIRTY, then COMMITTED
+        session.add(user)              commits: one, made from `user`
+        session.commit()
+
+    def open_session():                returns a session, `made` says it is still open
+        return Session()
+
+    async def handler(session): ...    nothing is blocking: its own finding says so, not its callers'
+    def helper(session):               blocking: `session`, at this line
+        session.get(User, 1)
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from hermetic.engine import values as v
+from hermetic.engine.state import Commit, Mark
+from hermetic.engine.values import Atom, Value
+
+
+class Effects(NamedTuple):
+    """What happened to sessions, objects and instances on the way to one kind of exit."""
+
+    tracks: tuple[tuple[Atom, Any], ...] = ()  # session, instance or object -> Track, Instance, Fields
+    stores: tuple[tuple[Atom, str, Value], ...] = ()
+    commits: tuple[Commit, ...] = ()
+    floating: frozenset[Atom] | None = None
+    escaped: frozenset[Atom] = frozenset()
+
+
+class Summary(NamedTuple):
+    returns: Value = v.UNKNOWN
+    effects: Effects = Effects()
+    # exceptional exits: kind, names of explicitly raised classes, effects
+    raises: tuple[tuple[str, frozenset[str], Effects], ...] = ()
+    never_returns: bool = False
+    # session or "internal" -> where its first statement is, and in which callee
+    blocking: tuple[tuple[Any, Mark, int | None], ...] = ()
+    slow: tuple[str, Mark] | None = None
+    # of generators and context managers: what is handed out, and what happens after
+    yields: Value = v.UNKNOWN
+    after: Effects = Effects()
+    after_raise: Effects = Effects()
+    suppresses: bool = False
+
+
+TRIVIAL = Summary()
+# Of a function that cannot be interpreted: it may do anything, so it may raise.
+OPAQUE = Summary(raises=(("error", frozenset(), Effects()),))

@@ -1,0 +1,139 @@
+"""Abstract values: what an expression can be, as far as sessions are concerned.
+
+A `Value` is a set of atoms; an empty set is a value that nothing is known of. Atoms are tuples, so values can
+be compared, hashed, and carried from a callee's summary into a caller.
+
+Code and library objects
+    (EXT, name)               a symbol of a library, by its full name: `sqlalchemy.orm.Session`
+    (EXT_OBJECT, name)        what calling that symbol, or a method of such an object, gives
+    (MODULE, file)            a module of the project
+    (CLASS, c)  (FUNCTION, f) defined in the project
+    (METHOD, f, receiver)     bound to an atom
+    (CLOSURE, f, frame)       a nested function or lambda with the frame that made it
+    (OPERATION, receiver, name)   a method of a library object that a model describes
+    (PARTIAL, callee, arguments, keywords)
+    (CONSTANT, value)
+Places that a caller or the program's start filled; what is there is inferred from types
+    (PARAM, f, n)             parameter number n of function f
+    (FIELD, base, name)       attribute of another such place
+    (CTOR, base, name)        what the constructor of `base` got for that parameter
+    (GLOBAL, file, name)      module-level variable
+    (FREE, f, name)           variable of an enclosing function
+Made by the function at hand; `site` is the (line, column, n) of the making
+    (SESSION, site, type)     (OBJECT, site, c)     (ENTITY, site, c)
+Known by type only
+    (ANY_SESSION, type)  (INSTANCE, c)
+    (FACTORY, type)  (REGISTRY, type)  (ENGINE, flavour, made)  (CONNECTION, flavour, owner)
+Library objects with a session behind them
+    (TRANSACTION, session, nested)  (QUERY, session, c, options)  (RESULT, session, c, options, shape)
+    (STATEMENT, verb, c, sources, options)   verb "option": a loader option, sources are relationship names
+Containers and deferred calls
+    (MANY, value)             any number of these        (TUPLE, values)
+    (DEFERRED, kind, function, receiver, arguments, keywords, position)
+                              a called coroutine, generator or context manager function that has not run yet
+    (DEFERRED, "operation", operation, None, arguments, keywords, position)   of an AsyncSession, not yet awaited
+    (DEFERRED, "done", value, sessions)    run in another thread; to be awaited
+    (DEFERRED, "task", value, sessions)    started, runs beside
+    (DEFERRED, "attribute", instance, name)   `instance.awaitable_attrs.name`
+    (BORROWED, value)         `nullcontext(value)`: entering gives the value, leaving does nothing
+    (DERIVED, sources)        computed from these sources (see `sources`)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Atom = tuple[Any, ...]
+Value = frozenset[Atom]
+
+EXT, EXT_OBJECT, MODULE, CLASS, FUNCTION, METHOD = "ext", "ext_object", "module", "class", "function", "method"
+CLOSURE, OPERATION, PARTIAL, CONSTANT = "closure", "operation", "partial", "constant"
+PARAM, FIELD, CTOR, GLOBAL, FREE = "param", "field", "ctor", "global", "free"
+SESSION, OBJECT, ENTITY = "session", "object", "entity"
+ANY_SESSION, INSTANCE = "any_session", "instance"
+FACTORY, REGISTRY, ENGINE, CONNECTION = "factory", "registry", "engine", "connection"
+TRANSACTION, QUERY, RESULT, STATEMENT = "transaction", "query", "result", "statement"
+MANY, TUPLE, DEFERRED, DERIVED, BORROWED = "many", "tuple", "deferred", "derived", "borrowed"
+
+PLACES = frozenset((PARAM, FIELD, CTOR, GLOBAL, FREE))
+
+UNKNOWN: Value = frozenset()
+NOTHING: Value = frozenset(((CONSTANT, None),))
+YES: Value = frozenset(((CONSTANT, True),))
+NO: Value = frozenset(((CONSTANT, False),))
+
+# More alternatives than this are not told apart: what is made of them is no longer believed.
+MOST_ALTERNATIVES = 6
+
+
+def one(atom: Atom) -> Value:
+    return frozenset((atom,))
+
+
+def union(left: Value, right: Value) -> Value:
+    """The least value that covers both; beyond the limit only where it came from is kept."""
+    if left == right or not right:
+        return left
+    if not left:
+        return right
+    both = left | right
+    if len(both) <= MOST_ALTERNATIVES:
+        return both
+    derived = sources(both)
+    return frozenset(((DERIVED, derived),)) if derived else UNKNOWN
+
+
+def sources(value: Value) -> frozenset[Atom]:
+    """Where a value comes from: the parameters, fields, entities and calls that it was computed from."""
+    if not value:
+        return value
+    if len(value) == 1:
+        (atom,) = value
+        if atom[0] == DERIVED:
+            return frozenset(atom[1])
+    found: set[Atom] = set()
+    for atom in value:
+        kind = atom[0]
+        if kind == DERIVED:
+            found |= atom[1]
+        elif kind == FIELD and atom[1][0] == CLASS:
+            continue  # a column of a mapped class, not a value
+        elif kind in PLACES or kind in (ENTITY, OBJECT):
+            found.add(atom)
+        elif kind == MANY:
+            found |= sources(atom[1])
+        elif kind == TUPLE:
+            for element in atom[1]:
+                found |= sources(element)
+        elif kind == STATEMENT:
+            found |= atom[3]
+    return frozenset(found)
+
+
+# More sources than this are not told apart: first attributes are reduced to what they are attributes of,
+# and if that is still too much, nothing is known.
+MOST_SOURCES = 10
+
+
+def limited(found: frozenset[Atom]) -> frozenset[Atom]:
+    """The sources, or fewer and coarser ones that cover them."""
+    if len(found) <= MOST_SOURCES:
+        return found
+    roots: set[Atom] = set()
+    for atom in found:
+        while atom[0] in (FIELD, CTOR):
+            atom = atom[1]
+        roots.add(atom)
+    return frozenset(roots) if len(roots) <= MOST_SOURCES else frozenset()
+
+
+def derived(*values: Value) -> Value:
+    """A value computed from these."""
+    found: frozenset[Atom] = frozenset()
+    for value in values:
+        if value:
+            found |= sources(value)
+    if not found:
+        return UNKNOWN
+    found = limited(found)
+    return frozenset(((DERIVED, found),)) if found else UNKNOWN

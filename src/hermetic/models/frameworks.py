@@ -1,0 +1,97 @@
+"""Web frameworks, task queues and command line tools: who calls a function, and what is put into its parameters.
+
+Sources: [fastapi] https://fastapi.tiangolo.com/reference/, [starlette] https://www.starlette.io/, [litestar]
+https://docs.litestar.dev/, [flask] https://flask.palletsprojects.com/api/, [celery] https://docs.celeryq.dev/,
+[rq] https://python-rq.org/docs/, [dramatiq] https://dramatiq.io/reference.html, [click]
+https://click.palletsprojects.com/api/, [typer] https://typer.tiangolo.com/, [arq] https://arq-docs.helpmanuel.io/
+"""
+
+from __future__ import annotations
+
+# Markers whose first argument is called by the framework; its result is the parameter's value.
+INJECTORS = frozenset(
+    (
+        "fastapi.Depends",  # [fastapi] dependencies
+        "fastapi.param_functions.Depends",
+        "fastapi.params.Depends",
+        "fastapi.Security",
+        "fastapi.params.Security",
+        "litestar.di.Provide",  # [litestar] usage/dependency-injection
+        "litestar.params.Dependency",
+        "taskiq.TaskiqDepends",  # https://taskiq-python.github.io/guide/state-and-deps.html
+        "fast_depends.Depends",
+        "faststream.Depends",
+    )
+)
+
+# Contexts: how code is run.
+LOOP, THREAD, REQUEST, WORKER, CLI, MIGRATION, TEST, STARTUP = (
+    "event loop",
+    "thread",
+    "request",
+    "worker",
+    "command line",
+    "migration",
+    "test",
+    "start-up",
+)
+
+# The last part of a decorator's name -> the context of what it decorates.
+ROUTE_DECORATORS: dict[str, str] = {
+    "get": REQUEST,  # [fastapi] APIRouter.get and the like, [flask] 2.0, [litestar] handlers
+    "post": REQUEST,
+    "put": REQUEST,
+    "patch": REQUEST,
+    "delete": REQUEST,
+    "head": REQUEST,
+    "options": REQUEST,
+    "api_route": REQUEST,
+    "websocket": REQUEST,
+    "route": REQUEST,  # [flask], [starlette], litestar.route
+    "middleware": REQUEST,
+    "exception_handler": REQUEST,
+    "errorhandler": REQUEST,
+    "before_request": REQUEST,
+    "after_request": REQUEST,
+    "teardown_request": REQUEST,
+    "teardown_appcontext": REQUEST,
+    "query": REQUEST,  # strawberry, ariadne
+    "mutation": REQUEST,
+    "field": REQUEST,
+    "subscription": REQUEST,
+}
+TASK_DECORATORS: dict[str, str] = {
+    "task": WORKER,  # [celery] app.task
+    "shared_task": WORKER,  # [celery]
+    "job": WORKER,  # [rq]
+    "actor": WORKER,  # [dramatiq]
+    "scheduled_job": WORKER,  # APScheduler
+    "periodic_task": WORKER,
+    "flow": WORKER,  # Prefect
+    "activity": WORKER,
+    "defn": WORKER,  # temporalio activity.defn
+    "command": CLI,  # [click], [typer]
+    "callback": CLI,  # [typer]
+    "group": CLI,  # [click]
+    "cli": CLI,
+    "on_event": STARTUP,  # [fastapi], [starlette]
+    "fixture": TEST,
+}
+
+# Classes whose methods a framework calls by HTTP verb.
+VIEW_CLASSES = frozenset(
+    (
+        "flask.views.MethodView",  # [flask]
+        "flask.views.View",
+        "flask_restful.Resource",  # https://flask-restful.readthedocs.io/
+        "flask_restx.Resource",  # https://flask-restx.readthedocs.io/
+        "starlette.endpoints.HTTPEndpoint",  # [starlette]
+        "litestar.Controller",  # [litestar]
+        "litestar.controller.Controller",
+        "tornado.web.RequestHandler",  # https://www.tornadoweb.org/
+        "aiohttp.web.View",  # https://docs.aiohttp.org/
+        "flask_appbuilder.api.BaseApi",
+        "flask_appbuilder.api.ModelRestApi",
+    )
+)
+VIEW_METHODS = frozenset(("get", "post", "put", "patch", "delete", "head", "options", "dispatch_request", "dispatch"))

@@ -1,0 +1,157 @@
+"""Python's own library and a few small helpers, as far as control flow and concurrency are concerned.
+
+Sources: [py] https://docs.python.org/3/library/, [anyio] https://anyio.readthedocs.io/, [fastapi] https://fastapi.tiangolo.com/,
+[starlette] https://www.starlette.io/, [asgiref] https://github.com/django/asgiref
+"""
+
+from __future__ import annotations
+
+# Calls that run their first argument (or the argument of that number) in another thread and wait for it.
+OFFLOADS: dict[str, int] = {
+    "asyncio.to_thread": 0,  # [py] asyncio-task
+    "anyio.to_thread.run_sync": 0,  # [anyio] threads
+    "fastapi.concurrency.run_in_threadpool": 0,  # [fastapi]
+    "starlette.concurrency.run_in_threadpool": 0,  # [starlette]
+    "starlette.concurrency.iterate_in_threadpool": 0,
+    "asgiref.sync.sync_to_async": 0,  # [asgiref] returns an awaitable function
+    "asyncer.asyncify": 0,
+    "trio.to_thread.run_sync": 0,
+    "sqlalchemy.util.concurrency.greenlet_spawn": 0,  # SQLAlchemy: sync code under asyncio, not blocking
+    "sqlalchemy.util.greenlet_spawn": 0,
+}
+
+# Methods that do the same, on an object of whatever kind: loop.run_in_executor(executor, function, ...).
+OFFLOADING_METHODS: dict[str, int] = {
+    "run_in_executor": 1,  # [py] asyncio-eventloop
+    "async_add_executor_job": 0,  # Home Assistant
+    "run_in_threadpool": 0,
+    "run_sync": 0,  # AsyncSession.run_sync, anyio
+}
+
+# Calls whose arguments run beside each other.
+GATHERING = frozenset(("asyncio.gather", "asyncio.wait", "asyncio.as_completed", "asyncio.wait_for", "asyncio.shield"))
+CONCURRENT = frozenset(("asyncio.gather", "asyncio.wait", "asyncio.as_completed"))  # [py] asyncio-task
+
+# Calls that start something that runs on while the caller continues.
+SPAWNS: dict[str, int] = {
+    "asyncio.create_task": 0,  # [py]
+    "asyncio.ensure_future": 0,
+    "threading.Thread": -1,  # [py] target=
+    "threading.Timer": 1,
+    "multiprocessing.Process": -1,
+}
+SPAWNING_METHODS: dict[str, int] = {
+    "create_task": 0,  # asyncio.TaskGroup, loop
+    "start_soon": 0,  # [anyio] task groups, trio nurseries
+    "submit": 0,  # [py] concurrent.futures
+}
+
+# Never return.
+NEVER_RETURN = frozenset(
+    (
+        "sys.exit",
+        "os._exit",
+        "exit",
+        "quit",
+        "os.abort",
+        "flask.abort",
+        "flask_restful.abort",
+        "werkzeug.exceptions.abort",
+        "quart.abort",
+        "pytest.fail",
+        "pytest.skip",
+        "typing.assert_never",
+    )
+)
+
+# Calls that cannot fail in a way worth a path of its own: logging, containers, simple conversions of values at hand.
+# This is where "what may raise" is decided for calls that are not resolved to the project: everything else may.
+# Known unsoundness: `str(x)` and `len(x)` run code of `x`.
+NEVER_RAISE = frozenset(
+    (
+        "len",
+        "isinstance",
+        "issubclass",
+        "str",
+        "repr",
+        "bool",
+        "id",
+        "type",
+        "print",
+        "list",
+        "dict",
+        "set",
+        "tuple",
+        "frozenset",
+        "hasattr",
+        "callable",
+        "super",
+        "range",
+        "enumerate",
+        "zip",
+        "sorted",
+        "reversed",
+        "any",
+        "all",
+        "min",
+        "max",
+        "sum",
+        "getattr",
+        "datetime.datetime.now",
+        "datetime.datetime.utcnow",
+        "time.time",
+        "time.monotonic",
+        "time.perf_counter",
+        "uuid.uuid4",
+        "logging.getLogger",
+        "copy.copy",
+        "warnings.warn",
+        "traceback.print_exc",
+        "traceback.format_exc",
+        "contextlib.suppress",
+        "typing.cast",
+        "functools.partial",
+    )
+)
+NEVER_RAISING_METHODS = frozenset(
+    (
+        "append",
+        "extend",
+        "debug",
+        "info",
+        "warning",
+        "warn",
+        "error",
+        "exception",
+        "critical",
+        "log",
+        "items",
+        "keys",
+        "values",
+        "startswith",
+        "endswith",
+        "lower",
+        "upper",
+        "strip",
+        "join",
+        "format",
+        "update",
+        "setdefault",
+        "isoformat",
+        "total_seconds",
+        "copy",
+        "discard",
+    )
+)
+LOGGING_METHODS = frozenset(("debug", "info", "warning", "warn", "error", "exception", "critical", "log", "trace"))
+
+# Ways to make one object serve all callers: what is stored there lives as long as the process.
+CACHING_DECORATORS = frozenset(
+    (
+        "functools.lru_cache",
+        "functools.cache",
+        "async_lru.alru_cache",
+        "cachetools.cached",
+        "streamlit.cache_resource",
+    )
+)

@@ -1,0 +1,1 @@
+"""Findings on their way out: suppression comments, and one output format a file."""

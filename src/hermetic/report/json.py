@@ -1,0 +1,49 @@
+"""The machine-readable format; its shape is a contract, see the documentation of `--output-format json`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hermetic.finding import Finding
+from hermetic.report.results import Results
+
+
+def render(results: Results) -> str:
+    """One JSON document, without a line end."""
+    summary = results.summary
+    document = {
+        "version": 1,
+        "findings": [as_dict(finding) for finding in results.findings],
+        "not_analysed": [{"path": entry.path, "reason": entry.reason} for entry in results.not_analysed],
+        "summary": {
+            "files": summary.files,
+            "functions": summary.functions,
+            "sessions": summary.sessions,
+            "unresolved": summary.unresolved,
+            "errors": summary.errors,
+            "warnings": summary.warnings,
+            "seconds": round(summary.seconds, 3),
+        },
+    }
+    return json.dumps(document, indent=1, ensure_ascii=False)
+
+
+def as_dict(finding: Finding) -> dict[str, Any]:
+    """One finding, with the keys of the contract."""
+    at = finding.at
+    return {
+        "rule": finding.rule,
+        "name": finding.name,
+        "severity": finding.severity.label,
+        "path": at.path,
+        "line": at.line,
+        "column": at.column,
+        "end_line": at.end_line or at.line,
+        "end_column": at.end_column or at.column,
+        "function": finding.function,
+        "message": finding.message,
+        "trace": [{"path": step.at.path, "line": step.at.line, "text": step.text} for step in finding.trace],
+        "fix": None if finding.fix is None else {"safety": finding.fix.safety, "message": finding.fix.message},
+        "fingerprint": finding.fingerprint,
+    }

@@ -1,0 +1,132 @@
+"""A session made here is not closed on every path.
+
+## Why it hurts
+
+An open session keeps a connection checked out of the pool. It returns when the garbage collector finds the
+session, which may be late or never; under load the pool runs dry and every request waits for `pool_timeout`. The
+path that forgets to close is usually the one that nobody tests: an early return, or an exception between the
+creation and a `close()` that does not stand in `finally`.
+
+## What to do
+
+Open the session in a `with` block (`async with` for an `AsyncSession`), or close it in `finally`. In a generator
+dependency or a `@contextmanager` function, put the `yield` inside of that block: the caller's exception is thrown in
+at the `yield`.
+
+## When it stays silent
+
+The session is returned or yielded under a `with` or `finally`, stored on an object that closes it, passed to a
+callee that closes it, entered on an `ExitStack`, or closed by a flag (`own = session is None ... if own:
+session.close()`). Registries (`scoped_session`, Flask-SQLAlchemy) and sessions over a borrowed connection have
+another owner. A session that is passed to code which hermetic cannot see stays ours.
+
+## References
+
+https://docs.sqlalchemy.org/en/20/orm/session_basics.html#opening-and-closing-a-session
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hermetic.engine.observations import Leak
+from hermetic.engine.program import Place, Program
+from hermetic.finding import Finding, Fix, Severity, Step
+from hermetic.rule import Example, Rule
+
+SETUP = """\
+from sqlalchemy import create_engine, select
+from sqlalchemy.orm import sessionmaker
+
+from app.models import Invoice
+
+Session = sessionmaker(create_engine("postgresql+psycopg://localhost/shop"))
+
+"""
+
+EARLY_RETURN = Example(
+    "an early return skips close()",
+    SETUP
+    + """
+def total(number: str) -> int:
+    session = Session()  # expect: SES001
+    invoice = session.scalars(select(Invoice).where(Invoice.number == number)).first()
+    if invoice is None:
+        return 0
+    amount = invoice.amount
+    session.close()
+    return amount
+""",
+)
+
+DEPENDENCY = Example(
+    "an exception in the endpoint is thrown in at the yield",
+    SETUP
+    + """
+def get_session():
+    session = Session()  # expect: SES001
+    yield session
+    session.close()
+""",
+)
+
+WITH = Example(
+    "the block closes it, whatever happens",
+    SETUP
+    + """
+def total(number: str) -> int:
+    with Session() as session:
+        invoice = session.scalars(select(Invoice).where(Invoice.number == number)).first()
+        return 0 if invoice is None else invoice.amount
+
+
+def get_session():
+    with Session() as session:
+        yield session
+""",
+)
+
+# The worst of several exits is the one to show.
+ORDER = ("normal", "yield", "stored", "exception")
+
+
+def check(program: Program) -> Iterator[Finding]:
+    worst: dict[tuple[object, ...], tuple[Place, Leak]] = {}
+    for place, leak in program.leaks():
+        key = (place.function.id, leak.session)
+        known = worst.get(key)
+        if known is None or ORDER.index(leak.how) < ORDER.index(known[1].how):
+            worst[key] = (place, leak)
+    for place, leak in worst.values():
+        yield finding(program, place, leak)
+
+
+def finding(program: Program, place: Place, leak: Leak) -> Finding:
+    function = place.function
+    at = program.position(leak.created)
+    trace = list(program.steps(leak.created, "opened here"))
+    if leak.how == "normal":
+        message = f"the session opened here is still open when `{function.name}` returns"
+    elif leak.how == "yield":
+        message = f"the session opened here stays open when an exception is thrown into `{function.name}` at its yield"
+    elif leak.how == "stored":
+        message = "the session opened here is kept on an object that never closes it"
+    else:
+        message = f"the session opened here stays open when an exception leaves `{function.name}`"
+    if leak.at is not None:
+        place_of_exit = program.position(leak.at)
+        where = "may raise here" if leak.how != "yield" else "the caller's exception comes out of this yield"
+        trace.append(Step(place_of_exit, where))
+    fix = Fix("unsafe", "open it in a `with` block, or close it in `finally`")
+    severity = Severity.WARNING if place.is_command or leak.how == "stored" else Severity.ERROR
+    return Finding(at, severity, message, tuple(trace), fix)
+
+
+RULE = Rule(
+    "SES001",
+    "session-not-closed",
+    "a session made here can be left open",
+    check,
+    bad=(EARLY_RETURN, DEPENDENCY),
+    good=(WITH,),
+)

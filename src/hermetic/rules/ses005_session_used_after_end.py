@@ -1,0 +1,135 @@
+"""An instance is read, or a session used, after the session ended.
+
+## Why it hurts
+
+Closing a session detaches its instances. What was loaded stays readable, but an attribute that a commit expired, or
+a relationship that was never loaded, needs the session to fetch it: DetachedInstanceError. In asyncio even an open
+session cannot fetch on attribute access: MissingGreenlet. A plain column that is read after the close works today,
+and stops working when somebody adds a commit before it.
+
+## What to do
+
+Read what you need before the block ends, return values or DTOs instead of instances, load relationships in the query
+(`selectinload`), and make factories for asyncio with `expire_on_commit=False`.
+
+## When it stays silent
+
+The session is synchronous and still open (it reloads); the factory has `expire_on_commit=False` and the attribute
+was loaded; the relationship was loaded eagerly; the instance was expunged before anything expired it; the value was
+copied before the end.
+
+## References
+
+https://docs.sqlalchemy.org/en/20/errors.html#error-bhk3
+https://docs.sqlalchemy.org/en/20/orm/extensions/asyncio.html#preventing-implicit-io-when-using-asyncsession
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hermetic.engine.observations import EndedUse
+from hermetic.engine.program import Program
+from hermetic.finding import Finding, Fix, Severity, Step
+from hermetic.rule import Example, Rule
+
+SETUP = """\
+from sqlalchemy import create_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
+
+Session = sessionmaker(create_engine("postgresql+psycopg://localhost/shop"))
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Invoice(Base):
+    __tablename__ = "invoice"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[str]
+
+"""
+
+AFTER_COMMIT = Example(
+    "the commit expired it, the close detached it",
+    SETUP
+    + """
+def create(number: str) -> int:
+    with Session() as session:
+        invoice = Invoice(number=number)
+        session.add(invoice)
+        session.commit()
+    return invoice.id  # expect: SES005
+""",
+)
+
+AFTER_CLOSE = Example(
+    "works until somebody adds a commit",
+    SETUP
+    + """
+def number_of(key: int) -> str:
+    with Session() as session:
+        invoice = session.get(Invoice, key)
+    return invoice.number  # expect: SES005
+""",
+)
+
+INSIDE = Example(
+    "read while the session is open",
+    SETUP
+    + """
+def create(number: str) -> int:
+    with Session() as session:
+        invoice = Invoice(number=number)
+        session.add(invoice)
+        session.commit()
+        return invoice.id
+""",
+)
+
+MESSAGES = {
+    "expired": "`{name}` was expired by a commit and its session is closed: reading it raises DetachedInstanceError",
+    "unloaded": "`{name}` was not loaded and its session is closed: reading it raises DetachedInstanceError",
+    "loaded": "`{name}` is read after its session was closed; this works only as long as nothing expires it",
+    "expired_async": "`{name}` was expired by the commit; reading it outside of a greenlet raises MissingGreenlet",
+    "unloaded_async": "`{name}` is loaded lazily, which an AsyncSession cannot do: reading it raises MissingGreenlet",
+    "session": "the session is used after the `with` that closed it: it silently begins anew, and nobody closes it",
+}
+
+
+def check(program: Program) -> Iterator[Finding]:
+    for _, use in program.ended_uses():
+        severity = Severity.WARNING if use.why == "loaded" or not use.certain else Severity.ERROR
+        message = MESSAGES[use.why].format(name=use.attribute)
+        fix = Fix("unsafe", _advice(use))
+        yield Finding(program.position(use.at), severity, message, tuple(_trace(program, use)), fix)
+
+
+def _advice(use: EndedUse) -> str:
+    if use.why == "unloaded_async" or use.why == "unloaded":
+        return f"load it in the query, with `selectinload({use.attribute})`"
+    if use.why == "expired_async":
+        return "make the factory with `expire_on_commit=False`, or `await session.refresh(...)` first"
+    if use.why == "session":
+        return "move the use into the block, or open a new session"
+    return "read it before the session ends"
+
+
+def _trace(program: Program, use: EndedUse) -> Iterator[Step]:
+    if use.loaded is not None:
+        yield from program.steps(use.loaded, "loaded here")
+    if use.ended is not None:
+        text = "expired here" if use.why == "expired_async" else "the session ends here"
+        yield from program.steps(use.ended, text)
+    yield Step(program.position(use.at), "used here")
+
+
+RULE = Rule(
+    "SES005",
+    "session-used-after-end",
+    "an instance or session is used after the session ended",
+    check,
+    bad=(AFTER_COMMIT, AFTER_CLOSE),
+    good=(INSIDE,),
+)

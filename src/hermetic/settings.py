@@ -1,0 +1,126 @@
+"""Settings: what is reported, from `[tool.hermetic]` of pyproject.toml and from flags.
+
+Settings come with the tree under analysis, which is a stranger's: they can choose what is reported, and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from typing import Any
+
+
+class SettingsError(Exception):
+    """Settings that cannot be used; the message names the file and the key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Codes may be given by their beginning: `SES00` means SES001 to SES009."""
+
+    select: tuple[str, ...] = ()  # only these rules; empty means all
+    ignore: tuple[str, ...] = ()  # not these
+    exclude: tuple[str, ...] = ()  # patterns of paths, as in .gitignore, that are not read at all
+    per_file_ignores: tuple[tuple[str, tuple[str, ...]], ...] = ()  # pattern of paths -> rules ignored there
+    src: tuple[str, ...] = ()  # source roots, relative to the project, where inferring them fails
+    tests: bool = False  # report on tests too
+    migrations: bool = False  # report on migrations too
+    strict: bool = False  # warnings fail as well
+
+    def with_flags(self, **flags: Any) -> Settings:
+        """These settings, overridden by the flags that were given (are not None)."""
+        return replace(self, **{name: value for name, value in flags.items() if value is not None})
+
+
+KEYS = {field.name.replace("_", "-"): field.name for field in fields(Settings)}
+
+
+def find(directory: str, root: str) -> Settings:
+    """The settings that apply to a directory: of the nearest pyproject.toml with a `[tool.hermetic]` table.
+
+    Raises SettingsError for a file that is no TOML, an unknown key or a value of the wrong type.
+    """
+    directory = os.path.abspath(directory)
+    while True:
+        path = os.path.join(directory, "pyproject.toml")
+        table = _table(path)
+        if table is not None:
+            return parse(table, path)
+        parent = os.path.dirname(directory)
+        if directory == root or parent == directory:
+            return Settings()
+        directory = parent
+
+
+def _table(path: str) -> dict[str, Any] | None:
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError:
+        return None
+    import tomllib
+
+    try:
+        document = tomllib.loads(data.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}") from None
+    tool = document.get("tool")
+    table = tool.get("hermetic") if isinstance(tool, dict) else None
+    if table is not None and not isinstance(table, dict):
+        raise SettingsError(f"{path}: `tool.hermetic` has to be a table")
+    return table
+
+
+def parse(table: dict[str, Any], path: str) -> Settings:
+    """Settings from a `[tool.hermetic]` table. Raises SettingsError; `path` is named in its message."""
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        name = KEYS.get(key)
+        if name is None:
+            near = get_close_matches(key, KEYS, 1)
+            hint = f"; did you mean `{near[0]}`?" if near else f"; known keys are {', '.join(sorted(KEYS))}"
+            raise SettingsError(f"{path}: unknown key `{key}` in [tool.hermetic]{hint}")
+        values[name] = _value(name, key, value, path)
+    return Settings(**values)
+
+
+def _value(name: str, key: str, value: Any, path: str) -> Any:
+    if name in ("tests", "migrations", "strict"):
+        if not isinstance(value, bool):
+            raise SettingsError(f"{path}: `{key}` in [tool.hermetic] has to be true or false")
+        return value
+    if name == "per_file_ignores":
+        if not isinstance(value, dict) or not all(_is_list_of_strings(codes) for codes in value.values()):
+            raise SettingsError(f"{path}: `{key}` in [tool.hermetic] has to map patterns to lists of rule codes")
+        return tuple((pattern, tuple(codes)) for pattern, codes in value.items())
+    if not _is_list_of_strings(value):
+        raise SettingsError(f"{path}: `{key}` in [tool.hermetic] has to be a list of strings")
+    return tuple(value)
+
+
+def _is_list_of_strings(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def matching_codes(given: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """The rules that a code or beginning of codes names.
+
+    Raises SettingsError, with the nearest code, if there are none.
+    """
+    found = tuple(code for code in known if code.startswith(given.upper())) if given else ()
+    if not found:
+        near = get_close_matches(given.upper(), known, 1, 0.5)
+        hint = f"; did you mean {near[0]}?" if near else f"; known rules are {', '.join(known)}"
+        raise SettingsError(f"unknown rule `{given}`{hint}")
+    return found
+
+
+def selected_codes(settings: Settings, known: tuple[str, ...]) -> frozenset[str]:
+    """The rules to report. Raises SettingsError for a code that no rule has."""
+    chosen: set[str] = set()
+    for given in settings.select or ("",):
+        chosen.update(matching_codes(given, known) if given else known)
+    for given in settings.ignore:
+        chosen.difference_update(matching_codes(given, known))
+    return frozenset(chosen)
