@@ -14,7 +14,7 @@ from hermetic.engine.values import Atom, Value
 # How far a mark leads into callees.
 LONGEST_TRAIL = 8
 
-MADE = (v.SESSION, v.OBJECT, v.ENTITY)
+MADE = (v.SESSION, v.OBJECT, v.ENTITY, v.ORIGIN)
 
 
 class Substitution:
@@ -27,6 +27,7 @@ class Substitution:
         self.binding = binding
         self.position = position
         self._made: dict[Atom, Atom] = {}
+        self._arguments: frozenset[Atom] | None = None
 
     def atom(self, atom: Atom) -> Value:
         kind = atom[0]
@@ -68,12 +69,29 @@ class Substitution:
             place = 2 if kind == v.METHOD else 1
             if atom[place] is None:
                 return v.one(atom)
-            return frozenset((*atom[:place], base, *atom[place + 1 :]) for base in self.atom(atom[place]))
+            return frozenset((*atom[:place], base, *self._rest(atom, place)) for base in self.atom(atom[place]))
+        if kind == v.STATEMENT and atom[1] != "option":
+            return v.one((*atom[:2], self._class(atom[2]), self.sources(atom[3]), *atom[4:]))
         if kind == v.DEFERRED:
             return self._deferred(atom)
         if kind == v.BORROWED:
             return v.one((v.BORROWED, self.value(atom[1])))
         return v.one(atom)
+
+    def _rest(self, atom: Atom, place: int) -> Atom:
+        if atom[0] in (v.QUERY, v.RESULT):
+            return (self._class(atom[2]), atom[3], self.sources(atom[4]), *atom[5:])
+        return atom[place + 1 :]
+
+    def _class(self, reference: object) -> object:
+        """A class reference, seen from the caller: the class itself, or the one place that it may come from."""
+        if type(reference) is not tuple:
+            return reference
+        found = self.atom(reference)
+        for atom in sorted(found, key=repr):
+            if atom[0] == v.CLASS:
+                return atom[1]
+        return next(iter(found)) if len(found) == 1 and next(iter(found))[0] in v.PLACES else None
 
     def _derived(self, atom: Atom) -> Value:
         found = self.sources(atom[1])
@@ -98,8 +116,20 @@ class Substitution:
         if known is None:
             line, column = self.position[0], self.position[1]
             number = len(self._made) + 1
-            known = self._made[atom] = (atom[0], (line, column, number), atom[2])
+            what = self._class(atom[2]) if atom[0] == v.ENTITY else atom[2]
+            known = self._made[atom] = (atom[0], (line, column, number), what)
+            if atom[0] != v.SESSION:
+                self.run.made_from[known] = self._given()
         return known
+
+    def _given(self) -> frozenset[Atom]:
+        """The sources of the call's arguments."""
+        if self._arguments is None:
+            found: frozenset[Atom] = frozenset()
+            for value in self.binding.values():
+                found |= v.sources(value)
+            self._arguments = found
+        return self._arguments
 
     def made_here(self) -> list[Atom]:
         """What the callee made, as known to the caller."""
@@ -208,12 +238,12 @@ def _commits(run: Run, state: State, effects: Effects, sub: Substitution) -> Non
                 track = state.track(target)
                 sources |= track.pending
                 wrote = wrote or ts.may(track.word, ts.DIRTY)
-        if session is not None and state.floating is not None:
+        if session is not None and session[0] != v.SESSION and state.floating is not None:
             sources |= state.floating
             wrote = True
             state.floating = None
         mark = trail(run, sub.position, done.committed)
-        record(run, state, Commit(sources, wrote, mark, session))
+        record(run, state, Commit(sources, wrote, mark, session, done.certain))
 
 
 def _compose(run: Run, state: State, target: Atom, track: Track, sub: Substitution, weak: bool) -> None:

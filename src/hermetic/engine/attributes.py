@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hermetic.engine import entities, ir, values as v
-from hermetic.engine.classes import CLASS_METHOD, PROPERTY, STATIC_METHOD
+from hermetic.engine.classes import CLASS_METHOD, OTHER, PROPERTY, STATIC_METHOD
 from hermetic.engine.fields import read_field
 from hermetic.engine.project import call_function
 from hermetic.engine.run import Run
@@ -42,6 +42,8 @@ def read_atom(run: Run, state: State, atom: Atom, name: str, position: ir.Pos) -
         return _of_class(run, atom, name)
     if kind == "super":
         return _of_super(run, atom, name)
+    if kind == v.AWAITABLE:
+        return v.one((v.DEFERRED, "attribute", atom[1], name))
     if kind in (v.FUNCTION, v.METHOD, v.CLOSURE):
         return v.one((v.OPERATION, atom, name))
     if kind == v.MANY or kind == v.TUPLE or kind == v.DEFERRED or kind == v.PARTIAL:
@@ -73,6 +75,8 @@ def _of_super(run: Run, atom: Atom, name: str) -> Value:
                 function = run.code.classes[owner].methods.get(name)
                 if function is not None:
                     return v.one((v.METHOD, function, receiver))
+            for base in sorted(run.types.classes.external_bases(kind[1])):
+                return v.one((v.OPERATION, (v.EXT_OBJECT, base), name))
     return v.UNKNOWN
 
 
@@ -85,7 +89,9 @@ def _of_class(run: Run, atom: Atom, name: str) -> Value:
     if name == "query" and run.types.classes.is_model(atom[1]):
         session = run.types.constructors.flask_session(atom[1])
         if session is not None:
-            return v.one((v.QUERY, session, atom[1], ()))
+            return v.one((v.QUERY, session, atom[1], (), frozenset()))
+    if run.types.classes.attribute_kind(atom[1], name) != OTHER:
+        return v.one((v.FIELD, atom, name))  # a column or relationship, as it stands in queries and loader options
     typed = run.types.member(atom, name)
     if any(kind[0] in (v.ANY_SESSION, v.REGISTRY, v.FACTORY, v.ENGINE) for kind in typed):
         return v.one((v.FIELD, atom, name))
@@ -94,6 +100,8 @@ def _of_class(run: Run, atom: Atom, name: str) -> Value:
 
 def _of_object(run: Run, state: State, atom: Atom, name: str, position: ir.Pos) -> Value:
     """An object of the project, or a place whose type says what it is."""
+    if name == "awaitable_attrs":
+        return v.one((v.AWAITABLE, atom))
     out = v.UNKNOWN
     place = False
     types = run.type_of(atom)

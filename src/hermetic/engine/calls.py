@@ -6,7 +6,7 @@ from typing import Any
 
 from hermetic.engine import concurrency, entities, ir, library, sessions, typestate as ts, values as v
 from hermetic.engine.attributes import read_atom
-from hermetic.engine.construct import REGISTRY, SessionType
+from hermetic.engine.session_types import REGISTRY, SessionType
 from hermetic.engine.externals import call_external, new_session
 from hermetic.engine.fields import reachable_sessions, write_field
 from hermetic.engine.project import (
@@ -17,6 +17,7 @@ from hermetic.engine.project import (
     enter_context,
     leave_context,
     make_session,
+    named,
     perform,
 )
 from hermetic.engine.run import ERROR, Run
@@ -92,7 +93,7 @@ def _place(run: Run, state: State, atom: Atom, args: Arguments, kwargs: Keywords
             found = run.types.classes.member(kind[1], "__call__")
             if found is not None and type(found.item) is int:
                 return call_function(run, state, found.item, atom, args, kwargs, position)
-        if kind[0] == v.ANY_SESSION and kind[1][1] == REGISTRY:
+        if kind[0] == v.ANY_SESSION and kind[1].kind == REGISTRY:
             return v.one(atom)  # a registry, called: the session of this context
     return _unknown_call(run, state, args, kwargs, position)
 
@@ -116,7 +117,7 @@ def _operation(run: Run, state: State, atom: Atom, args: Arguments, kwargs: Keyw
         if kind[0] in (v.ANY_SESSION, v.REGISTRY):
             if name not in ts.SESSION_OPERATIONS:
                 continue
-            if kind[1][0] == ASYNC and name not in SYNC_ON_ASYNC:
+            if kind[1].flavour == ASYNC and name not in SYNC_ON_ASYNC:
                 named = tuple(sorted(((key or "**", value) for key, value in kwargs.items()), key=lambda item: item[0]))
                 return v.one((v.DEFERRED, "operation", atom, None, tuple(args), named, position))
             return on_session(run, state, atom, args, kwargs, position)
@@ -151,7 +152,9 @@ def _on_library(
     if kind[0] == v.RESULT:
         return library.result_operation(run, state, receiver if receiver[0] == v.RESULT else kind, name, args, position)
     if kind[0] == v.STATEMENT:
-        return library.statement_operation(kind, name, args, kwargs)
+        return library.statement_operation(receiver if receiver[0] in v.PLACES else kind, name, args, kwargs)
+    if kind[0] == v.EXT_OBJECT and name in TABLE_STATEMENTS and str(kind[1]).rpartition(".")[2] in ("Table", "__table__"):
+        return v.one((v.STATEMENT, name, None, frozenset(), ()))
     if kind[0] in (v.ENGINE, v.CONNECTION):
         if name == "dispose":
             run.disposed.add(kind)
@@ -196,6 +199,7 @@ def _method_of_unknown(run: Run, state: State, atom: Atom, args: Arguments, kwar
     return v.union(derived, v.one((v.EXT_OBJECT, full))) if full else derived
 
 
+TABLE_STATEMENTS = frozenset(("insert", "update", "delete", "select"))
 ENTERING_METHODS = frozenset(("enter_context", "enter_async_context"))
 
 
@@ -394,6 +398,7 @@ def _enter_atom(run: Run, state: State, atom: Atom, position: ir.Pos, leaving: l
             _entered(run, state, atom[1], position)
             return frozenset((atom[1],))
         return v.one(atom)
+    atom = named(run, state, atom, position)
     found = sessions_in(run, frozenset((atom,)))
     if found:
         for target, type_ in found:
@@ -420,6 +425,8 @@ def _enter_object(run: Run, state: State, atom: Atom, position: ir.Pos, leaving:
                 leaving.append(("object", (atom, exit_name)))
                 value = call_function(run, state, found.item, atom, [], {}, position)
                 return force(run, state, value, position)
+        for base in run.types.classes.external_bases(kind[1]):
+            leaving.append(("library", base))
         found = run.types.classes.member(kind[1], "close")
         if found is not None and type(found.item) is int:
             leaving.append(("closing", (atom, found.item)))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from hermetic.engine import typestate as ts, values as v
+from hermetic.engine.session_types import MANAGED
 from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.observations import Blocking, Concurrent, EngineMade, Leak, UnguardedCommit
 from hermetic.engine.run import DATABASE_ERROR, EXPLICIT, THROWN, Raised, Run
 from hermetic.engine.sessions import COMMITTING
-from hermetic.engine.state import ENTITY_FOREIGN, CREATED, ENTERED, HANDED_OVER, Fields, Instance, State, Track, join
+from hermetic.engine.state import Commit, CREATED, ENTITY_FOREIGN, ENTERED, HANDED_OVER, Fields, Instance, State, Track, join
 from hermetic.engine.summary import Effects, Summary
 from hermetic.engine.values import Atom, Value
 
@@ -76,8 +77,15 @@ def _outlived(run: Run, state: State) -> None:
     for atom, track in state.heap.items():
         if type(track) is Track:
             handed = track.mark(HANDED_OVER)
-            if handed is not None and atom[0] != v.SESSION:
+            if handed is not None and _is_callers(run, atom):
                 run.observe(("concurrent", handed), Concurrent(handed, atom, None, "after its owner returned"))
+
+
+def _is_callers(run: Run, atom: Atom) -> bool:
+    """Is it a session that the caller, or a framework for this call, opened and will close?"""
+    if atom[0] == v.PARAM:
+        return True
+    return any(kind[0] == v.ANY_SESSION and kind[1].kind == MANAGED for kind in run.type_of(atom)) if atom[0] in v.PLACES else False
 
 
 def _engines(run: Run, normal: list[State]) -> None:
@@ -119,6 +127,8 @@ def _holds(state: State, value: Value, wanted: Atom, depth: int = 3) -> bool:
 
 def _summary(run: Run, normal: list[State], raised: list[Raised]) -> Summary:
     end = _join_all(normal)
+    if end is not None:
+        end.log = _certain(end.log, normal)
     returns = end.env.get(RETURNED, v.NOTHING) if end is not None else v.UNKNOWN
     after, after_raise, suppresses = Effects(), Effects(), False
     effects = effects_of(run, end, returns) if end is not None else Effects()
@@ -151,6 +161,24 @@ def _summary(run: Run, normal: list[State], raised: list[Raised]) -> Summary:
     )
 
 
+def _certain(log: tuple[Commit, ...], normal: list[State]) -> tuple[Commit, ...]:
+    """Mark the commits that only some of the normal exits come through.
+
+    Exits after a failure that was handled, and exits before anything was asked of the database ("nothing to do"),
+    say nothing about what the function normally does.
+    """
+    telling = [state for state in normal if not state.handled and _used_database(state)]
+    places = [{done.committed for done in state.log if done.wrote} for state in telling]
+    return tuple(
+        done._replace(certain=done.certain and all(done.committed in found for found in places)) if done.wrote else done
+        for done in log
+    )
+
+
+def _used_database(state: State) -> bool:
+    return any(type(track) is Track and ts.may(track.word, ts.DATABASE) for track in state.heap.values())
+
+
 def _join_all(states: list[State]) -> State | None:
     joined: State | None = None
     for state in states:
@@ -167,14 +195,14 @@ def _thrown(run: Run, normal: list[State], raised: list[Raised]) -> tuple[Effect
 
 
 def _raises(run: Run, raised: list[Raised]) -> tuple[tuple[str, frozenset[str], Effects], ...]:
-    kinds: dict[tuple[str, bool], list[Raised]] = {}
+    kinds: dict[tuple[str, frozenset[str]], list[Raised]] = {}
     for exit_ in raised:
         if exit_.kind != THROWN:
-            kinds.setdefault((exit_.kind, bool(exit_.names) and exit_.kind == EXPLICIT), []).append(exit_)
+            names = exit_.names if exit_.kind == EXPLICIT else frozenset()
+            kinds.setdefault((exit_.kind, names), []).append(exit_)
     out = []
-    for (kind, _), exits in sorted(kinds.items()):
+    for (kind, names), exits in sorted(kinds.items(), key=repr):
         end = _join_all([exit_.state for exit_ in exits])
-        names = frozenset(name for exit_ in exits for name in exit_.names) if kind == EXPLICIT else frozenset()
         assert end is not None
         out.append((kind, names, _raised_effects(end)))
     return tuple(out)
@@ -183,11 +211,19 @@ def _raises(run: Run, raised: list[Raised]) -> tuple[tuple[str, frozenset[str], 
 def _raised_effects(state: State) -> Effects:
     """What a caller sees after an exception: the sessions that it knew before."""
     tracks = tuple(
-        (atom, _without(track))
+        (atom, _believed(_without(track)))
         for atom, track in state.heap.items()
         if type(track) is Track and atom[0] != v.SESSION and track.word != ts.FOREIGN
     )
     return Effects(tracks)
+
+
+def _believed(track: Track) -> Track:
+    """A function that rolls back after one failure is taken to know what it does: where another of its failures
+    leaves the session failed (mostly a read after the commit), its caller is not blamed for not rolling back."""
+    if ts.may(track.word, ts.FAILED) and ts.may_be_clear(track.word, ts.FAILED):
+        return track._replace(word=ts.clear(track.word, ts.FAILED))
+    return track
 
 
 def effects_of(run: Run, state: State, value: Value) -> Effects:

@@ -11,6 +11,7 @@ from hermetic.engine.run import ERROR, Run
 from hermetic.engine.sessions import sessions_in
 from hermetic.engine.state import CREATED, HANDED_OVER, Mark, State, Track
 from hermetic.engine.values import Atom, Value
+from hermetic.models.sqlalchemy import ASYNC
 
 
 def used_sessions(run: Run, state: State, value: Value) -> dict[Atom, int]:
@@ -43,14 +44,16 @@ def _used_by(run: Run, state: State, atom: Atom) -> set[Atom]:
     if kind in ("done", "task"):
         return set(atom[3])
     if kind == "attribute":
-        owners = read_field(run, state, atom[2], SESSION_OF)
+        owners = read_field(run, state, atom[2], SESSION_OF[ASYNC])
         return {session for session, _ in sessions_in(run, owners)} or {atom[2]}
     if kind == "operation":
         receiver = frozenset((atom[2][1],))
         statement = ts.SESSION_OPERATIONS.get(atom[2][2])
         return {session for session, _ in sessions_in(run, receiver)} if statement and statement.statement else set()
     if kind == "coroutine":
-        return _used_by_function(run, state, atom)
+        # What is passed in as a coroutine is awaited by it.
+        passed = {session for argument in atom[4] for session in used_sessions(run, state, argument)}
+        return passed | _used_by_function(run, state, atom)
     return set()
 
 
@@ -76,7 +79,7 @@ def gather(run: Run, state: State, args: Arguments, position: ir.Pos) -> Value:
         for session, count in used_sessions(run, state, argument).items():
             counts[session] = counts.get(session, 0) + count
     for session, count in sorted(counts.items(), key=repr):
-        if count > 1:
+        if count > 1 and _is_known(session):
             _report(run, state, session, mark, "by several tasks")
     results = [run.solver.force(run, state, argument, position) for argument in args]
     for session in counts:
@@ -128,9 +131,17 @@ def spawn(run: Run, state: State, place: int, args: Arguments, kwargs: Keywords,
             used.add(session)
     used |= run.solver.captured_sessions(run, state, callee)
     for session in sorted(used, key=repr):
-        _hand_over(run, state, session, mark)
+        if _is_known(session):
+            _hand_over(run, state, session, mark)
     run.raise_(state, ERROR, mark)
     return v.one((v.DEFERRED, "task", v.UNKNOWN, frozenset(used)))
+
+
+def _is_known(session: Atom) -> bool:
+    """Is it one certain session, of this function or its callers? Not one known by type alone, or held by a global."""
+    while session[0] in (v.FIELD, v.CTOR):
+        session = session[1]
+    return session[0] not in (v.GLOBAL, v.ANY_SESSION, v.INSTANCE, v.EXT_OBJECT)
 
 
 def _sessions_among(run: Run, state: State, value: Value) -> set[Atom]:

@@ -1,8 +1,5 @@
 """What calling, and reading attributes of, library objects gives: `models/` applied to types.
 
-A session type is the tuple `(flavour, kind, expire_on_commit, made)`:
-flavour is "sync", "async" or "either"; kind is one of the constants below; expire_on_commit is True, False or
-None where no code says; made is None or `(where, function, line, column)` of the call that makes the session.
 """
 
 from __future__ import annotations
@@ -12,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hermetic.engine import ir, values as v
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import Function
+from hermetic.engine.session_types import BORROWED, MANAGED, PLAIN, REGISTRY, Made, SessionType
 from hermetic.engine.typestate import SESSION_ATTRIBUTES, SESSION_OPERATIONS
 from hermetic.engine.values import Atom, Value
 from hermetic.models import frameworks
@@ -20,13 +18,6 @@ from hermetic.models.sqlalchemy import ASYNC, QUERY_ENDINGS, SYMBOLS, SYNC
 
 if TYPE_CHECKING:
     from hermetic.engine.types import Types
-
-SessionType = tuple[str, str, bool | None, tuple[str, int, int, int] | None]
-
-PLAIN = "plain"  # whoever made it closes it
-REGISTRY = "registry"  # a scoped_session: the registry closes it
-BORROWED = "borrowed"  # over a connection that somebody else owns
-MANAGED = "managed"  # a framework opened it for this call and closes it afterwards
 
 FLASK_DATABASE = "flask_sqlalchemy.SQLAlchemy"
 
@@ -123,25 +114,27 @@ class Constructors:
         if kind == "registry":
             return v.one((v.REGISTRY, self._registry_type(flavour, node, fn)))
         if kind in ("engine", "wrapped_engine"):
-            return v.one((v.ENGINE, flavour, self._made(node, fn)))
+            return v.one((v.ENGINE, flavour, self.made(node, fn)))
         if kind == "statement":
             return v.one((v.STATEMENT, flavour, self._entity_class(node, fn), frozenset(), ()))
         if kind == "flask_db":
             return v.one(self._flask_database(node))
         if kind == "query_class":
-            return v.one((v.QUERY, None, self._entity_class(node, fn), ()))
+            return v.one((v.QUERY, None, self._entity_class(node, fn), (), frozenset()))
         if kind == "session_of":
-            return v.one((v.ANY_SESSION, (flavour, MANAGED, None, None)))
+            return v.one((v.ANY_SESSION, SessionType(flavour, MANAGED)))
         return v.one((v.EXT_OBJECT, name))
 
-    def _made(self, node: Node, fn: Function) -> tuple[str, int, int, int]:
+    def made(self, node: Node, fn: Function) -> Made:
+        """The record of a call that makes something."""
         return ("module" if fn.is_module else "function", fn.id, node[4][0], node[4][1])
 
     def _new_session(self, flavour: str, node: Node, fn: Function) -> SessionType:
         keywords = dict(node[3])
         bind = keywords.get("bind", node[2][0] if node[2] else None)
         kind = BORROWED if self._is_connection(bind, fn) else PLAIN
-        return (flavour, kind, _expire(keywords, node), self._made(node, fn))
+        made = self.made(node, fn)
+        return SessionType(flavour, kind, _expire(keywords, node), made, made)
 
     def _is_connection(self, bind: Expr, fn: Function) -> bool:
         if bind is None:
@@ -169,7 +162,7 @@ class Constructors:
                 if atom[0] == v.ENGINE and atom[1] == ASYNC:
                     flavour = ASYNC
         kind = BORROWED if self._is_connection(bind, fn) else PLAIN
-        return (flavour, kind, _expire(keywords, node), None)
+        return SessionType(flavour, kind, _expire(keywords, node), None, self.made(node, fn))
 
     def _flavour_of_class(self, atom: Atom) -> str | None:
         names = self.types.classes.external_bases(atom[1]) if atom[0] == v.CLASS else {atom[1]}
@@ -180,22 +173,22 @@ class Constructors:
         return None
 
     def _registry_type(self, flavour: str, node: Node, fn: Function) -> SessionType:
-        expire = None
+        expire = options_at = None
         first = node[2][0] if node[2] else dict(node[3]).get("session_factory")
         for atom in self.types.infer(first, fn) if first is not None else ():
             if atom[0] == v.FACTORY:
-                flavour, _, expire, _ = atom[1]
-        return (flavour, REGISTRY, expire, None)
+                flavour, _, expire, _, options_at = atom[1]
+        return SessionType(flavour, REGISTRY, expire, None, options_at)
 
     def session_type(self, atom: Atom, node: Node, fn: Function) -> SessionType:
         """The type of the session that calling a factory or registry gives."""
-        flavour, kind, expire, _ = atom[1]
+        flavour, kind, expire, _, options_at = atom[1]
         keywords = dict(node[3])
         if _expire(keywords, node) is not True and "expire_on_commit" in keywords:
             expire = _expire(keywords, node)
         if kind == PLAIN and "bind" in keywords and self._is_connection(keywords["bind"], fn):
             kind = BORROWED
-        return (flavour, kind, expire, self._made(node, fn))
+        return SessionType(flavour, kind, expire, self.made(node, fn), options_at)
 
     def _flask_database(self, node: Node) -> Atom:
         """`SQLAlchemy(app, session_options={...})`."""
@@ -237,7 +230,7 @@ class Constructors:
         while root[0] == v.OPERATION:
             root = root[1]
         if root[0] == v.EXT_OBJECT and name in ("create_session", "create_scoped_session") and root[1] == FLASK_DATABASE:
-            return v.one((v.ANY_SESSION, (SYNC, PLAIN, root[2], self._made(node, fn))))
+            return v.one((v.ANY_SESSION, SessionType(SYNC, PLAIN, root[2], self.made(node, fn))))
         return v.one((v.EXT_OBJECT, f"{root[1]}.{name}")) if root[0] == v.EXT_OBJECT else v.UNKNOWN
 
     def _session_operation(self, receiver: Atom, name: str, node: Node, fn: Function) -> Value:
@@ -248,7 +241,7 @@ class Constructors:
                 return self.types.infer(node[2][0], fn) if node[2] else v.UNKNOWN
             return v.one((v.INSTANCE, class_id)) if class_id is not None else v.UNKNOWN
         if result == "query":
-            return v.one((v.QUERY, receiver, self._entity_class(node, fn), ()))
+            return v.one((v.QUERY, receiver, self._entity_class(node, fn), (), frozenset()))
         if result in ("result", "scalars", "scalar"):
             class_id = None
             for atom in self.types.infer(node[2][0], fn) if node[2] else ():
@@ -256,9 +249,9 @@ class Constructors:
                     class_id = atom[2]
             if result == "scalar":
                 return v.one((v.INSTANCE, class_id)) if class_id is not None else v.UNKNOWN
-            return v.one((v.RESULT, receiver, class_id, (), "rows" if result == "result" else "scalars"))
+            return v.one((v.RESULT, receiver, class_id, (), frozenset(), "rows" if result == "result" else "scalars"))
         if result == "connection":
-            return v.one((v.CONNECTION, receiver[1][0]))
+            return v.one((v.CONNECTION, receiver[1].flavour))
         if result == "transaction" or result == "savepoint":
             return v.one((v.TRANSACTION, receiver, result == "savepoint"))
         if result == "engine":
@@ -276,7 +269,7 @@ class Constructors:
 
     def _result_operation(self, receiver: Atom, name: str) -> Value:
         if name == "scalars":
-            return v.one((*receiver[:4], "scalars"))
+            return v.one((*receiver[:5], "scalars"))
         if name in ("unique", "yield_per"):
             return v.one(receiver)
         if receiver[2] is None:
@@ -284,7 +277,7 @@ class Constructors:
         entity = v.one((v.INSTANCE, receiver[2]))
         if name in ("scalar", "scalar_one", "scalar_one_or_none"):
             return entity
-        if receiver[4] == "scalars":
+        if receiver[5] == "scalars":
             return entity if name in ("first", "one", "one_or_none") else v.one((v.MANY, entity))
         return v.UNKNOWN
 
@@ -299,9 +292,9 @@ class Constructors:
             return v.one((v.OPERATION, atom, name))
         if kind == v.ANY_SESSION:
             if name == "sync_session":
-                return v.one((v.ANY_SESSION, (SYNC, MANAGED, *atom[1][2:])))
+                return v.one((v.ANY_SESSION, atom[1]._replace(flavour=SYNC, kind=MANAGED)))
             if name in ("bind", "engine"):
-                return v.one((v.ENGINE, atom[1][0], None))
+                return v.one((v.ENGINE, atom[1].flavour, None))
             return v.UNKNOWN if name in SESSION_ATTRIBUTES else v.one((v.OPERATION, atom, name))
         if kind in (v.EXT_OBJECT, v.EXT) and SYMBOLS.get(atom[1], ("",))[0] == "flask_db":
             return self._flask_member(atom, name)
@@ -314,7 +307,7 @@ class Constructors:
     def _flask_member(self, atom: Atom, name: str) -> Value:
         expire = atom[2] if len(atom) > 2 else True
         if name == "session":
-            return v.one((v.REGISTRY, (SYNC, REGISTRY, expire, None)))
+            return v.one((v.REGISTRY, SessionType(SYNC, REGISTRY, expire)))
         if name in ("engine", "get_engine"):
             return v.one((v.ENGINE, SYNC, None))
         if name == "Model":
@@ -344,7 +337,7 @@ class Constructors:
         for base in sorted(self.types.classes.external_bases(class_id)):
             kind, flavour = SYMBOLS.get(base, ("", ""))
             if kind == "session":
-                return v.one((v.ANY_SESSION, (flavour, PLAIN, None, None)))
+                return v.one((v.ANY_SESSION, SessionType(flavour)))
             if kind == "flask_db":
                 return v.one((v.EXT_OBJECT, FLASK_DATABASE, None))
         return v.one((v.INSTANCE, class_id))
@@ -352,21 +345,23 @@ class Constructors:
     def instance_of_library(self, name: str) -> Value:
         """An instance of a library class, as an annotation names it."""
         kind, flavour = SYMBOLS.get(name, ("", ""))
-        type_: SessionType = (flavour, PLAIN, None, None)
+        type_ = SessionType(flavour)
         if kind == "session":
             return v.one((v.ANY_SESSION, type_))
         if kind == "factory":
             return v.one((v.FACTORY, type_))
         if kind == "registry":
-            return v.one((v.REGISTRY, (flavour, REGISTRY, None, None)))
+            return v.one((v.REGISTRY, SessionType(flavour, REGISTRY)))
         if kind in ("engine_class", "wrapped_engine"):
             return v.one((v.ENGINE, flavour, None))
         if kind == "connection_class":
             return v.one((v.CONNECTION, flavour))
         if kind == "query_class":
-            return v.one((v.QUERY, None, None, ()))
+            return v.one((v.QUERY, None, None, (), frozenset()))
         if kind == "flask_db":
             return v.one((v.EXT_OBJECT, FLASK_DATABASE, None))
+        if kind == "statement_class":
+            return v.one((v.STATEMENT, flavour, None, frozenset(), ()))
         if name in NO_INSTANCES or "." not in name:
             return v.UNKNOWN
         return v.one((v.EXT_OBJECT, name))
@@ -408,8 +403,8 @@ NO_INSTANCES = frozenset(("typing.Any", "typing.Self", "typing_extensions.Self",
 
 def managed(atom: Atom) -> Atom:
     """The same session, opened and closed by a framework around the call."""
-    if atom[0] == v.ANY_SESSION and atom[1][1] == PLAIN:
-        return (v.ANY_SESSION, (atom[1][0], MANAGED, *atom[1][2:]))
+    if atom[0] == v.ANY_SESSION and atom[1].kind == PLAIN:
+        return (v.ANY_SESSION, atom[1]._replace(kind=MANAGED))
     return atom
 
 
@@ -421,4 +416,4 @@ def _expire(keywords: dict[str | None, Any], node: Node) -> bool | None:
     return None if None in keywords else True
 
 
-__all__ = ["BORROWED", "MANAGED", "PLAIN", "REGISTRY", "Constructors", "SessionType", "managed"]
+__all__ = ["Constructors", "managed"]

@@ -12,7 +12,7 @@ from hermetic.engine.ir import Block, Expr, Node
 from hermetic.engine.run import DATABASE_ERROR, ERROR, EXPLICIT, THROWN, Exits, Raised, Run
 from hermetic.engine.state import SWALLOWED, Mark, State, Track
 from hermetic.engine.values import Atom, Value
-from hermetic.models.exceptions import CATCH_ALL, DATABASE_ERRORS, EVERY_DATABASE_ERROR
+from hermetic.models.exceptions import CATCH_ALL, DATABASE_ERRORS, EVERY_DATABASE_ERROR, RESULT_ERRORS
 
 RunBlock = Callable[[Run, Block, list[State]], list[State]]
 
@@ -60,7 +60,9 @@ def run_for(run: Run, node: Node, states: list[State], run_block: RunBlock) -> l
         assign(run, state, target, items, line)
         return True
 
-    return _loop(run, [state for state, _ in entered], body, orelse, line, begin, lambda state: True, run_block)
+    at_least_once = type(iterable) is tuple and iterable[0] == ir.CALL and iterable[1] == "range"
+    skipped = [] if at_least_once else [state.copy() for state, _ in entered]
+    return _loop(run, [state for state, _ in entered], skipped, body, orelse, line, begin, lambda state: True, run_block)
 
 
 def run_while(run: Run, node: Node, states: list[State], run_block: RunBlock) -> list[State]:
@@ -75,12 +77,14 @@ def run_while(run: Run, node: Node, states: list[State], run_block: RunBlock) ->
         evaluate(run, state, test)
         return not state.dead and assume(run, state, test, False)
 
-    return _loop(run, states, body, orelse, line, begin, end, run_block)
+    skipped = [state for state in (state.copy() for state in states) if end(state)]
+    return _loop(run, states, skipped, body, orelse, line, begin, end, run_block)
 
 
 def _loop(
     run: Run,
     states: list[State],
+    skipped: list[State],
     body: Block,
     orelse: Block,
     line: int,
@@ -88,9 +92,11 @@ def _loop(
     end: Callable[[State], bool],
     run_block: RunBlock,
 ) -> list[State]:
-    outer, breaks = run.exits, []
-    heads = [state.copy() for state in states]
-    left = [state for state in states if end(state)]
+    """Rounds of the body until nothing new comes of them; `skipped` are the states that never enter it."""
+    outer: Exits = run.exits
+    breaks: list[State] = []
+    heads = states
+    left = skipped
     run.loops.append(line)
     for _ in range(MOST_ROUNDS):
         round_ = Exits()
@@ -203,7 +209,7 @@ def _share(exit_: Raised, handler: frozenset[str]) -> int:
     if exit_.kind == EXPLICIT and exit_.names:
         return 2 if handler & exit_.names else 0
     if exit_.kind in (ERROR, THROWN, EXPLICIT):
-        return 1
+        return 0 if handler <= RESULT_ERRORS else 1
     return 0
 
 
@@ -217,6 +223,7 @@ def _handle(
     states = []
     for kind in sorted({entry.kind for entry in entries}):
         for state in run.merge([entry.state.copy() for entry in entries if entry.kind == kind]):
+            state.handled = True
             caught = state.env.get(CAUGHT, v.UNKNOWN)
             state.env[CAUGHT] = v.one(("caught", kind))
             if kind == THROWN:

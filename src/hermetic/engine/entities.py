@@ -27,10 +27,11 @@ EVERYTHING = frozenset(("*",))
 
 
 def loaded(
-    run: Run, state: State, owner: Atom | None, class_id: int | None, options: tuple[str, ...], position: ir.Pos
+    run: Run, state: State, owner: Atom | None, class_: int | Atom | None, options: tuple[str, ...], position: ir.Pos, came_from: frozenset[Atom]
 ) -> Value:
     """Rows of a mapped class come out of a session."""
-    atom: Atom = (v.ENTITY, (position[0], position[1], run.salt), class_id)
+    atom: Atom = (v.ENTITY, (position[0], position[1], run.salt), class_)
+    run.made_from[atom] = came_from
     word = ENTITY_FRESH
     if "for_update" in options:
         word = ts.put(word, LOCKED)
@@ -45,7 +46,7 @@ def is_entity(run: Run, atom: Atom) -> bool:
 def entity_class(run: Run, atom: Atom) -> int | None:
     """The mapped class of an atom, if it is an instance of one."""
     if atom[0] == v.ENTITY:
-        return int(atom[2]) if atom[2] is not None else None
+        return run.class_of(atom[2])
     for kind in run.type_of(atom) if atom[0] in v.PLACES else (atom,):
         if kind[0] == v.INSTANCE and run.types.classes.is_model(kind[1]):
             return int(kind[1])
@@ -92,7 +93,7 @@ def _flavour(run: Run, owner: Atom | None) -> str:
     if owner is not None:
         for kind in run.type_of(owner):
             if kind[0] in (v.ANY_SESSION, v.REGISTRY):
-                return str(kind[1][0])
+                return str(kind[1].flavour)
     return ""
 
 

@@ -44,7 +44,7 @@ def _call(run: Run, state: State, node: Node) -> Value:
             args.append(evaluate(run, state, argument))
     kwargs = {name: evaluate(run, state, value) for name, value in keywords}
     if type(callee) is tuple and callee[0] == ir.ATTR and type(callee[1]) is str and callee[2] in GROWING and args:
-        _grow(run, state, callee[1], args)
+        _grow(run, state, callee[1], callee[2], args)
     run.call_node = node
     return calls.invoke(run, state, function, args, kwargs, position)
 
@@ -62,18 +62,15 @@ def _spread(value: Value) -> list[Value]:
     return [value]
 
 
-def _grow(run: Run, state: State, name: str, args: list[Value]) -> None:
+def _grow(run: Run, state: State, name: str, method: str, args: list[Value]) -> None:
     """`tasks.append(x)`: a local container now holds x as well, and with it the sessions in x."""
     known = state.env.get(name)
     if known is None:
         return
-    containers = [atom for atom in known if atom[0] in (v.MANY, v.TUPLE)]
-    item = args[-1]
-    if not containers:
-        if known or not any(atom[0] in (v.DEFERRED, v.ENTITY, v.SESSION, v.OBJECT) for atom in item):
-            return
-    inner = elements(known)
-    state.env[name] = v.one((v.MANY, v.union(inner, item)))
+    if not any(atom[0] in (v.MANY, v.TUPLE) for atom in known):
+        return
+    item = elements(args[-1]) or v.derived(args[-1]) if method == "extend" else args[-1]
+    state.env[name] = v.one((v.MANY, v.union(elements(known), item)))
     state.escaped |= reachable_sessions(state, item)
 
 
@@ -109,6 +106,7 @@ def _store_attribute(run: Run, state: State, target: Node, value: Value) -> None
             entities.store(run, state, atom, name, value, position)
         elif atom[0] in v.PLACES or atom[0] in (v.OBJECT, v.INSTANCE):
             write_field(run, state, atom, name, value)
+            run.made_from[atom] = run.made_from.get(atom, frozenset()) | v.sources(value)
         else:
             state.escaped |= reachable_sessions(state, value)
             if atom[0] == v.DERIVED:
@@ -119,7 +117,7 @@ def _store_attribute(run: Run, state: State, target: Node, value: Value) -> None
 
 def _store_into_unknown(run: Run, state: State, atom: v.Atom, value: Value) -> None:
     """`row.total = x` where what `row` is, is not known, but it came out of an instance or a query."""
-    if any(source[0] == v.GLOBAL and source[2].startswith("row@") for source in atom[1]):
+    if any(source[0] == v.ORIGIN for source in atom[1]):
         changed = atom[1] | v.sources(value)
         state.floating = changed if state.floating is None else state.floating | changed
 
@@ -143,7 +141,9 @@ def _unpack(run: Run, state: State, targets: tuple[Expr, ...], value: Value, lin
 
 def _sequence(run: Run, state: State, node: Node) -> Value:
     parts = [evaluate(run, state, part) for part in node[2]]
-    if not parts or len(parts) > 12 or not any(parts):
+    if not parts:
+        return v.EMPTY
+    if len(parts) > 12 or not any(parts):
         return v.derived(*parts)
     if node[1] == "tuple" or len(parts) <= 4:
         return v.one((v.TUPLE, tuple(parts)))
@@ -154,6 +154,8 @@ def _sequence(run: Run, state: State, node: Node) -> Value:
 
 
 def _dict(run: Run, state: State, node: Node) -> Value:
+    if not node[2]:
+        return v.EMPTY
     for key in node[1]:
         evaluate(run, state, key)
     parts = [evaluate(run, state, value) for value in node[2]]
@@ -204,7 +206,8 @@ def _comparison(run: Run, state: State, node: Node) -> Value:
 
 
 def _mix(run: Run, state: State, node: Node) -> Value:
-    return v.derived(*[evaluate(run, state, part) for part in node[1]])
+    made = v.derived(*[evaluate(run, state, part) for part in node[1]])
+    return made if len(node) == 2 else v.union(made, v.one((v.TEXT, node[2])))
 
 
 def _conditional(run: Run, state: State, node: Node) -> Value:

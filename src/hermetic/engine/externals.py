@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from hermetic.engine import concurrency, ir, values as v
-from hermetic.engine.construct import BORROWED, FLASK_DATABASE
+from hermetic.engine.session_types import BORROWED, PLAIN, SessionType
 from hermetic.engine.fields import SESSION_OF, read_field, reachable_sessions
-from hermetic.engine.library import _relationship_names
+from hermetic.engine.library import _relationship_names, class_reference
 from hermetic.engine.project import Arguments, Keywords, make_session
 from hermetic.engine.run import ERROR, Run
 from hermetic.engine.sessions import sessions_in, wait
@@ -28,7 +28,7 @@ SAME_VALUE: dict[str, int] = {
     "iter": 0,
     "reversed": 0,
 }
-COLLECTIONS = frozenset(("list", "tuple", "set", "sorted", "frozenset", "collections.deque"))
+COLLECTIONS = frozenset(("dict", "list", "tuple", "set", "sorted", "frozenset", "collections.deque"))
 RUNNERS = frozenset(("asyncio.run", "anyio.run", "trio.run", "asgiref.sync.async_to_sync"))
 
 
@@ -59,7 +59,7 @@ def call_external(run: Run, state: State, name: str, args: Arguments, kwargs: Ke
 
 def _collection(args: Arguments) -> Value:
     if not args:
-        return v.one((v.MANY, v.UNKNOWN))
+        return v.EMPTY
     inner = elements(args[0])
     return v.one((v.MANY, inner)) if inner else args[0]
 
@@ -70,6 +70,9 @@ def _plain(run: Run, state: State, name: str, args: Arguments, kwargs: Keywords,
         return frozenset((v.PARTIAL, callee, tuple(args[1:]), keywords) for callee in args[0])
     if name in ("next", "anext") and args:
         return run.solver.advance(run, state, args[0], position)
+    if name in ("enumerate", "zip") and args:
+        first = (v.UNKNOWN,) if name == "enumerate" else ()
+        return v.one((v.MANY, v.one((v.TUPLE, (*first, *[elements(argument) or v.derived(argument) for argument in args])))))
     if name == "super":
         return _super(run, state)
     if name == "getattr" and len(args) >= 2:
@@ -127,7 +130,7 @@ def _sqlalchemy(
         bind = kwargs.get("bind", args[0] if args else v.UNKNOWN)
         return new_session(run, state, flavour, bind, kwargs, position)
     if kind == "statement":
-        class_id = next((atom[1] for argument in args[:1] for atom in argument if atom[0] == v.CLASS), None)
+        class_id = class_reference(args[0]) if args else None
         if class_id is None:
             class_id = next((atom[1][1] for argument in args[:1] for atom in argument if atom[0] == v.FIELD and atom[1][0] == v.CLASS), None)
             if flavour == "select":
@@ -140,7 +143,7 @@ def _sqlalchemy(
     if kind == "session_of":
         out = v.UNKNOWN
         for atom in args[0] if args else ():
-            out = v.union(out, read_field(run, state, atom, SESSION_OF))
+            out = v.union(out, read_field(run, state, atom, SESSION_OF[flavour]))
         return out
     if kind in ("engine", "wrapped_engine"):
         if kind == "wrapped_engine" and args:
@@ -161,11 +164,14 @@ def _pool(kwargs: Keywords) -> str:
 
 def _text_verb(args: Arguments) -> str:
     for atom in args[0] if args else ():
-        if atom[0] == v.CONSTANT and type(atom[1]) is str:
+        if atom[0] in (v.CONSTANT, v.TEXT) and type(atom[1]) is str:
             word = atom[1].lstrip().partition(" ")[0].lower()
-            if word in ("insert", "update", "delete"):
-                return word
+            if word in WRITING_WORDS:
+                return "write"
     return "text"
+
+
+WRITING_WORDS = frozenset("insert update delete merge replace truncate alter create drop grant revoke".split())
 
 
 def new_session(run: Run, state: State, flavour: str, bind: Value, kwargs: Keywords, position: ir.Pos) -> Value:
@@ -178,7 +184,7 @@ def new_session(run: Run, state: State, flavour: str, bind: Value, kwargs: Keywo
         expire = None
     borrowed = any(_is_connection(kind) for atom in bind for kind in run.type_of(atom))
     made = ("module" if run.fn.is_module else "function", run.fn.id, position[0], position[1])
-    type_ = (flavour, BORROWED if borrowed else "plain", expire, made)
+    type_ = SessionType(flavour, BORROWED if borrowed else PLAIN, expire, made, made)
     return v.one(make_session(run, state, type_, position, is_open=not borrowed))
 
 
@@ -188,4 +194,4 @@ def _is_connection(kind: v.Atom) -> bool:
     return kind[0] == v.EXT_OBJECT and isinstance(kind[1], str) and kind[1].endswith("get_bind")
 
 
-__all__ = ["FLASK_DATABASE", "call_external", "new_session", "sessions_in", "slow_kind"]
+__all__ = ["call_external", "new_session", "sessions_in", "slow_kind"]

@@ -12,12 +12,13 @@ from hermetic.engine.run import Run
 from hermetic.engine.state import State
 from hermetic.engine.types import argument_of
 from hermetic.engine.values import Atom, Value
+from hermetic.models.sqlalchemy import ASYNC, SYNC
 
 # Longer paths (`a.b.c.d.e`) are not told apart.
 LONGEST_PATH = 5
 
-# The pseudo attribute of an instance for the session it is in: `object_session(instance)`.
-SESSION_OF = "$session"
+# The pseudo attributes of an instance for the session it is in: `object_session(instance)` and its asyncio twin.
+SESSION_OF = {SYNC: "$session", ASYNC: "$async_session"}
 
 
 def depth(atom: Atom) -> int:
@@ -33,7 +34,7 @@ def read_field(run: Run, state: State, base: Atom, name: str) -> Value:
     stored = state.stores.get((base, name))
     if stored is not None:
         return stored
-    if name == SESSION_OF:
+    if name[0] == "$":
         owner = state.instance(base)
         if owner is not None and owner.owner is not None:
             return v.one(owner.owner)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hermetic.engine import ir, values as v
 from hermetic.engine.ir import Expr
-from hermetic.engine.names import path_of, peek
+from hermetic.engine.names import path_of, peek, places
 from hermetic.engine.run import Run
 from hermetic.engine.state import FALSE, NONE, SOME, TRUE, State
 from hermetic.engine.values import Value
@@ -46,6 +46,9 @@ def _assume_boolean(run: Run, state: State, is_and: bool, parts: tuple[Expr, ...
 
 def _assume_comparison(run: Run, state: State, test: tuple[object, ...], wanted: bool) -> bool:
     operator, left, right = test[1], test[2], test[3]
+    if operator in ("in", "not in"):
+        empty = peek(run, state, right) == v.EMPTY
+        return not empty or (operator == "in") != wanted
     if operator in ("is", "=="):
         same = wanted
     elif operator in ("is not", "!="):
@@ -84,12 +87,25 @@ def _assume_none(run: Run, state: State, expression: Expr, is_none: bool) -> boo
     if fact is not None:
         if is_none and fact in _TRUTHY_FACTS or not is_none and fact == NONE:
             return False
+    if is_none:
+        _absent(run, state, expression, value)
     if key is not None:
         if type(expression) is str and value:
             _narrow(state, expression, value, is_none)
         if not (value and not is_none and fact == TRUE):
             state.facts[key] = NONE if is_none else SOME
     return True
+
+
+def _absent(run: Run, state: State, expression: Expr, gone: Value) -> None:
+    """On this path the expression holds no session: what is known of the sessions it holds elsewhere says nothing."""
+    for atom in gone:
+        if atom[0] == v.SESSION and atom in state.heap or (atom[0] in v.PLACES and _always_true(run, atom)):
+            state.put(atom, state.track(atom)._replace(word=0))
+    if type(expression) is tuple:
+        for atom in places(run, state, expression):
+            if _always_true(run, atom):
+                state.put(atom, state.track(atom)._replace(word=0))
 
 
 def _narrow(state: State, name: str, value: Value, is_none: bool) -> None:
@@ -114,8 +130,12 @@ def _assume_truth(run: Run, state: State, expression: Expr, wanted: bool) -> boo
         kept = frozenset(atom for atom in value if _possible(atom, wanted))
         if not kept:
             return False
+        if not wanted:
+            _absent(run, state, expression, value)
         if type(expression) is str and expression in state.env and kept != value:
             state.env[expression] = kept
+    elif not wanted:
+        _absent(run, state, expression, value)
     if key is None:
         return True
     fact = state.facts.get(key)
@@ -133,13 +153,15 @@ def _assume_truth(run: Run, state: State, expression: Expr, wanted: bool) -> boo
 
 def _always_true(run: Run, atom: v.Atom) -> bool:
     """Sessions have no `__bool__` and no `__len__`: one that is not None is true."""
-    types = run.type_of(atom)
+    types = run.type_of(atom) - v.NOTHING
     return bool(types) and all(kind[0] in (v.ANY_SESSION, v.FACTORY, v.REGISTRY, v.ENGINE) for kind in types)
 
 
 def _possible(atom: v.Atom, wanted: bool) -> bool:
     if atom[0] == v.CONSTANT:
         return bool(atom[1]) == wanted
+    if atom == (v.TUPLE, ()):
+        return not wanted
     if atom[0] in (v.SESSION, v.OBJECT, v.FUNCTION, v.CLASS, v.METHOD, v.CLOSURE, v.DEFERRED):
         return wanted
     return True

@@ -19,7 +19,7 @@ Shapes, `*` marking tuples of what precedes it::
     BOOL    is_and value*
     NOT     value
     CMP     operator left right                 "is", "is not", "==", "!=", "in", "not in", "<", ...
-    MIX     value*                              a value computed from these, of no interest itself
+    MIX     value* (beginning)                  a value computed from these; of an f-string, what its text begins with
     IFEXP   test then orelse
     LAMBDA  function
     COMP    kind element (target, iterable, condition*, is_async)* line

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from hermetic.engine import entities, ir, sessions, typestate as ts, values as v
-from hermetic.engine.construct import REGISTRY, SessionType
+from hermetic.engine.session_types import REGISTRY, SessionType
 from hermetic.engine.project import Arguments, Keywords, make_session
-from hermetic.engine.run import DATABASE_ERROR, ERROR, Run
+from hermetic.engine.run import DATABASE_ERROR, EXPLICIT, Run
 from hermetic.engine.sessions import sessions_in
 from hermetic.engine.state import DELETED, DETACHED, EXPIRED, EXPUNGED, Instance, State
 from hermetic.engine.types import elements
 from hermetic.engine.values import Atom, Value
+from hermetic.models.exceptions import RESULT_ERRORS
 from hermetic.models.sqlalchemy import (
     ASYNC,
     CONNECTION_METHODS,
@@ -19,7 +20,10 @@ from hermetic.models.sqlalchemy import (
     SYNC,
 )
 
-WRITING = frozenset(("insert", "update", "delete"))
+WRITING = frozenset(("insert", "update", "delete", "write"))
+
+# Methods that raise when there is not exactly one row.
+EXPECTING = frozenset(("one", "one_or_none", "scalar_one", "scalar_one_or_none", "first_or_404", "get_or_404", "one_or_404"))
 
 
 def session_operation(
@@ -41,7 +45,7 @@ def _before(run: Run, state: State, atom: Atom, name: str, first: Value, positio
     if name in ("add", "add_all", "merge", "delete", "bulk_save_objects"):
         written: frozenset[Atom] = v.sources(first)
         for instance in first | elements(first):
-            made_from = run.solver.made_from.get((run.fn.id, instance))
+            made_from = run.made_from.get(instance)
             written |= made_from if made_from is not None else frozenset()
             if name in ("add", "add_all"):
                 entities.adopt(run, state, instance, atom)
@@ -70,24 +74,37 @@ def _result(
     position: ir.Pos,
 ) -> Value:
     if result == "entity":
-        class_id = next((kind[1] for kind in first if kind[0] == v.CLASS), None)
+        class_id = class_reference(first)
         options = _options(kwargs)
-        return v.union(entities.loaded(run, state, atom, class_id, options, position), v.NOTHING)
+        came_from = v.sources(v.derived(*args[1:], *kwargs.values()))
+        return v.union(entities.loaded(run, state, atom, class_id, options, position, came_from), v.NOTHING)
     if result == "merged":
         return first
     if result in ("result", "scalars", "scalar"):
         return _executed(run, state, atom, first, result, position)
     if result == "query":
-        class_id = next((kind[1] for kind in first if kind[0] == v.CLASS), None)
-        return v.one((v.QUERY, atom, class_id, ()))
+        class_id = class_reference(first)
+        return v.one((v.QUERY, atom, class_id, (), v.sources(v.derived(*args, *kwargs.values()))))
     if result in ("transaction", "savepoint"):
         return v.one((v.TRANSACTION, atom, result == "savepoint"))
     if result == "connection":
-        return v.one((v.CONNECTION, type_[0]))
+        return v.one((v.CONNECTION, type_.flavour))
     if result == "run_sync":
         return run.solver.call_in_greenlet(run, state, args, kwargs, atom, position)
     _instances(run, state, atom, result, first, position)
     return v.UNKNOWN
+
+
+def class_reference(argument: Value) -> int | Atom | None:
+    """The mapped class that an argument names: itself, or a place such as `cls` or `self.model` that holds one."""
+    for atom in argument:
+        if atom[0] == v.CLASS:
+            return int(atom[1])
+    if len(argument) == 1:
+        (atom,) = argument
+        if atom[0] in v.PLACES and not (atom[0] == v.FIELD and atom[1][0] == v.CLASS):
+            return atom
+    return None
 
 
 def _instances(run: Run, state: State, atom: Atom, result: str, first: Value, position: ir.Pos) -> None:
@@ -137,52 +154,57 @@ def _option_names(option: Atom) -> list[str]:
 
 def _executed(run: Run, state: State, atom: Atom, statement: Value, result: str, position: ir.Pos) -> Value:
     class_id, options, came_from = None, (), frozenset()
-    for kind in statement:
+    for kind in sorted(statement, key=repr):
+        if class_id is not None:
+            break
         if kind[0] == v.STATEMENT and kind[1] != "option":
             class_id, options, came_from = kind[2], kind[4] if len(kind) > 4 else (), kind[3]
         elif kind[0] == v.QUERY:
-            class_id, options = kind[2], kind[3]
+            class_id, options, came_from = kind[2], kind[3], kind[4]
     if result == "scalar":
         if class_id is None:
-            return _unknown_rows(run, atom, came_from, position)
-        return v.union(entities.loaded(run, state, atom, class_id, options, position), v.NOTHING)
-    return v.one((v.RESULT, atom, class_id, options, "rows" if result == "result" else "scalars"))
+            return _unknown_rows(run, came_from, position)
+        return v.union(entities.loaded(run, state, atom, class_id, options, position, came_from), v.NOTHING)
+    return v.one((v.RESULT, atom, class_id, options, came_from, "rows" if result == "result" else "scalars"))
 
 
-def _unknown_rows(run: Run, atom: Atom, came_from: frozenset[Atom], position: ir.Pos) -> Value:
+def _unknown_rows(run: Run, came_from: frozenset[Atom], position: ir.Pos) -> Value:
     """Something read from the database that is no instance: a value that comes from this statement."""
-    origin = (v.GLOBAL, run.fn.module, f"row@{position[0]}")
-    return v.one((v.DERIVED, came_from | {origin}))
+    origin = (v.ORIGIN, (position[0], position[1], run.salt), "row")
+    run.made_from[origin] = came_from
+    return v.one((v.DERIVED, frozenset((origin,))))
 
 
 def factory_call(run: Run, state: State, atom: Atom, type_: SessionType, kwargs: Keywords, position: ir.Pos, is_registry: bool) -> Value:
     """`Factory()`; for a registry, the session of the current context, which the registry owns."""
-    flavour, kind, expire, _ = type_
+    kind = type_.kind
     if is_registry:
         return v.one(atom)
     bind = kwargs.get("bind")
     if bind is not None and any(k[0] == v.CONNECTION for item in bind for k in run.type_of(item)):
         kind = "borrowed"
     made = ("module" if run.fn.is_module else "function", run.fn.id, position[0], position[1])
-    return v.one(make_session(run, state, (flavour, kind, expire, made), position, is_open=kind != "borrowed"))
+    return v.one(make_session(run, state, type_._replace(kind=kind, made=made), position, is_open=kind != "borrowed"))
 
 
 def query_operation(run: Run, state: State, query: Atom, name: str, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
     """Methods of Query: most build, some run."""
     ending = QUERY_ENDINGS.get(name, "query")
     if ending == "query":
-        return v.one((v.QUERY, query[1], query[2], (*query[3], *_loader_options(name, args))))
+        came_from = v.limited(query[4] | v.sources(v.derived(*args, *kwargs.values())))
+        return v.one((v.QUERY, query[1], query[2], (*query[3], *_loader_options(name, args)), came_from))
     owner = None
     for target, type_ in sessions_in(run, frozenset((query[1],)) if query[1] is not None else v.UNKNOWN):
         owner = target
         if ending == "write":
-            came_from = v.derived(*args, *kwargs.values())
-            sessions.write(run, state, target, v.sources(came_from), run.mark(position), frozenset())
+            came_from = query[4] | v.sources(v.derived(*args, *kwargs.values()))
+            sessions.write(run, state, target, came_from, run.mark(position), frozenset())
         _send(run, state, target, type_, position)
     if ending == "write" or ending == "derived" or query[2] is None:
-        came_from = v.sources(v.derived(*args))
-        return _unknown_rows(run, query, came_from, position)
-    rows = entities.loaded(run, state, owner, query[2], query[3], position)
+        return _unknown_rows(run, query[4] | v.sources(v.derived(*args)), position)
+    if name in EXPECTING:
+        run.raise_(state, EXPLICIT, run.mark(position), RESULT_ERRORS)
+    rows = entities.loaded(run, state, owner, query[2], query[3], position, query[4] | v.sources(v.derived(*args)))
     if ending == "many":
         return v.one((v.MANY, rows))
     return rows if name == "one" else v.union(rows, v.NOTHING)
@@ -205,24 +227,25 @@ def _loader_options(name: str, args: Arguments) -> tuple[str, ...]:
 
 def result_operation(run: Run, state: State, result: Atom, name: str, args: Arguments, position: ir.Pos) -> Value:
     """Methods of Result and ScalarResult: the rows are at hand, nothing is sent."""
-    _, owner, class_id, options, shape = result
+    _, owner, class_id, options, came_from, shape = result
     kind = RESULT_METHODS.get(name)
     if kind is None:
         return v.UNKNOWN
-    run.raise_(state, ERROR, run.mark(position))
+    if name in EXPECTING:
+        run.raise_(state, EXPLICIT, run.mark(position), RESULT_ERRORS)
     if kind == "scalars":
-        return v.one((v.RESULT, owner, class_id, options, "scalars"))
+        return v.one((v.RESULT, owner, class_id, options, came_from, "scalars"))
     if kind == "same":
         return v.one(result)
     if class_id is None or kind == "rows" or (shape == "rows" and kind != "one_scalar"):
-        rows = _unknown_rows(run, result, frozenset(), position)
+        rows = _unknown_rows(run, came_from, position)
         if class_id is not None and shape == "rows" and kind in ("many", "one"):
             # a row of `select(User)`: unpacking or indexing it gives the instance
-            inner = entities.loaded(run, state, owner, class_id, options, position)
+            inner = entities.loaded(run, state, owner, class_id, options, position, came_from)
             rows = v.one((v.TUPLE, (inner,)))
             return v.one((v.MANY, rows)) if kind == "many" else v.union(rows, v.NOTHING)
         return v.one((v.MANY, rows)) if kind == "many" else rows
-    rows = entities.loaded(run, state, owner, class_id, options, position)
+    rows = entities.loaded(run, state, owner, class_id, options, position, came_from)
     if kind == "many":
         return v.one((v.MANY, rows))
     return rows if name in ("one", "scalar_one") else v.union(rows, v.NOTHING)
@@ -230,6 +253,8 @@ def result_operation(run: Run, state: State, result: Atom, name: str, args: Argu
 
 def statement_operation(statement: Atom, name: str, args: Arguments, kwargs: Keywords) -> Value:
     """Methods of select(), insert(), ...: each returns a statement made from more."""
+    if statement[0] in v.PLACES:  # a statement that somebody else began
+        return v.union(v.one(statement), v.derived(*args, *kwargs.values()))
     came_from = statement[3]
     for argument in (*args, *kwargs.values()):
         came_from |= v.sources(argument)
@@ -261,13 +286,13 @@ def engine_operation(run: Run, state: State, flavour: str, name: str, position: 
     if result == "connection":
         return v.one((v.CONNECTION, flavour))
     if result == "result":
-        return v.one((v.RESULT, None, None, (), "rows"))
+        return v.one((v.RESULT, None, None, (), frozenset(), "rows"))
     return v.UNKNOWN
 
 
 def is_async(type_: SessionType) -> bool:
-    return type_[0] == ASYNC
+    return type_.flavour == ASYNC
 
 
 def is_registry(type_: SessionType) -> bool:
-    return type_[1] == REGISTRY
+    return type_.kind == REGISTRY

@@ -15,6 +15,7 @@ from hermetic.engine.ir import Expr, Node
 
 # Strings are kept for flags, modes, option names and quoted annotations, not for texts.
 LONGEST_STRING = 120
+LONGEST_BEGINNING = 24
 
 COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.Is: "is",
@@ -127,7 +128,12 @@ def _slice(node: ast.Slice, fn: FunctionBuilder) -> Expr:
 
 
 def _joined(node: ast.JoinedStr, fn: FunctionBuilder) -> Expr:
-    return mix([lower(part, fn) for part in node.values])
+    parts = [lower(part, fn) for part in node.values]
+    mixed = mix(parts)
+    first = node.values[0] if node.values else None
+    if mixed is not None and isinstance(first, ast.Constant) and type(first.value) is str and first.value.strip():
+        return (ir.MIX, mixed[1], first.value.strip()[:LONGEST_BEGINNING])  # what a statement's text begins with says what it does
+    return mixed
 
 
 def _formatted(node: ast.FormattedValue, fn: FunctionBuilder) -> Expr:

@@ -49,6 +49,19 @@ def peek(run: Run, state: State, expression: Expr) -> Value:
     return v.UNKNOWN
 
 
+def places(run: Run, state: State, expression: Expr) -> Value:
+    """The places that an attribute path names."""
+    from hermetic.engine.fields import read_field
+
+    if type(expression) is str:
+        return lookup(run, state, expression)
+    out = v.UNKNOWN
+    if type(expression) is tuple and expression[0] == ir.ATTR:
+        for atom in places(run, state, expression[1]):
+            out = v.union(out, read_field(run, state, atom, expression[2]))
+    return out
+
+
 def path_of(expression: Expr) -> str | None:
     """`a.b.c` of a chain of attributes; what facts are keyed by."""
     parts = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hermetic.engine import ir, typestate as ts, values as v
 from hermetic.engine.apply import Substitution, apply, apply_effects, trail
 from hermetic.engine.classes import decorator_names
-from hermetic.engine.construct import SessionType
+from hermetic.engine.session_types import REGISTRY, SessionType
 from hermetic.engine.link import Function
 from hermetic.engine.run import ERROR, Run
 from hermetic.engine.state import CREATED, ENTERED, ENTITY_FRESH, Fields, Instance, State, Track
@@ -55,11 +55,20 @@ def perform(
     value = apply(run, state, summary, sub, fn)
     if state.dead:
         return v.UNKNOWN
-    return _result(run, fn, receiver, value, summary.effects.commits != (), args, kwargs, position)
+    return _result(run, state, fn, receiver, value, summary.effects.commits != (), args, kwargs, position)
+
+
+def named(run: Run, state: State, atom: Atom, position: ir.Pos) -> Atom:
+    """A session of which only the type is known gets an identity: that of the call that gave it. Who closes it is
+    not known, so nobody here is asked to."""
+    if atom[0] == v.ANY_SESSION and atom[1].kind != REGISTRY:
+        return make_session(run, state, atom[1], position, is_open=False)
+    return atom
 
 
 def _result(
     run: Run,
+    state: State,
     fn: Function,
     receiver: Atom | None,
     value: Value,
@@ -72,9 +81,9 @@ def _result(
     if not any(atom[0] not in (v.DERIVED, v.CONSTANT) for atom in value):
         seen = receiver if receiver is None or receiver[0] == v.CLASS else next(iter(sorted(run.type_of(receiver), key=repr)), None)
         typed = frozenset(atom for atom in run.types.returned(fn.id, seen) if atom[0] != v.DEFERRED)
-        value = v.union(value, typed)
+        value = v.union(value, frozenset(named(run, state, atom, position) for atom in typed))
     if committed or not value:
-        origin = (v.GLOBAL, fn.module, f"{fn.qualname}()@{position[0]}")
+        origin = (v.ORIGIN, (position[0], position[1], run.salt), fn.name)
         came_from = frozenset((origin,)) if committed else frozenset()
         for argument in (*args, *kwargs.values()):
             came_from |= v.sources(argument)
@@ -126,6 +135,8 @@ def key_of(run: Run, state: State, fn: Function, binding: dict[int, Value]) -> K
 def _fact(run: Run, value: Value) -> str | None:
     if len(value) == 1:
         atom = next(iter(value))
+        if atom == (v.TUPLE, ()):
+            return "empty"
         if atom[0] == v.CONSTANT:
             if atom[1] is None:
                 return "none"
@@ -144,16 +155,13 @@ def construct(run: Run, state: State, class_id: int, args: Arguments, kwargs: Ke
     if types.classes.is_model(class_id):
         atom: Atom = (v.ENTITY, (position[0], position[1], run.salt), class_id)
         state.put(atom, Instance(None, ENTITY_FRESH, frozenset(("*",))))
-        came_from: frozenset[Atom] = frozenset()
-        for argument in (*args, *kwargs.values()):
-            came_from |= v.sources(argument)
-        run.solver.made_from[(run.fn.id, atom)] = came_from
     elif not types.matters(class_id):
         run.raise_(state, ERROR, run.mark(position))
         return frozenset(((v.INSTANCE, class_id), *v.derived(*args, *kwargs.values())))
     else:
         atom = (v.OBJECT, (position[0], position[1], run.salt), class_id)
         state.put(atom, _fields(run, class_id, args, kwargs))
+    run.made_from[atom] = v.sources(v.derived(*args, *kwargs.values()))
     found = types.classes.member(class_id, "__init__")
     if found is not None and type(found.item) is int:
         call_function(run, state, found.item, atom, args, kwargs, position)
@@ -211,6 +219,7 @@ def _not_ours(run: Run, state: State, sub: Substitution, entered: bool) -> None:
         if type(track) is Track:
             track = track._replace(word=ts.clear(track.word, ts.OPEN))
             state.put(atom, track.with_mark(ENTERED, run.mark(sub.position)) if entered else track)
+            run.solver.session_sites.add((run.fn.id, sub.position[0], sub.position[1]))
 
 
 def leave_context(run: Run, state: State, left: object, raised: bool) -> None:

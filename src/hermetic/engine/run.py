@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hermetic.engine import values as v
 from hermetic.engine.ir import Node
 from hermetic.engine.link import Function
+from hermetic.engine.session_types import MANAGED, SessionType
 from hermetic.engine.state import Mark, State, merge
 from hermetic.engine.values import Atom, Value
 
@@ -18,6 +19,10 @@ DATABASE_ERROR = "database"  # a statement failed
 ERROR = "error"  # some call failed
 EXPLICIT = "explicit"  # a `raise` of the code at hand
 THROWN = "thrown"  # thrown into a generator at its yield
+
+
+# Pseudo attributes of an instance, see `fields.SESSION_OF`
+SESSION_FLAVOURS = {"$session": "sync", "$async_session": "async"}
 
 
 class Raised(NamedTuple):
@@ -72,6 +77,7 @@ class Run:
         "frames",
         "global_memo",
         "loops",
+        "made_from",
         "made_in",
         "observations",
         "offloaded",
@@ -106,6 +112,7 @@ class Run:
         self.type_memo: dict[Atom, Value] = {}
         self.global_memo: dict[str, Value] = {}
         self.made_in: dict[Atom, tuple[int, ...]] = {}  # session -> the loops it was made in
+        self.made_from: dict[Atom, frozenset[Atom]] = {}  # what the making of an instance was given
         self.engines: dict[Atom, tuple[Mark, str]] = {}  # engine made here -> where, and its pool class
         self.disposed: set[Atom] = set()
 
@@ -133,13 +140,20 @@ class Run:
         self.exits.last[key] = (state.heap, state.version)
         self.exits.raises.append(Raised(kind, names, state.copy(), mark))
 
+    def class_of(self, reference: int | Atom | None) -> int | None:
+        """The project class that a class, or a place that holds one, stands for."""
+        if type(reference) is tuple:
+            return next((kind[1] for kind in sorted(self.type_of(reference)) if kind[0] == v.CLASS), None)
+        return reference  # type: ignore[return-value]
+
     def type_of(self, atom: Atom) -> Value:
         """What is known of an atom by type alone."""
         kind = atom[0]
         if kind == v.SESSION:
             return v.one((v.ANY_SESSION, atom[2]))
         if kind == v.OBJECT or kind == v.ENTITY:
-            return v.one((v.INSTANCE, atom[2])) if atom[2] is not None else v.UNKNOWN
+            class_id = self.class_of(atom[2])
+            return v.one((v.INSTANCE, class_id)) if class_id is not None else v.UNKNOWN
         if kind not in v.PLACES:
             return v.one(atom)
         known = self.type_memo.get(atom)
@@ -155,6 +169,8 @@ class Run:
             return self.types.global_(atom[1], atom[2])
         if kind == v.FREE:
             return self.types.local(self.code.functions[atom[1]], atom[2])
+        if kind == v.FIELD and atom[2] in SESSION_FLAVOURS:
+            return v.one((v.ANY_SESSION, SessionType(SESSION_FLAVOURS[atom[2]], MANAGED)))
         out = v.UNKNOWN
         for base in self.type_of(atom[1]):
             if kind == v.FIELD:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hermetic.engine import typestate as ts, values as v
-from hermetic.engine.construct import MANAGED, REGISTRY, SessionType
+from hermetic.engine.session_types import MANAGED, REGISTRY, SessionType
 from hermetic.engine.observations import Concurrent, EndedUse, Split, StaleWrite, SwallowedFailure
 from hermetic.engine.run import DATABASE_ERROR, Raised, Run
 from hermetic.engine.state import (
@@ -63,7 +63,7 @@ def operate(run: Run, state: State, atom: Atom, type_: SessionType, name: str, m
     track = state.track(atom)
     word = operation.apply(track.word)
     reopened = ts.CLOSED in operation.clears and ts.must(track.word, ts.CLOSED) and track.mark(CREATED) is not None
-    if reopened and operation.statement and track.mark(ENTERED) is None and type_[1] not in (REGISTRY, MANAGED):
+    if reopened and operation.statement and track.mark(ENTERED) is None and type_.kind not in (REGISTRY, MANAGED):
         word = ts.put(word, ts.OPEN)
     for flag in operation.puts:
         if track.mark(flag) is None or flag in (ts.CLOSED, ts.COMMITTED):
@@ -73,7 +73,8 @@ def operate(run: Run, state: State, atom: Atom, type_: SessionType, name: str, m
     if name in ("close", "aclose", "reset", "remove", "invalidate"):
         each_instance(state, atom, DETACHED, mark)
     elif name == "rollback":
-        each_instance(state, atom, EXPIRED, mark)
+        state.floating = None
+        each_instance(state, atom, EXPIRED, mark, only_loaded=True)
 
 
 def statement(
@@ -81,10 +82,10 @@ def statement(
 ) -> None:
     """Something is about to be sent to the database over a session; it can fail."""
     touch(run, state, atom, mark)
-    if type_[0] == SYNC and not run.offloaded:
+    if type_.flavour == SYNC and not run.offloaded:
         run.blocking.setdefault(atom, (mark, None))
-    if type_[3] is not None and type_[3][0] != "function" and type_[1] != REGISTRY:
-        run.shared_uses.setdefault(type_[3], mark)
+    if type_.made is not None and type_.made[0] != "function" and type_.kind != REGISTRY:
+        run.shared_uses.setdefault(type_.made, mark)
     fail(run, state, atom, mark, names)
 
 
@@ -157,28 +158,48 @@ def commit(run: Run, state: State, atom: Atom, type_: SessionType, mark: Mark) -
         wrote = True
         state.floating = None
     record(run, state, Commit(pending, wrote, mark, atom))
-    expire = type_[2]
+    expire = type_.expire
     if expire is None:
-        expire = run.solver.expire_default(type_[0])
+        expire = run.solver.expire_default(type_.flavour)
     if expire:
         each_instance(state, atom, EXPIRED, mark)
 
 
 def record(run: Run, state: State, done: Commit) -> None:
     """Add to the log of commits; a later one that belongs to an earlier one splits the operation."""
-    if done.wrote:
+    if done.wrote and done.certain:
         for earlier in state.log:
-            if not earlier.wrote or earlier.committed == done.committed:
-                continue
-            related = _related(earlier.sources, done.sources)
-            same = earlier.session == done.session
-            run.observe(("split", done.committed), Split(earlier, done, related, same))
-            break
+            if not earlier.wrote or not earlier.certain or earlier.committed[:2] == done.committed[:2]:
+                continue  # two commits inside of one call are that callee's to answer for
+            related = _related(run, earlier, done)
+            if related is not None:
+                same = earlier.session == done.session
+                run.observe(("split", done.session, done.committed[1]), Split(earlier, done, related, same))
+                break
     state.log = join_logs(state.log, (done,))
 
 
-def _related(left: frozenset[Atom], right: frozenset[Atom]) -> bool:
-    return bool({root_of(atom) for atom in left} & {root_of(atom) for atom in right})
+def _related(run: Run, earlier: Commit, later: Commit) -> bool | None:
+    """Do two pieces of writing belong together: have they an origin in common, or are they the work of one helper,
+    called twice? False if nothing is known of one of them, None if they have nothing in common."""
+    left, right = _origins(run, earlier.sources), _origins(run, later.sources)
+    if left & right:
+        return True
+    if earlier.committed[2] is not None and earlier.committed[2] == later.committed[2]:
+        return True
+    return None if left and right else False
+
+
+def _origins(run: Run, sources: frozenset[Atom]) -> set[Atom]:
+    """What the sources were made from, and what that was made from in turn."""
+    found: set[Atom] = set()
+    pending = [root_of(atom) for atom in sources]
+    while pending:
+        atom = pending.pop()
+        if atom not in found:
+            found.add(atom)
+            pending.extend(root_of(source) for source in run.made_from.get(atom, ()))
+    return {atom for atom in found if not is_session(run, atom)}
 
 
 def root_of(source: Atom) -> Atom:
@@ -188,13 +209,15 @@ def root_of(source: Atom) -> Atom:
     return source
 
 
-def each_instance(state: State, owner: Atom, flag: int, mark: Mark) -> None:
+def each_instance(state: State, owner: Atom, flag: int, mark: Mark, only_loaded: bool = False) -> None:
     """Set a flag of every instance of a session."""
     changed = None
     for atom, track in state.heap.items():
         if type(track) is Instance and track.owner == owner:
             if flag == EXPIRED and ts.must(track.word, DELETED):
-                continue  # SPEC: a deleted instance is detached, not expired, by the commit
+                continue  # a deleted instance is detached by the commit, not expired
+            if only_loaded and track.mark(LOADED) is None:
+                continue  # a rollback makes what was never flushed transient, with its values
             if changed is None:
                 changed = dict(state.heap)
             changed[atom] = track.put(flag, mark)
@@ -204,6 +227,8 @@ def each_instance(state: State, owner: Atom, flag: int, mark: Mark) -> None:
 
 def wait(run: Run, state: State, kind: str, mark: Mark) -> None:
     """Something slow or outside of this process happened: what was read before may have changed meanwhile."""
+    if run.caught:
+        return  # the pause between two attempts is no step of the operation
     if run.slow is None:
         run.slow = (kind, mark)
     changed = None

@@ -16,7 +16,8 @@ from hermetic.engine.execute import RETURNED, run_block
 from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.link import BOUND_VALUE, Codebase, Function
 from hermetic.engine.project import Arguments, Key, Keywords, bind, call_function, key_of, make_session
-from hermetic.engine.apply import Substitution, apply
+from hermetic.engine.apply import Substitution, apply, trail
+from hermetic.engine.observations import Concurrent
 from hermetic.engine.run import EXPLICIT, Raised, Run
 from hermetic.engine.sessions import sessions_in
 from hermetic.engine.state import ENTITY_FOREIGN, Fields, Instance, State, Track, join
@@ -42,7 +43,6 @@ class Solver:
         self.types = Types(code)
         self.observations: dict[int, list[Any]] = {}
         self.shared_uses: dict[int, dict[tuple[str, int, int, int], Any]] = {}
-        self.made_from: dict[tuple[int, Atom], frozenset[Atom]] = {}
         self.decision_marks: dict[tuple[int, Atom], Any] = {}
         self.unresolved: set[tuple[int, Atom]] = set()
         self.session_sites: set[tuple[int, int, int]] = set()  # (function, line, column) of every session made
@@ -115,6 +115,8 @@ class Solver:
                 value = v.YES
             elif fact == "false":
                 value = v.NO
+            elif fact == "empty":
+                value = v.EMPTY
             elif fact == "some":
                 state.facts[param[0]] = "some"
             state.env[param[0]] = value
@@ -157,6 +159,8 @@ class Solver:
 
     def calls_parameter(self, fn: Function, binding: dict[int, Value]) -> bool:
         """Is one of the arguments a function that the callee will call? Then it is interpreted in place."""
+        if any(_holds_coroutines(value) for value in binding.values()):
+            return _is_small(fn)
         known = self._callables.get(fn.id)
         if known is None:
             known = self._callables[fn.id] = _called_parameters(fn)
@@ -175,11 +179,15 @@ class Solver:
         inner.offloaded = run.offloaded
         inner.caught = run.caught
         inner.made_in = run.made_in
+        inner.made_from = run.made_from
         inside = state.copy()
         inside.env = {param[0]: binding.get(number, v.UNKNOWN) for number, param in enumerate(fn.params)}
         inside.facts = {}
         after = [*run_block(inner, fn.body, [inside]), *inner.exits.returns]
         for key, observation in inner.observations.items():
+            if type(observation) is Concurrent:  # the caller's doing: the callee only does what it is given
+                observation = observation._replace(at=trail(run, position, observation.at))
+                key = ("concurrent", observation.at[:2])
             run.observe(key, observation)
         for key, (_, callee) in inner.blocking.items():
             run.blocking.setdefault(key, (run.mark(position), callee if callee is not None else fn.id))
@@ -285,8 +293,8 @@ class Solver:
                 for name, bound in module.names.items():
                     if any(item[0] == BOUND_VALUE and type(item[1][1]) is tuple and item[1][1][0] == ir.CALL for item in bound):
                         for atom in self.types.global_(module.number, name):
-                            if atom[0] in (v.FACTORY, v.REGISTRY) and atom[1][0] == flavour:
-                                found.add(atom[1][2])
+                            if atom[0] in (v.FACTORY, v.REGISTRY) and atom[1].flavour == flavour:
+                                found.add(atom[1].expire)
             known = self._expire[flavour] = found == {True}
         return known
 
@@ -313,9 +321,25 @@ def _names_in_test(test: ir.Expr, names: dict[str, int]) -> set[int]:
     return found
 
 
+def _is_small(fn: Function) -> bool:
+    return sum(1 for _ in walk.statements(fn.body)) <= LARGEST_INLINED
+
+
+def _holds_coroutines(value: Value) -> bool:
+    """Calls that have not run yet, to be run by whoever gets the value."""
+    for atom in value:
+        if atom[0] == v.DEFERRED and atom[1] in ("coroutine", "operation", "attribute"):
+            return True
+        if atom[0] == v.MANY and _holds_coroutines(atom[1]):
+            return True
+        if atom[0] == v.TUPLE and any(_holds_coroutines(part) for part in atom[1]):
+            return True
+    return False
+
+
 def _called_parameters(fn: Function) -> frozenset[int]:
     """Parameters that are called, or passed on where they may be."""
-    if sum(1 for _ in walk.statements(fn.body)) > LARGEST_INLINED:
+    if not _is_small(fn):
         return frozenset()
     names = {param[0]: number for number, param in enumerate(fn.params)}
     found = set()

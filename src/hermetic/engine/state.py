@@ -101,7 +101,7 @@ class Commit(NamedTuple):
     wrote: bool
     committed: Mark
     session: Atom | None
-    loops: tuple[int, ...] = ()
+    certain: bool = True  # False where only some paths of a callee commit: get or create, no-op updates
 
 
 class State:
@@ -109,7 +109,7 @@ class State:
     state decided that this point is reached, `log` the commits so far, `escaped` the sessions whose owner is
     no longer this function."""
 
-    __slots__ = ("dead", "decisions", "env", "escaped", "facts", "floating", "heap", "log", "stores", "version")
+    __slots__ = ("dead", "decisions", "env", "escaped", "facts", "floating", "handled", "heap", "log", "stores", "version")
 
     def __init__(self) -> None:
         self.env: dict[str, Value] = {}
@@ -122,6 +122,7 @@ class State:
         self.floating: frozenset[Atom] | None = None
         self.version = 0
         self.dead = False
+        self.handled = False  # every path to here went through an exception handler
 
     def copy(self) -> State:
         other = State.__new__(State)
@@ -135,6 +136,7 @@ class State:
         other.floating = self.floating
         other.version = self.version
         other.dead = self.dead
+        other.handled = self.handled
         return other
 
     def become(self, other: State) -> None:
@@ -198,6 +200,7 @@ def join(left: State, right: State) -> State:
         left.log = join_logs(left.log, right.log)
     left.decisions &= right.decisions
     left.escaped |= right.escaped
+    left.handled = left.handled and right.handled
     if right.floating is not None:
         left.floating = right.floating if left.floating is None else left.floating | right.floating
     left.version = max(left.version, right.version) + 1

@@ -34,6 +34,8 @@ from hermetic.models.python import CACHING_DECORATORS
 
 # Call sites looked at to learn what an unannotated parameter gets.
 MOST_CALLERS = 12
+# Functions looked through for such call sites.
+MOST_USERS = 60
 
 CONTEXT_DECORATORS = frozenset(("contextmanager", "asynccontextmanager"))
 WRAPPERS = frozenset(
@@ -358,9 +360,7 @@ class Types:
             wanted = self.code.classes[fn.class_id].name
         users = self.code.users_of(wanted)
         found: list[tuple[Function, Node]] = []
-        if len(users) > 4 * MOST_CALLERS:
-            return found
-        for number in users:
+        for number in users[:MOST_USERS]:
             caller = self.code.functions[number]
             for node in walk.expressions(caller.body):
                 if node[0] == ir.CALL and last_name(node[1]) == wanted and self._means(node[1], caller, fn):
@@ -555,7 +555,7 @@ class Types:
         for atom in self._named(base, fn):
             for session in inner:
                 if session[0] == v.ANY_SESSION and atom[0] in (v.FACTORY, v.REGISTRY):
-                    out = v.union(out, v.one((atom[0], (session[1][0], *atom[1][1:]))))
+                    out = v.union(out, v.one((atom[0], atom[1]._replace(flavour=session[1].flavour))))
             out = out or v.one(atom)
         return out
 
@@ -581,12 +581,21 @@ class Types:
         out = v.UNKNOWN
         for atom in self._symbol(expression, fn):
             if atom[0] == v.CLASS:
-                out = v.union(out, self.constructors.instance_of_class(atom[1]))
+                instance = self.constructors.instance_of_class(atom[1])
+                out = v.union(out, self._handed_out(atom[1]) or instance)
             elif atom[0] == v.EXT:
                 out = v.union(out, self.constructors.instance_of_library(atom[1]))
             elif atom[0] == v.GLOBAL:
                 out = v.union(out, self._alias(atom))
         return out
+
+    def _handed_out(self, class_id: int) -> Value:
+        """A class that only opens sessions (`__enter__` and nothing else), used as an annotation, means the session."""
+        names = [name for owner in self.classes.mro(class_id) for name in self.code.classes[owner].methods]
+        if not names or not all(name.startswith("__") for name in names):
+            return v.UNKNOWN
+        entered = self.entered(v.one((v.INSTANCE, class_id)))
+        return frozenset(atom for atom in entered if atom[0] == v.ANY_SESSION)
 
     def _alias(self, atom: Atom) -> Value:
         """`DbSession = Annotated[Session, Depends(get_db)]`, `Row = dict | User`, NewType and TypeVar."""
@@ -667,9 +676,8 @@ def _only_interesting(value: Value) -> Value:
 
 
 def _made_where(atom: Atom, where: str) -> Atom:
-    if atom[0] == v.ANY_SESSION and atom[1][3] is not None:
-        made = atom[1][3]
-        return (v.ANY_SESSION, (*atom[1][:3], (where, *made[1:])))
+    if atom[0] == v.ANY_SESSION and atom[1].made is not None:
+        return (v.ANY_SESSION, atom[1]._replace(made=(where, *atom[1].made[1:])))
     return atom
 
 

@@ -21,11 +21,13 @@ Places that a caller or the program's start filled; what is there is inferred fr
     (FREE, f, name)           variable of an enclosing function
 Made by the function at hand; `site` is the (line, column, n) of the making
     (SESSION, site, type)     (OBJECT, site, c)     (ENTITY, site, c)
+    (ORIGIN, site, what)      a row that is no instance, or what a call that wrote something gave
 Known by type only
     (ANY_SESSION, type)  (INSTANCE, c)
     (FACTORY, type)  (REGISTRY, type)  (ENGINE, flavour, made)  (CONNECTION, flavour, owner)
-Library objects with a session behind them
-    (TRANSACTION, session, nested)  (QUERY, session, c, options)  (RESULT, session, c, options, shape)
+Library objects with a session behind them; `c` is a class, a place that holds one, or None
+    (TRANSACTION, session, nested)  (QUERY, session, c, options, sources)
+    (RESULT, session, c, options, sources, shape)   shape: "rows" or "scalars"
     (STATEMENT, verb, c, sources, options)   verb "option": a loader option, sources are relationship names
 Containers and deferred calls
     (MANY, value)             any number of these        (TUPLE, values)
@@ -34,9 +36,11 @@ Containers and deferred calls
     (DEFERRED, "operation", operation, None, arguments, keywords, position)   of an AsyncSession, not yet awaited
     (DEFERRED, "done", value, sessions)    run in another thread; to be awaited
     (DEFERRED, "task", value, sessions)    started, runs beside
-    (DEFERRED, "attribute", instance, name)   `instance.awaitable_attrs.name`
+    (AWAITABLE, instance)     `instance.awaitable_attrs`
+    (DEFERRED, "attribute", instance, name)   an attribute of that
     (BORROWED, value)         `nullcontext(value)`: entering gives the value, leaving does nothing
     (DERIVED, sources)        computed from these sources (see `sources`)
+    (TEXT, beginning)         a string of which the beginning is known
 """
 
 from __future__ import annotations
@@ -49,11 +53,11 @@ Value = frozenset[Atom]
 EXT, EXT_OBJECT, MODULE, CLASS, FUNCTION, METHOD = "ext", "ext_object", "module", "class", "function", "method"
 CLOSURE, OPERATION, PARTIAL, CONSTANT = "closure", "operation", "partial", "constant"
 PARAM, FIELD, CTOR, GLOBAL, FREE = "param", "field", "ctor", "global", "free"
-SESSION, OBJECT, ENTITY = "session", "object", "entity"
+SESSION, OBJECT, ENTITY, ORIGIN = "session", "object", "entity", "origin"
 ANY_SESSION, INSTANCE = "any_session", "instance"
 FACTORY, REGISTRY, ENGINE, CONNECTION = "factory", "registry", "engine", "connection"
 TRANSACTION, QUERY, RESULT, STATEMENT = "transaction", "query", "result", "statement"
-MANY, TUPLE, DEFERRED, DERIVED, BORROWED = "many", "tuple", "deferred", "derived", "borrowed"
+MANY, TUPLE, DEFERRED, DERIVED, BORROWED, TEXT, AWAITABLE = "many", "tuple", "deferred", "derived", "borrowed", "text", "awaitable"
 
 PLACES = frozenset((PARAM, FIELD, CTOR, GLOBAL, FREE))
 
@@ -61,6 +65,7 @@ UNKNOWN: Value = frozenset()
 NOTHING: Value = frozenset(((CONSTANT, None),))
 YES: Value = frozenset(((CONSTANT, True),))
 NO: Value = frozenset(((CONSTANT, False),))
+EMPTY: Value = frozenset(((TUPLE, ()),))  # a container with nothing in it, so far
 
 # More alternatives than this are not told apart: what is made of them is no longer believed.
 MOST_ALTERNATIVES = 6
@@ -98,7 +103,7 @@ def sources(value: Value) -> frozenset[Atom]:
             found |= atom[1]
         elif kind == FIELD and atom[1][0] == CLASS:
             continue  # a column of a mapped class, not a value
-        elif kind in PLACES or kind in (ENTITY, OBJECT):
+        elif kind in PLACES or kind in (ENTITY, OBJECT, ORIGIN):
             found.add(atom)
         elif kind == MANY:
             found |= sources(atom[1])
@@ -107,6 +112,8 @@ def sources(value: Value) -> frozenset[Atom]:
                 found |= sources(element)
         elif kind == STATEMENT:
             found |= atom[3]
+        elif kind == QUERY or kind == RESULT:
+            found |= atom[4]
     return frozenset(found)
 
 

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 CATCH_ALL = frozenset(("BaseException", "Exception"))
 
+# Raised by `one()` and the like, or by the project itself: no other call does, and no transaction fails by it. [exc]
+RESULT_ERRORS = frozenset(("NoResultFound", "MultipleResultsFound"))
+
 # Catch every failure of a statement.
 EVERY_DATABASE_ERROR = frozenset(("SQLAlchemyError", "StatementError", "DBAPIError"))  # [exc]
 

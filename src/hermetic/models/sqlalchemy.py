@@ -61,6 +61,11 @@ SYMBOLS: dict[str, tuple[str, str]] = {
     "sqlalchemy.orm.session.object_session": ("session_of", SYNC),  # [orm]
     "sqlalchemy.ext.asyncio.async_object_session": ("session_of", ASYNC),  # [aio]
     "sqlalchemy.ext.asyncio.async_session": ("async_session", ASYNC),  # [aio] the AsyncSession of a Session
+    "sqlalchemy.Select": ("statement_class", "select"),
+    "sqlalchemy.sql.Select": ("statement_class", "select"),
+    "sqlalchemy.sql.selectable.Select": ("statement_class", "select"),
+    "sqlalchemy.sql.expression.Select": ("statement_class", "select"),
+    "sqlmodel.sql.expression.SelectOfScalar": ("statement_class", "select"),
     "sqlalchemy.select": ("statement", "select"),
     "sqlalchemy.future.select": ("statement", "select"),
     "sqlalchemy.sql.select": ("statement", "select"),

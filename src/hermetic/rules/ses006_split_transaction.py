@@ -26,8 +26,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hermetic.engine.program import Program
-from hermetic.finding import Finding, Fix, Severity
+from hermetic.engine.observations import Split
+from hermetic.engine.program import Place, Program
+from hermetic.finding import Finding, Fix, Severity, Step
 from hermetic.rule import Example, Rule
 
 SETUP = """\
@@ -106,16 +107,25 @@ def import_all(numbers) -> None:
 
 
 def check(program: Program) -> Iterator[Finding]:
+    operations: dict[tuple[int, object], list[Split]] = {}
     for place, split in program.split_transactions():
-        if not split.related:
-            continue
-        trace = (
-            *program.steps(split.first.committed, "the first part is committed"),
-            *program.steps(split.second.committed, "the second part is committed; if it fails, the first stays"),
-        )
-        message = f"`{place.function.name}` commits one operation in two parts"
-        fix = Fix("unsafe", "write both parts, `flush()` where an id is needed, and commit once at the end")
-        yield Finding(program.position(split.second.committed), Severity.ERROR, message, trace, fix)
+        if split.related or split.same_session:
+            operations.setdefault((place.function.id, split.second.session), []).append(split)
+    for (function, _), splits in operations.items():
+        yield _finding(program, program.place(function), splits)
+
+
+def _finding(program: Program, place: Place, splits: list[Split]) -> Finding:
+    """One finding an operation: the first commit that comes after another, further ones as steps."""
+    first = splits[0]
+    trace = [*program.steps(first.first.committed, "the first part is committed")]
+    trace += program.steps(first.second.committed, "the second part is committed; if it fails, the first stays")
+    for further in splits[1:]:
+        trace.append(Step(program.position(further.second.committed), "a further part is committed"))
+    message = f"`{place.function.name}` commits one operation in {'two' if len(splits) == 1 else 'several'} parts"
+    severity = Severity.ERROR if first.related else Severity.WARNING
+    fix = Fix("unsafe", "write all parts, `flush()` where an id is needed, and commit once at the end")
+    return Finding(program.position(first.second.committed), severity, message, tuple(trace), fix)
 
 
 RULE = Rule(
