@@ -10,7 +10,7 @@ from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.observations import Blocking, Concurrent, EngineMade, Leak, UnguardedCommit
 from hermetic.engine.run import DATABASE_ERROR, EXPLICIT, THROWN, Raised, Run
 from hermetic.engine.sessions import COMMITTING
-from hermetic.engine.state import Commit, CREATED, ENTITY_FOREIGN, ENTERED, HANDED_OVER, Fields, Instance, State, Track, join
+from hermetic.engine.state import CREATED, ENTERED, ENTITY_FOREIGN, HANDED_OVER, RECORDED, Commit, Fields, Instance, State, Track, join
 from hermetic.engine.summary import Effects, Summary
 from hermetic.engine.values import Atom, Value
 
@@ -89,7 +89,7 @@ def _is_callers(run: Run, atom: Atom) -> bool:
 
 
 def _engines(run: Run, normal: list[State]) -> None:
-    for atom, (mark, pool) in run.engines.items():
+    for atom, mark in run.engines.items():
         if run.fn.is_module:
             continue
         fate = "dropped"
@@ -104,12 +104,12 @@ def _engines(run: Run, normal: list[State]) -> None:
         for handed in run.yields:
             if _holds(handed.state, handed.value, atom):
                 fate = "yielded"
-        run.observe(("engine", mark), EngineMade(mark, fate, pool, atom[1]))
+        run.observe(("engine", mark), EngineMade(run.solver.made_at(atom[2]), mark, fate, atom[3]))
 
 
 def _holds(state: State, value: Value, wanted: Atom, depth: int = 3) -> bool:
     for atom in value:
-        if atom == wanted:
+        if atom == wanted or (atom[0] in (v.FACTORY, v.REGISTRY) and len(atom) > 2 and atom[2] == wanted):
             return True
         if depth and atom[0] == v.TUPLE and any(_holds(state, part, wanted, depth - 1) for part in atom[1]):
             return True
@@ -248,7 +248,9 @@ def effects_of(run: Run, state: State, value: Value) -> Effects:
 
 
 def _without(track: Track) -> Track:
-    """Marks that mean nothing to a caller are dropped."""
+    """Marks that mean nothing to a caller are dropped; a failure that is on record is for the caller to look up."""
+    if track.mark(RECORDED) is not None:
+        track = track._replace(word=ts.clear(track.word, ts.FAILED))
     return track._replace(marks=tuple(mark for mark in track.marks if mark[0] not in (ENTERED, CREATED)))
 
 

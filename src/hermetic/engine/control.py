@@ -10,7 +10,7 @@ from hermetic.engine.evaluate import assign, evaluate
 from hermetic.engine.guards import assume
 from hermetic.engine.ir import Block, Expr, Node
 from hermetic.engine.run import DATABASE_ERROR, ERROR, EXPLICIT, THROWN, Exits, Raised, Run
-from hermetic.engine.state import SWALLOWED, Mark, State, Track
+from hermetic.engine.state import RECORDED, SWALLOWED, Mark, State, Track
 from hermetic.engine.values import Atom, Value
 from hermetic.models.exceptions import CATCH_ALL, DATABASE_ERRORS, EVERY_DATABASE_ERROR, RESULT_ERRORS
 
@@ -138,7 +138,9 @@ def run_try(run: Run, node: Node, states: list[State], run_block: RunBlock) -> l
     _, body, handlers, orelse, final, line = node
     outer = run.exits
     inner = run.exits = Exits()
+    run.trying += bool(handlers)
     after = run_block(run, body, states)
+    run.trying -= bool(handlers)
     pending = inner.raises
     inner.raises = []
     if handlers:
@@ -231,12 +233,13 @@ def _handle(
             if name is not None:
                 state.bind(name, v.UNKNOWN)
             states.append((state, caught))
-    run.caught.append(mark)
+    noted = states[0][0].stores
+    run.caught.append((mark, run.trying))
     after = run_block(run, block, _merge_handlers(run, [state for state, _ in states]))
     run.caught.pop()
     for state in after:
         state.env.pop(CAUGHT, None)
-        _swallow(state, mark)
+        _swallow(state, mark, recorded=state.stores is not noted and state.stores != noted)
     return after
 
 
@@ -251,11 +254,12 @@ def _has_failed(state: State) -> bool:
     return any(type(track) is Track and ts.may(track.word, ts.FAILED) for track in state.heap.values())
 
 
-def _swallow(state: State, mark: Mark) -> None:
+def _swallow(state: State, mark: Mark, recorded: bool) -> None:
     """The handler ended normally: sessions that failed and were not rolled back live on."""
     for atom, track in list(state.heap.items()):
         if type(track) is Track and ts.may(track.word, ts.FAILED) and track.mark(SWALLOWED) is None:
-            state.put(atom, track.with_mark(SWALLOWED, mark))
+            track = track.with_mark(SWALLOWED, mark)
+            state.put(atom, track.with_mark(RECORDED, mark) if recorded else track)
 
 
 def _finally(run: Run, inner: Exits, after: list[State], final: Block, run_block: RunBlock) -> list[State]:

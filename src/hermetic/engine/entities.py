@@ -6,6 +6,7 @@ from hermetic.engine import ir, typestate as ts, values as v
 from hermetic.engine.classes import COLUMN, OTHER, RELATIONSHIP
 from hermetic.engine.observations import EndedUse
 from hermetic.engine.run import Run
+from hermetic.engine.session_types import Made
 from hermetic.engine.sessions import write
 from hermetic.engine.state import (
     DETACHED,
@@ -80,9 +81,9 @@ def read(run: Run, state: State, atom: Atom, name: str, position: ir.Pos) -> Non
         return
     flavour = _flavour(run, known.owner)
     if ts.may(known.word, DETACHED):
-        _read_detached(run, known, kind, name, position)
+        _read_detached(run, atom, known, kind, name, position)
     elif flavour == ASYNC and not run.offloaded:
-        _read_attached_async(run, known, kind, name, position, class_id)
+        _read_attached_async(run, atom, known, kind, name, position, class_id)
     elif ts.may(known.word, EXPIRED):
         state.put(atom, known.clear(EXPIRED))  # an open sync session reloads it
     elif kind == RELATIONSHIP and name not in known.loaded:
@@ -97,7 +98,7 @@ def _flavour(run: Run, owner: Atom | None) -> str:
     return ""
 
 
-def _read_detached(run: Run, known: Instance, kind: str, name: str, position: ir.Pos) -> None:
+def _read_detached(run: Run, atom: Atom, known: Instance, kind: str, name: str, position: ir.Pos) -> None:
     mark = run.mark(position)
     ended, where = known.mark(DETACHED), known.mark(LOADED)
     certain = ts.must(known.word, DETACHED)
@@ -109,18 +110,30 @@ def _read_detached(run: Run, known: Instance, kind: str, name: str, position: ir
         why = "loaded"
     else:
         return
-    run.observe(("ended", where, name), EndedUse(mark, why, name, ended, where, certain))
+    run.observe(("ended", atom, name, why), EndedUse(mark, why, name, ended, where, certain, atom))
 
 
-def _read_attached_async(run: Run, known: Instance, kind: str, name: str, position: ir.Pos, class_id: int) -> None:
+def _read_attached_async(
+    run: Run, atom: Atom, known: Instance, kind: str, name: str, position: ir.Pos, class_id: int
+) -> None:
     mark = run.mark(position)
     where = known.mark(LOADED)
     if ts.may(known.word, EXPIRED):
         certain = ts.must(known.word, EXPIRED)
-        run.observe(("ended", where, name), EndedUse(mark, "expired_async", name, known.mark(EXPIRED), where, certain))
+        options_at = _options_at(run, known.owner)
+        found = EndedUse(mark, "expired_async", name, known.mark(EXPIRED), where, certain, atom, options_at)
+        run.observe(("ended", atom, name, "expired"), found)
     elif kind == RELATIONSHIP and name not in known.loaded and known.loaded != EVERYTHING:
         if _loads_lazily(run, class_id, name):
-            run.observe(("ended", where, name), EndedUse(mark, "unloaded_async", name, None, where, True))
+            run.observe(("ended", atom, name, "unloaded"), EndedUse(mark, "unloaded_async", name, None, where, True, atom))
+
+
+def _options_at(run: Run, owner: Atom | None) -> Made | None:
+    for kind in run.type_of(owner) if owner is not None else ():
+        if kind[0] in (v.ANY_SESSION, v.REGISTRY) and kind[1].expire is True:
+            options_at: Made | None = kind[1].options_at
+            return options_at
+    return None
 
 
 # lazy= settings with which a relationship needs no statement when it is read

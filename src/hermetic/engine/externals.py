@@ -6,6 +6,7 @@ from hermetic.engine import concurrency, ir, values as v
 from hermetic.engine.session_types import BORROWED, PLAIN, SessionType
 from hermetic.engine.fields import SESSION_OF, read_field, reachable_sessions
 from hermetic.engine.library import _relationship_names, class_reference
+from hermetic.engine.observations import OptionMisused
 from hermetic.engine.project import Arguments, Keywords, make_session
 from hermetic.engine.run import ERROR, Run
 from hermetic.engine.sessions import sessions_in, wait
@@ -13,7 +14,7 @@ from hermetic.engine.state import State
 from hermetic.engine.types import elements
 from hermetic.engine.values import Value
 from hermetic.models.python import CONCURRENT, NEVER_RAISE, NEVER_RETURN, OFFLOADS, SPAWNS
-from hermetic.models.sqlalchemy import SYMBOLS
+from hermetic.models.sqlalchemy import REMOVED_OPTIONS, SYMBOLS
 from hermetic.models.waiting import WAITS
 
 # Functions whose value is (one of) their arguments.
@@ -149,10 +150,33 @@ def _sqlalchemy(
         if kind == "wrapped_engine" and args:
             return args[0]
         made = ("module" if run.fn.is_module else "function", run.fn.id, position[0], position[1])
-        atom = (v.ENGINE, flavour, made)
-        run.engines.setdefault(atom, (run.mark(position), _pool(kwargs)))
+        atom = (v.ENGINE, flavour, made, _pool(kwargs))
+        run.engines.setdefault(atom, run.mark(position))
         return v.one(atom)
+    if kind in ("factory", "registry"):
+        return _factory(run, name, args, kwargs, position)
     return run.solver.by_type(run, name, position)
+
+
+def _factory(run: Run, name: str, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
+    """A factory keeps the engine that it is made with."""
+    engine = None
+    for value in (*args, *kwargs.values()):
+        for atom in value:
+            if atom[0] == v.ENGINE:
+                engine = atom
+            elif atom[0] == v.FACTORY and len(atom) > 2:
+                engine = atom[2]
+    _check_options(run, kwargs, position)
+    made = run.solver.by_type(run, name, position)
+    return frozenset((*atom[:2], engine) if atom[0] in (v.FACTORY, v.REGISTRY) else atom for atom in made)
+
+
+def _check_options(run: Run, kwargs: Keywords, position: ir.Pos) -> None:
+    for name, value in kwargs.items():
+        why = REMOVED_OPTIONS.get((name or "", value == v.YES))
+        if why is not None and value in (v.YES, v.NO):
+            run.observe(("option", position), OptionMisused(run.mark(position), name or "", why))
 
 
 def _pool(kwargs: Keywords) -> str:
@@ -176,6 +200,7 @@ WRITING_WORDS = frozenset("insert update delete merge replace truncate alter cre
 
 def new_session(run: Run, state: State, flavour: str, bind: Value, kwargs: Keywords, position: ir.Pos) -> Value:
     """`Session(...)`."""
+    _check_options(run, kwargs, position)
     expire: bool | None = True
     if "expire_on_commit" in kwargs:
         constants = [atom[1] for atom in kwargs["expire_on_commit"] if atom[0] == v.CONSTANT]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from hermetic.engine.session_types import Made
 from hermetic.engine.state import Commit, Mark
 from hermetic.engine.values import Atom
 
@@ -31,6 +32,7 @@ class SwallowedFailure(NamedTuple):
     failed: Mark
     used: Mark | None
     session: Atom
+    certain: bool
 
 
 class Blocking(NamedTuple):
@@ -50,6 +52,8 @@ class EndedUse(NamedTuple):
     ended: Mark | None
     loaded: Mark | None
     certain: bool
+    instance: Atom | None = None
+    options_at: Made | None = None  # where expire_on_commit of its session was left on
 
 
 class Split(NamedTuple):
@@ -80,10 +84,18 @@ class Concurrent(NamedTuple):
     how: str
 
 
-class EngineMade(NamedTuple):
-    """An engine is made in a function. `fate`: dropped, disposed, returned, stored, stored in an object, yielded."""
+class OptionMisused(NamedTuple):
+    """A session or factory gets an option that cannot work."""
 
+    at: Mark
+    option: str
+    why: str
+
+
+class EngineMade(NamedTuple):
+    """An engine is made in a function, at `made`, or by a callee that it calls at `at`. `fate`: dropped, disposed, returned, stored, stored in an object, yielded."""
+
+    made: Mark
     at: Mark
     fate: str
     pool: str
-    flavour: str

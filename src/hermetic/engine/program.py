@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 from hermetic.engine import observations as seen
 from hermetic.engine.contexts import CLI, IMPORT, MIGRATION, ONCE, REQUEST, STARTUP, TEST, WORKER, Contexts
 from hermetic.engine.link import Function
+from hermetic.engine.session_types import Made
 from hermetic.engine.solve import Solver
 from hermetic.engine.state import Mark
 from hermetic.finding import Position, Step
@@ -79,6 +80,10 @@ class Program:
         """Engines that are made inside of functions."""
         return self._observed(seen.EngineMade)
 
+    def misused_options(self) -> Iterator[tuple[Place, seen.OptionMisused]]:
+        """Options of sessions and factories that cannot work."""
+        return self._observed(seen.OptionMisused)
+
     def stale_writes(self) -> Iterator[tuple[Place, seen.StaleWrite]]:
         """Writes that depend on what was read before a wait."""
         return self._observed(seen.StaleWrite)
@@ -87,9 +92,9 @@ class Program:
         """Sessions used by several tasks or threads at once."""
         return self._observed(seen.Concurrent)
 
-    def shared_sessions(self) -> Iterator[tuple[tuple[str, int, int, int], list[tuple[Place, Mark]]]]:
+    def shared_sessions(self) -> Iterator[tuple[Made, list[tuple[Place, Mark]]]]:
         """Sessions that live as long as the process: how they are made, and where functions use them."""
-        users: dict[tuple[str, int, int, int], list[tuple[Place, Mark]]] = {}
+        users: dict[Made, list[tuple[Place, Mark]]] = {}
         for function in sorted(self.solver.shared_uses):
             place = self.place(function)
             if place.function.is_module:
@@ -158,10 +163,34 @@ class Program:
             mark = mark[2]
         return mark
 
-    def made_at(self, made: tuple[str, int, int, int]) -> Mark:
-        """The place of a session's `made` record."""
-        function = self.code.functions[made[1]]
-        return (function.module, (made[2], made[3], made[2], made[3]), None)
+    def made_at(self, made: Made) -> Mark:
+        """The place of a session's or engine's `made` record."""
+        return self.solver.made_at(made)
+
+    def is_cached(self, place: Place) -> bool:
+        """Does a decorator keep the function's result?"""
+        return self.solver.types.is_cached(place.function)
+
+    def lifetime(self, place: Place) -> str:
+        """How long the object lives whose method this is: "once" for the process, "call" for each request or job,
+        "unknown"."""
+        function = place.function
+        return "unknown" if function.class_id is None else self._lifetime(function.class_id, 3)
+
+    def _lifetime(self, class_id: int, depth: int) -> str:
+        found = self.solver.types.classes.member(class_id, "__init__")
+        if found is None or type(found.item) is not int or not depth:
+            return "unknown"
+        lives = {self._lifetime_at(caller, depth) for caller, _ in self.solver.types.call_sites(self.code.functions[found.item])}
+        return "call" if "call" in lives else "once" if lives == {"once"} else "unknown"
+
+    def _lifetime_at(self, caller: Function, depth: int) -> str:
+        place = self.place(caller.id)
+        if caller.is_module or place.once or self.solver.types.is_cached(caller):
+            return "once"
+        if caller.name == "__init__" and caller.class_id is not None:
+            return self._lifetime(caller.class_id, depth - 1)
+        return "call" if place.serves else "unknown"
 
 
 def _characters(text: str, column: int) -> int:

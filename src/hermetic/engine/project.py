@@ -55,6 +55,9 @@ def perform(
     value = apply(run, state, summary, sub, fn)
     if state.dead:
         return v.UNKNOWN
+    for atom in value:
+        if atom[0] == v.ENGINE and len(atom) > 3 and atom[2] is not None and atom[2][0] == "function":
+            run.engines.setdefault(atom, run.mark(position))
     return _result(run, state, fn, receiver, value, summary.effects.commits != (), args, kwargs, position)
 
 

@@ -85,6 +85,7 @@ class Run:
         "salt",
         "shared_uses",
         "slow",
+        "trying",
         "solver",
         "type_memo",
         "types",
@@ -106,14 +107,15 @@ class Run:
         self.slow: tuple[str, Mark] | None = None
         self.shared_uses: dict[tuple[str, int, int, int], Mark] = {}
         self.yields: list[Yield] = []
-        self.caught: list[Mark] = []  # the handlers around the point at hand, innermost last
+        self.trying = 0  # how many `try` with handlers are around the point at hand
+        self.caught: list[tuple[Mark, int]] = []  # the handlers around it, innermost last, with `trying` at each
         self.loops: list[int] = []  # the loops around it, by line
         self.offloaded = 0
         self.type_memo: dict[Atom, Value] = {}
         self.global_memo: dict[str, Value] = {}
         self.made_in: dict[Atom, tuple[int, ...]] = {}  # session -> the loops it was made in
         self.made_from: dict[Atom, frozenset[Atom]] = {}  # what the making of an instance was given
-        self.engines: dict[Atom, tuple[Mark, str]] = {}  # engine made here -> where, and its pool class
+        self.engines: dict[Atom, Mark] = {}  # engine made here, or by a callee that returns it -> where
         self.disposed: set[Atom] = set()
 
     def merge(self, states: list[State]) -> list[State]:

@@ -12,6 +12,7 @@ from hermetic.engine.state import (
     DETACHED,
     ENTERED,
     EXPIRED,
+    FAILED_WRITE,
     HANDED_OVER,
     LOADED,
     LOCKED,
@@ -99,7 +100,10 @@ def fail(run: Run, state: State, atom: Atom, mark: Mark, names: frozenset[str]) 
     failed = state.copy()
     track = failed.track(atom)
     word = ts.put(ts.put(track.word, ts.FAILED), ts.TRANSACTION)
-    failed.put(atom, track._replace(word=ts.put(word, ts.DATABASE)).with_mark(ts.FAILED, mark))
+    track = track._replace(word=ts.put(word, ts.DATABASE)).with_mark(ts.FAILED, mark)
+    if names or ts.must(track.word, ts.DIRTY):
+        track = track.with_mark(FAILED_WRITE, mark)
+    failed.put(atom, track)
     run.exits.raises.append(Raised(DATABASE_ERROR, names, failed, mark))
 
 
@@ -110,16 +114,38 @@ def touch(run: Run, state: State, atom: Atom, mark: Mark) -> None:
         return
     track: Track = found
     if ts.may(track.word, ts.FAILED):
-        handler = track.mark(SWALLOWED) or (run.caught[-1] if run.caught else None)
-        failed = track.mark(ts.FAILED)
-        if handler is not None and failed is not None:
-            run.observe(("swallowed", handler, atom), SwallowedFailure(handler, failed, mark, atom))
+        _used_after_failure(run, atom, track, mark)
     if ts.must(track.word, ts.CLOSED) and track.mark(ENTERED) is not None:
         ended = track.mark(ts.CLOSED)
         run.observe(("ended", mark), EndedUse(mark, "session", "", ended, None, True))
     handed = track.mark(HANDED_OVER)
     if handed is not None:
         run.observe(("concurrent", handed), Concurrent(handed, atom, track.mark(CREATED), "beside its owner"))
+
+
+def _used_after_failure(run: Run, atom: Atom, track: Track, mark: Mark) -> None:
+    """A session that failed is used without a rollback. A failed write makes it refuse every further use, wherever it
+    was caught; a failed read is believed to matter only where the `try` itself reads and the handler lets it go on."""
+    swallowed = track.mark(SWALLOWED)
+    handler = swallowed or (run.caught[-1][0] if run.caught else None)
+    failed = track.mark(ts.FAILED)
+    if handler is None or failed is None:
+        return
+    wrote = track.mark(FAILED_WRITE) is not None
+    if swallowed is None:
+        certain = wrote and run.trying <= run.caught[-1][1]  # under a `try` of its own, the handler only tidies up
+    else:
+        certain = wrote or hops(failed) <= hops(handler)
+    run.observe(("swallowed", handler, atom, certain), SwallowedFailure(handler, failed, mark, atom, certain))
+
+
+def hops(mark: Mark) -> int:
+    """How many calls a mark leads through."""
+    count = 0
+    while mark[2] is not None:
+        count += 1
+        mark = mark[2]
+    return count
 
 
 def write(run: Run, state: State, atom: Atom | None, sources: frozenset[Atom], mark: Mark, own: frozenset[Atom]) -> None:

@@ -19,8 +19,9 @@ from hermetic.engine.project import Arguments, Key, Keywords, bind, call_functio
 from hermetic.engine.apply import Substitution, apply, trail
 from hermetic.engine.observations import Concurrent
 from hermetic.engine.run import EXPLICIT, Raised, Run
+from hermetic.engine.session_types import Made
 from hermetic.engine.sessions import sessions_in
-from hermetic.engine.state import ENTITY_FOREIGN, Fields, Instance, State, Track, join
+from hermetic.engine.state import ENTITY_FOREIGN, Fields, Mark, Instance, State, Track, join
 from hermetic.engine.summary import OPAQUE, TRIVIAL, Summary
 from hermetic.engine.types import Types
 from hermetic.engine.values import Atom, Value
@@ -177,7 +178,7 @@ class Solver:
         frames = {**run.frames, run.fn.id: state.env}
         inner = Run(self, fn, run.depth + 1, frames)
         inner.offloaded = run.offloaded
-        inner.caught = run.caught
+        inner.caught, inner.trying = run.caught, run.trying
         inner.made_in = run.made_in
         inner.made_from = run.made_from
         inside = state.copy()
@@ -283,6 +284,10 @@ class Solver:
         for session in reachable_sessions(state, state.fields(atom).get("$handed") or v.UNKNOWN):
             track = state.track(session)
             state.put(session, track._replace(word=ts.SESSION_OPERATIONS["close"].apply(track.word)))
+
+    def made_at(self, made: Made) -> Mark:
+        """The place of a `made` record."""
+        return (self.code.functions[made[1]].module, (made[2], made[3], made[2], made[3]), None)
 
     def expire_default(self, flavour: str) -> bool:
         """expire_on_commit of sessions whose factory is not known: that of all factories, if they agree."""

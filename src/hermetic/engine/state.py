@@ -44,6 +44,8 @@ SWALLOWED = 100  # the `except` that let a failed session live on
 CREATED = 101
 HANDED_OVER = 102  # given to a task or thread that runs beside its owner
 ENTERED = 103  # the `with` that closes it
+FAILED_WRITE = 104  # what failed was a commit, a flush, or a statement after something was written
+RECORDED = 105  # the handler noted the failure in an object, for its caller to see
 
 # Flags of an instance, in the same three-outcome form
 EXPIRED, DETACHED, STALE, EXPUNGED, LOCKED, DELETED = range(6)

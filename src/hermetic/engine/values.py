@@ -24,7 +24,8 @@ Made by the function at hand; `site` is the (line, column, n) of the making
     (ORIGIN, site, what)      a row that is no instance, or what a call that wrote something gave
 Known by type only
     (ANY_SESSION, type)  (INSTANCE, c)
-    (FACTORY, type)  (REGISTRY, type)  (ENGINE, flavour, made)  (CONNECTION, flavour, owner)
+    (FACTORY, type, engine)  (REGISTRY, type, engine)  (ENGINE, flavour, made, pool)   engine: the ENGINE it was made with, or None
+     (CONNECTION, flavour, owner)
 Library objects with a session behind them; `c` is a class, a place that holds one, or None
     (TRANSACTION, session, nested)  (QUERY, session, c, options, sources)
     (RESULT, session, c, options, sources, shape)   shape: "rows" or "scalars"

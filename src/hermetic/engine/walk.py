@@ -115,8 +115,10 @@ def bindings(body: Block) -> dict[str, list[Binding]]:
             for number, element in enumerate(target[2]):
                 if elements is not None and how == VALUE:
                     bind(element, VALUE, elements[number])
+                elif how == VALUE:
+                    bind(element, VALUE, (ir.SUB, value, (ir.CONST, number), 0))
                 else:
-                    bind(element, ELEMENT, (ir.SUB, value, (ir.CONST, number), 0) if how == VALUE else None)
+                    bind(element, how, None)
 
     for statement in statements(body):
         kind = statement[0]

@@ -212,8 +212,8 @@ ENGINE_METHODS: dict[str, tuple[bool, str]] = {
     "run_sync": (True, "run_sync"),
 }
 
-# Options that SQLAlchemy 2.0 removed or that contradict the flavour: (constructor kind, keyword, value) -> why.
-REMOVED_OPTIONS: dict[tuple[str, str, bool], str] = {
-    ("factory", "autocommit", True): "`autocommit=True` was removed in SQLAlchemy 2.0",  # migration_20: "autocommit mode removed"
-    ("session", "autocommit", True): "`autocommit=True` was removed in SQLAlchemy 2.0",
+# Options of sessions and factories that SQLAlchemy 2.0 removed: (keyword, value) -> why.
+# https://docs.sqlalchemy.org/en/20/changelog/migration_20.html#migration-20-session-autocommit
+REMOVED_OPTIONS: dict[tuple[str, bool], str] = {
+    ("autocommit", True): "`autocommit=True` was removed in SQLAlchemy 2.0: every session begins a transaction by itself",
 }

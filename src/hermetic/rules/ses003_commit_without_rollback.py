@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hermetic.engine.observations import SwallowedFailure
 from hermetic.engine.program import Program
 from hermetic.finding import Finding, Fix, Severity, Step
 from hermetic.rule import Example, Rule
@@ -100,7 +101,7 @@ def load_each(rows):
 
 
 def check(program: Program) -> Iterator[Finding]:
-    for _, failure in program.swallowed_failures():
+    for failure in _worst(program):
         handler = program.innermost(failure.handler)
         trace = [*program.steps(failure.failed, "fails here")]
         trace.append(Step(program.position(handler), "is caught here; nothing rolls back"))
@@ -108,13 +109,24 @@ def check(program: Program) -> Iterator[Finding]:
             trace.append(Step(program.position(failure.used), "the failed session is used again"))
         message = "a database error is caught here, and the session is used again without `rollback()`"
         fix = Fix("safe", "call `rollback()` in the handler, or run the part that may fail in `begin_nested()`")
-        yield Finding(program.position(handler), Severity.ERROR, message, tuple(trace), fix)
+        severity = Severity.ERROR if failure.certain else Severity.HINT
+        yield Finding(program.position(handler), severity, message, tuple(trace), fix)
     for place, commit in program.unguarded_commits():
         at = program.position(commit.commit)
         trace = [Step(program.position(commit.created), "the session is opened here"), Step(at, "fails here, and leaves")]
         message = f"when this commit fails, `{place.function.name}` neither rolls back nor closes the session"
         fix = Fix("unsafe", "open the session in a `with` block, or roll back and close on the way out")
         yield Finding(at, Severity.WARNING, message, tuple(trace), fix)
+
+
+def _worst(program: Program) -> Iterator[SwallowedFailure]:
+    """One failure a handler and session, the certain one first."""
+    found: dict[tuple[object, ...], SwallowedFailure] = {}
+    for _, failure in program.swallowed_failures():
+        key = (program.innermost(failure.handler), failure.session)
+        if key not in found or (failure.certain and not found[key].certain):
+            found[key] = failure
+    yield from found.values()
 
 
 RULE = Rule(

@@ -92,18 +92,26 @@ MESSAGES = {
     "expired": "`{name}` was expired by a commit and its session is closed: reading it raises DetachedInstanceError",
     "unloaded": "`{name}` was not loaded and its session is closed: reading it raises DetachedInstanceError",
     "loaded": "`{name}` is read after its session was closed; this works only as long as nothing expires it",
-    "expired_async": "`{name}` was expired by the commit; reading it outside of a greenlet raises MissingGreenlet",
+    "expired_async": "`{name}` is expired here; an AsyncSession cannot reload it when it is read: this raises MissingGreenlet",
     "unloaded_async": "`{name}` is loaded lazily, which an AsyncSession cannot do: reading it raises MissingGreenlet",
     "session": "the session is used after the `with` that closed it: it silently begins anew, and nobody closes it",
 }
 
 
 def check(program: Program) -> Iterator[Finding]:
-    for _, use in program.ended_uses():
-        severity = Severity.WARNING if use.why == "loaded" or not use.certain else Severity.ERROR
-        message = MESSAGES[use.why].format(name=use.attribute)
-        fix = Fix("unsafe", _advice(use))
-        yield Finding(program.position(use.at), severity, message, tuple(_trace(program, use)), fix)
+    ended: dict[tuple[object, ...], list[EndedUse]] = {}
+    for place, use in program.ended_uses():
+        ended.setdefault((place.function.id, use.instance, use.why), []).append(use)
+    for uses in ended.values():
+        uses.sort(key=lambda use: use.at[1])
+        first = uses[0]
+        severity = Severity.WARNING if first.why == "loaded" else Severity.ERROR
+        if not first.certain:
+            severity = Severity.HINT
+        message = MESSAGES[first.why].format(name=first.attribute)
+        trace = [*_trace(program, first)]
+        trace += [Step(program.position(use.at), f"and `{use.attribute}` here") for use in uses[1:]]
+        yield Finding(program.position(first.at), severity, message, tuple(trace), Fix("unsafe", _advice(first)))
 
 
 def _advice(use: EndedUse) -> str:

@@ -67,20 +67,52 @@ def open_session():
 
 
 def check(program: Program) -> Iterator[Finding]:
-    for place, made in program.engines():
-        if place.once or made.fate in ("disposed", "stored", "yielded", "returned", "stored in an object"):
+    yield from _engines(program)
+    for _, option in program.misused_options():
+        at = program.position(option.at)
+        fix = Fix("unsafe", f"remove `{option.option}` and begin transactions with `session.begin()`")
+        yield Finding(at, Severity.ERROR, option.why, (Step(at, "given here"),), fix)
+    yield from _expiring(program)
+
+
+def _engines(program: Program) -> Iterator[Finding]:
+    for place, engine in program.engines():
+        kept = engine.fate in ("disposed", "stored", "yielded", "returned")
+        per_object = engine.fate == "stored in an object" and program.lifetime(place) != "call"
+        if place.once or kept or per_object or program.is_cached(place):
             continue
-        at = program.position(made.at)
-        message = f"`{place.function.name}` makes a new engine, with a connection pool of its own, each time it runs"
-        trace = (Step(at, "made here, and neither kept nor disposed of"),)
+        at = program.position(engine.at)
+        trace = [Step(at, f"for each call of `{place.function.qualname}`")]
+        if engine.at[:2] != engine.made[:2]:
+            trace.append(Step(program.position(engine.made), "the engine is made here"))
+        if engine.fate == "stored in an object":
+            message = "each of these objects makes an engine with a connection pool of its own, and one is made per request"
+        else:
+            message = f"`{place.function.name}` makes a new engine, with a connection pool of its own, each time it runs"
         fix = Fix("unsafe", "make the engine once, at module level or in a cached function")
+        severity = Severity.ERROR if place.serves else Severity.WARNING
+        yield Finding(at, severity, message, tuple(trace), fix)
+
+
+def _expiring(program: Program) -> Iterator[Finding]:
+    """Sessions for asyncio that expire what is then read."""
+    for _, use in program.ended_uses():
+        if use.options_at is None or not use.certain:
+            continue
+        at = program.position(program.made_at(use.options_at))
+        trace = (
+            Step(at, "expire_on_commit is left on"),
+            Step(program.position(use.at), f"`{use.attribute}` is read after the commit: MissingGreenlet"),
+        )
+        fix = Fix("safe", "pass `expire_on_commit=False`")
+        message = "sessions for asyncio need `expire_on_commit=False`: instances of these are read after a commit"
         yield Finding(at, Severity.ERROR, message, trace, fix)
 
 
 RULE = Rule(
     "SES007",
     "factory-misconfigured",
-    "an engine is made for every call",
+    "an engine is made for every call, or options cannot work",
     check,
     bad=(PER_CALL,),
     good=(ONCE,),
