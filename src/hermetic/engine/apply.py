@@ -6,7 +6,7 @@ from hermetic.engine import ir, typestate as ts, values as v
 from hermetic.engine.fields import read_field, read_parameter, write_field
 from hermetic.engine.link import Function
 from hermetic.engine.run import Raised, Run
-from hermetic.engine.sessions import record, sessions_in, touch, wait
+from hermetic.engine.sessions import record, sessions_in, stale, touch, wait
 from hermetic.engine.state import Commit, Fields, Instance, Mark, State, Track
 from hermetic.engine.summary import Effects, Summary
 from hermetic.engine.values import Atom, Value
@@ -165,10 +165,22 @@ def apply(run: Run, state: State, summary: Summary, sub: Substitution, callee: F
         state.dead = True
         return v.UNKNOWN
     _blocking(run, state, summary, sub, callee)
+    state.touched = state.touched or summary.touches
     if summary.slow is not None:
         wait(run, state, summary.slow[0], trail(run, sub.position, summary.slow[1]))
     apply_effects(run, state, summary.effects, sub)
+    run.rechecks = run.rechecks or summary.rechecks
+    if summary.slow is not None and not summary.rechecks and _writes(summary.effects):
+        stale(run, state, run.mark(sub.position), frozenset())
     return sub.value(summary.returns)
+
+
+def _writes(effects: Effects) -> bool:
+    return (
+        effects.floating is not None
+        or any(done.wrote for done in effects.commits)
+        or any(type(track) is Track and ts.may(track.word, ts.WROTE) for _, track in effects.tracks)
+    )
 
 
 def _raise(run: Run, state: State, kind: str, names: frozenset[str], effects: Effects, sub: Substitution) -> None:
@@ -243,7 +255,7 @@ def _commits(run: Run, state: State, effects: Effects, sub: Substitution) -> Non
             wrote = True
             state.floating = None
         mark = trail(run, sub.position, done.committed)
-        record(run, state, Commit(sources, wrote, mark, session, done.certain))
+        record(run, state, Commit(sources, wrote, mark, session, done.always or wrote != done.wrote, done.certain))
 
 
 def _compose(run: Run, state: State, target: Atom, track: Track, sub: Substitution, weak: bool) -> None:

@@ -34,9 +34,13 @@ def read_atom(run: Run, state: State, atom: Atom, name: str, position: ir.Pos) -
         return v.UNKNOWN
     if kind == v.DERIVED:
         return v.one(atom)
+    if kind == v.OPERATION and run.types.dynamic(name):
+        return v.one((v.FIELD, atom, name))
     if kind == v.SESSION or kind in LIBRARY:
         return _library(run, atom, name)
     if kind == v.EXT_OBJECT:
+        if run.types.dynamic(name):
+            return v.one((v.FIELD, atom, name))
         return run.types.constructors.library_member(atom, name)
     if kind == v.CLASS:
         return _of_class(run, atom, name)
@@ -117,7 +121,11 @@ def _of_object(run: Run, state: State, atom: Atom, name: str, position: ir.Pos) 
         elif kind[0] in LIBRARY:
             out = v.union(out, _library(run, atom, name))
         elif kind[0] == v.EXT_OBJECT:
+            if run.types.dynamic(name):
+                return v.one((v.FIELD, atom, name))
             out = v.union(out, _of_library_place(run, atom, kind, name))
+        elif kind[0] == v.OPERATION and run.types.dynamic(name):
+            return v.one((v.FIELD, atom, name))
         elif kind[0] == v.MANY or kind[0] == v.TUPLE:
             out = v.union(out, v.one((v.OPERATION, atom, name)))
     if place or not out:

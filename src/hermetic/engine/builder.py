@@ -32,6 +32,7 @@ class FunctionBuilder:
         "class_index",
         "first_parameter",
         "flags",
+        "foreign_stores",
         "global_names",
         "identifiers",
         "imports",
@@ -58,6 +59,7 @@ class FunctionBuilder:
         self.identifiers: set[str] = set()
         self.imports: list[Node] = []
         self.self_stores: list[Node] = []
+        self.foreign_stores: list[Node] = []
         module.functions.append(None)
 
     def inner_qualname(self, name: str, class_qualname: str | None = None) -> str:
@@ -93,6 +95,7 @@ class FunctionBuilder:
             self.class_index,
             None if self.parent is None else self.parent.index,
             tuple(self.self_stores),
+            tuple(self.foreign_stores),
             tuple(sorted(self.identifiers)),
         )
 

@@ -87,6 +87,8 @@ def _place(run: Run, state: State, atom: Atom, args: Arguments, kwargs: Keywords
     for kind in sorted(run.type_of(atom), key=repr):
         if kind[0] in (v.FACTORY, v.REGISTRY):
             return library.factory_call(run, state, atom, kind[1], kwargs, position, kind[0] == v.REGISTRY)
+        if kind[0] == v.GENERATING:
+            return v.one((v.DEFERRED, "generator", None, kind, (), (), position))
         if kind[0] in (v.FUNCTION, v.METHOD, v.CLASS, v.EXT):
             return invoke_atom(run, state, kind, args, kwargs, position)
         if kind[0] == v.INSTANCE:

@@ -23,6 +23,7 @@ def conclude(run: Run, normal: list[State]) -> Summary:
     normal = [*run.exits.returns, *normal]
     raised = run.exits.raises
     _leaks(run, normal, raised)
+    _half_closed(run, normal, raised)
     _engines(run, normal)
     for key, (mark, callee) in sorted(run.blocking.items(), key=repr):
         if run.fn.is_async:
@@ -49,6 +50,26 @@ def _leaks(run: Run, normal: list[State], raised: list[Raised]) -> None:
                 if failed is not None and created is not None:
                     run.observe(("unguarded", failed), UnguardedCommit(failed, created))
             _leak(run, atom, track, "yield" if exit_.kind == THROWN else "exception", exit_)
+
+
+def _half_closed(run: Run, normal: list[State], raised: list[Raised]) -> None:
+    """A session of somebody else that this function closes whenever it ends well, and leaves failed otherwise: by
+    closing it at all it has taken the session over."""
+    closed: set[Atom] | None = None
+    for state in normal:
+        here = {
+            atom
+            for atom, track in state.heap.items()
+            if type(track) is Track and atom[0] in v.PLACES and ts.must(track.word, ts.CLOSED)
+        }
+        closed = here if closed is None else closed & here
+    for exit_ in raised if closed else ():
+        for atom in sorted(closed or (), key=repr):
+            track = exit_.state.track(atom)
+            failed = track.mark(ts.FAILED)
+            if exit_.kind == DATABASE_ERROR and exit_.names == COMMITTING and failed is not None:
+                if ts.must(track.word, ts.FAILED) and not ts.may(track.word, ts.CLOSED):
+                    run.observe(("unguarded", atom), UnguardedCommit(failed, None))
 
 
 def _open(state: State) -> list[tuple[Atom, Track]]:
@@ -154,6 +175,8 @@ def _summary(run: Run, normal: list[State], raised: list[Raised]) -> Summary:
         never_returns=end is None and not run.yields and run.solver.may_trust_no_return(run.fn, raised),
         blocking=blocking,
         slow=run.slow,
+        rechecks=run.rechecks,
+        touches=any(state.touched for state in normal),
         yields=yields,
         after=after,
         after_raise=after_raise,
@@ -167,16 +190,14 @@ def _certain(log: tuple[Commit, ...], normal: list[State]) -> tuple[Commit, ...]
     Exits after a failure that was handled, and exits before anything was asked of the database ("nothing to do"),
     say nothing about what the function normally does.
     """
-    telling = [state for state in normal if not state.handled and _used_database(state)]
-    places = [{done.committed for done in state.log if done.wrote} for state in telling]
+    telling = [state for state in normal if not state.handled and state.touched]
+    found = [state for state in telling if state.env.get(RETURNED, v.NOTHING) != v.NOTHING]
+    telling = found or telling  # `return None`, where others return something, is "not found"
+    places = [{done.committed for done in state.log if done.wrote and done.always} for state in telling]
     return tuple(
         done._replace(certain=done.certain and all(done.committed in found for found in places)) if done.wrote else done
         for done in log
     )
-
-
-def _used_database(state: State) -> bool:
-    return any(type(track) is Track and ts.may(track.word, ts.DATABASE) for track in state.heap.values())
 
 
 def _join_all(states: list[State]) -> State | None:

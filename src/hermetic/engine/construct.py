@@ -34,7 +34,6 @@ PASS_THROUGH: dict[str, int] = {
     "copy.copy": 0,
     "functools.partial": 0,
     "functools.wraps": 0,
-    "typing.cast": 1,
     "list": 0,
     "tuple": 0,
     "sorted": 0,
@@ -69,6 +68,8 @@ class Constructors:
         known = SYMBOLS.get(name)
         if known is not None:
             return self._constructed(known[0], known[1], name, node, fn)
+        if name == "typing.cast" and len(node[2]) == 2:
+            return self.types.annotation(node[2][0], fn) or self.types.infer(node[2][1], fn)
         if name in PASS_THROUGH:
             place = PASS_THROUGH[name]
             return self.types.infer(node[2][place], fn) if len(node[2]) > place else v.UNKNOWN

@@ -36,7 +36,7 @@ def decided_by(run: Run, state: State, value: Value, line: int) -> frozenset[Ato
 
 
 def _is_identity(name: str) -> bool:
-    return name in ("id", "pk", "uuid") or name.endswith(("_id", "_pk", "_uuid", "_type", "_name", "_at")) or name == "name"
+    return name in ("id", "pk", "uuid") or name.endswith(("_id", "_pk", "_uuid", "_type", "_name")) or name in ("name", "created_at")
 
 
 # -- loops ----------------------------------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ def _loop(
     outer: Exits = run.exits
     breaks: list[State] = []
     heads = states
-    left = skipped
+    left = list(skipped)
     run.loops.append(line)
     for _ in range(MOST_ROUNDS):
         round_ = Exits()
@@ -120,10 +120,20 @@ def _loop(
             break
     run.loops.pop()
     run.exits = outer
+    if any(_wrote_more(state, head) for state in left for head in skipped[:1]):
+        # A loop that writes is taken to run at least once: "nothing to write" is no case worth telling apart.
+        left = [state for state in left if state not in skipped] or left
     left = run.merge(left)
     if orelse:
         left = run_block(run, orelse, left)
     return run.merge(left + breaks)
+
+
+def _wrote_more(state: State, before: State) -> bool:
+    for atom, track in state.heap.items():
+        if type(track) is Track and ts.may(track.word, ts.DIRTY) and not ts.may(before.track(atom).word, ts.DIRTY):
+            return True
+    return state.floating is not None and before.floating is None
 
 
 def _fingerprint(states: list[State]) -> list[tuple[object, ...]]:

@@ -36,6 +36,7 @@ def loaded(
     word = ENTITY_FRESH
     if "for_update" in options:
         word = ts.put(word, LOCKED)
+        run.rechecks = True
     state.put(atom, Instance(owner, word, frozenset(options), ((LOADED, run.mark(position)),)))
     return v.one(atom)
 
@@ -66,6 +67,7 @@ def adopt(run: Run, state: State, atom: Atom, owner: Atom | None) -> None:
 
 def refreshed(run: Run, state: State, atom: Atom, position: ir.Pos) -> None:
     known = state.instance(atom)
+    run.rechecks = True
     if known is not None:
         state.put(atom, known.clear(EXPIRED, STALE))
 

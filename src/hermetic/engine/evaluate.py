@@ -9,7 +9,8 @@ from hermetic.engine.attributes import read
 from hermetic.engine.fields import reachable_sessions, write_field
 from hermetic.engine.guards import assume
 from hermetic.engine.ir import Expr, Node
-from hermetic.engine.names import lookup, path_of
+from hermetic.engine.classes import OTHER
+from hermetic.engine.names import lookup, path_of, peek, places
 from hermetic.engine.run import ERROR, THROWN, Run, Yield
 from hermetic.engine.state import State, join
 from hermetic.engine.types import elements
@@ -45,12 +46,32 @@ def _call(run: Run, state: State, node: Node) -> Value:
     kwargs = {name: evaluate(run, state, value) for name, value in keywords}
     if type(callee) is tuple and callee[0] == ir.ATTR and type(callee[1]) is str and callee[2] in GROWING and args:
         _grow(run, state, callee[1], callee[2], args)
+    if type(callee) is tuple and callee[0] == ir.ATTR and callee[2] in MUTATING:
+        _mutate(run, state, callee[1], args)
     run.call_node = node
     return calls.invoke(run, state, function, args, kwargs, position)
 
 
 # Methods that put their argument into a container.
 GROWING = frozenset(("append", "add", "extend", "insert", "appendleft", "put"))
+
+
+# Methods that change a collection.
+MUTATING = GROWING | frozenset(("remove", "discard", "pop", "clear", "update", "set", "setdefault"))
+
+
+def _mutate(run: Run, state: State, base: Expr, args: list[Value]) -> None:
+    """`order.lines.append(line)`: a change of the instance that the collection belongs to."""
+    if type(base) is not tuple or base[0] != ir.ATTR:
+        return
+    for owner in peek(run, state, base[1]) or _quietly(run, state, base[1]):
+        class_id = entities.entity_class(run, owner)
+        if class_id is not None and run.types.classes.attribute_kind(class_id, base[2]) != OTHER:
+            entities.store(run, state, owner, base[2], v.derived(*args), base[3])
+
+
+def _quietly(run: Run, state: State, expression: Expr) -> Value:
+    return places(run, state, expression)
 
 
 def _spread(value: Value) -> list[Value]:

@@ -21,7 +21,6 @@ from hermetic.models.waiting import WAITS
 SAME_VALUE: dict[str, int] = {
     "contextlib.closing": 0,
     "contextlib.aclosing": 0,
-    "typing.cast": 1,
     "copy.copy": 0,
     "asyncio.wait_for": 0,
     "asyncio.shield": 0,
@@ -38,6 +37,8 @@ def call_external(run: Run, state: State, name: str, args: Arguments, kwargs: Ke
     known = SYMBOLS.get(name)
     if known is not None:
         return _sqlalchemy(run, state, name, known, args, kwargs, position)
+    if name == "typing.cast" and len(args) == 2:
+        return _cast(run, args[0], args[1])
     if name in SAME_VALUE:
         return args[SAME_VALUE[name]] if len(args) > SAME_VALUE[name] else v.UNKNOWN
     if name == "contextlib.nullcontext":
@@ -56,6 +57,19 @@ def call_external(run: Run, state: State, name: str, args: Arguments, kwargs: Ke
     if name in SPAWNS:
         return concurrency.spawn(run, state, SPAWNS[name], args, kwargs, position)
     return _plain(run, state, name, args, kwargs, position)
+
+
+def _cast(run: Run, to: Value, value: Value) -> Value:
+    """`cast(T, x)` is x, and where nothing is known of x, some T."""
+    if any(atom[0] not in (v.DERIVED, v.CONSTANT) for atom in value):
+        return value
+    out = value
+    for atom in to:
+        if atom[0] == v.CLASS:
+            out = v.union(out, run.types.constructors.instance_of_class(atom[1]))
+        elif atom[0] == v.EXT:
+            out = v.union(out, run.types.constructors.instance_of_library(atom[1]))
+    return out
 
 
 def _collection(args: Arguments) -> Value:

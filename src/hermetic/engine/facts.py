@@ -9,6 +9,7 @@ FunctionFacts  see the F_ constants      functions[0] is the module body
 ClassFacts     see the C_ constants
 Parameter      name annotation default kind
 SelfStore      attribute value annotation line               `self.attribute = value` in a method
+ForeignStore   the same, of `anything.else.attribute = value`
 ClassAttribute name annotation value line
 """
 
@@ -35,8 +36,9 @@ M_IMPORTS, M_FUNCTIONS, M_CLASSES = range(3)
     F_CLASS,
     F_PARENT,
     F_SELF_STORES,
+    F_FOREIGN_STORES,
     F_IDENTIFIERS,
-) = range(17)
+) = range(18)
 
 (
     C_NAME,

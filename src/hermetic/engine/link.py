@@ -19,6 +19,7 @@ class Function:
         "decorators",
         "end_line",
         "flags",
+        "foreign_stores",
         "globals",
         "id",
         "identifiers",
@@ -56,6 +57,7 @@ class Function:
         self.globals = frozenset(raw[facts.F_GLOBALS])
         self.imports: tuple[Node, ...] = raw[facts.F_IMPORTS]
         self.self_stores: tuple[Node, ...] = raw[facts.F_SELF_STORES]
+        self.foreign_stores: tuple[Node, ...] = raw[facts.F_FOREIGN_STORES]
         self.identifiers: tuple[str, ...] = raw[facts.F_IDENTIFIERS]
         self._bindings: dict[str, list[walk.Binding]] | None = None
         self._flag_names: frozenset[str] | None = None
@@ -147,6 +149,7 @@ class Codebase:
             if raw is not None:
                 self._add(self.modules[number], raw)
         self._users: dict[str, list[int]] | None = None
+        self._stores: dict[str, list[tuple[int, Node]]] | None = None
         self._subclasses: dict[str, list[int]] | None = None
 
     def users_of(self, name: str) -> list[int]:
@@ -162,6 +165,15 @@ class Codebase:
                         found.append(function.id)
             self._users = users
         return self._users.get(name, [])
+
+    def stores_to(self, attribute: str) -> list[tuple[int, Node]]:
+        """(function, ForeignStore) of every `something.attribute = value` that is not a method's `self`."""
+        if self._stores is None:
+            self._stores = {}
+            for function in self.functions:
+                for store in function.foreign_stores:
+                    self._stores.setdefault(store[0], []).append((function.id, store))
+        return self._stores.get(attribute, [])
 
     def _add(self, module: Module, raw: Node) -> None:
         first_function, first_class = len(self.functions), len(self.classes)

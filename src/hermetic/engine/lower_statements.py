@@ -96,8 +96,11 @@ def _remember_store(item: Expr, value: Expr, annotation: Expr, line: int, fn: Fu
     if item[0] == ir.SEQ:
         for element in item[2]:
             _remember_store(element, None, None, line, fn)
-    elif item[0] == ir.ATTR and fn.first_parameter is not None and item[1] == fn.first_parameter:
-        fn.self_stores.append((item[2], value, annotation, line))
+    elif item[0] == ir.ATTR:
+        if fn.first_parameter is not None and item[1] == fn.first_parameter:
+            fn.self_stores.append((item[2], value, annotation, line))
+        elif type(value) is not tuple or value[0] != ir.CONST:
+            fn.foreign_stores.append((item[2], value, annotation, line))
 
 
 def _augmented(node: ast.AugAssign, fn: FunctionBuilder, out: list[Node]) -> None:

@@ -19,10 +19,11 @@ class Leak(NamedTuple):
 
 
 class UnguardedCommit(NamedTuple):
-    """A commit on a session made here by hand; when it fails, nothing rolls back or closes."""
+    """A commit on a session made here by hand (or closed here: then `created` is None); when it fails, nothing rolls
+    back or closes."""
 
     commit: Mark
-    created: Mark
+    created: Mark | None
 
 
 class SwallowedFailure(NamedTuple):

@@ -8,7 +8,7 @@ from hermetic.engine.classes import decorator_names
 from hermetic.engine.session_types import REGISTRY, SessionType
 from hermetic.engine.link import Function
 from hermetic.engine.run import ERROR, Run
-from hermetic.engine.state import CREATED, ENTERED, ENTITY_FRESH, Fields, Instance, State, Track
+from hermetic.engine.state import CREATED, ENTERED, ENTITY_FRESH, Fields, Instance, State, Track, join
 from hermetic.engine.types import CONTEXT_DECORATORS
 from hermetic.engine.values import Atom, Value
 
@@ -26,11 +26,34 @@ def call_function(
 ) -> Value:
     """Call a function; a coroutine, generator or context manager function only prepares its work."""
     fn = run.code.functions[function]
+    if receiver is not None and receiver[0] != v.OBJECT:
+        overriding = run.solver.implementations(fn, receiver)
+        if overriding:
+            return _any_of(run, state, overriding, receiver, args, kwargs, position)
     kind = deferral(fn)
     if kind is not None:
         named = tuple(sorted(((name or "**", value) for name, value in kwargs.items()), key=lambda item: item[0]))
         return v.one((v.DEFERRED, kind, function, receiver, tuple(args), named, position))
     return perform(run, state, fn, receiver, args, kwargs, position)
+
+
+def _any_of(
+    run: Run, state: State, functions: tuple[int, ...], receiver: Atom, args: Arguments, kwargs: Keywords, position: ir.Pos
+) -> Value:
+    """Call an abstract method: any of its implementations may be meant."""
+    out = v.UNKNOWN
+    after: State | None = None
+    for function in functions:
+        branch = state.copy()
+        value = call_function(run, branch, function, receiver, args, kwargs, position)
+        if not branch.dead:
+            out = v.union(out, value)
+            after = branch if after is None else join(after, branch)
+    if after is None:
+        state.dead = True
+    else:
+        state.become(after)
+    return out
 
 
 def deferral(fn: Function) -> str | None:
@@ -85,7 +108,7 @@ def _result(
         seen = receiver if receiver is None or receiver[0] == v.CLASS else next(iter(sorted(run.type_of(receiver), key=repr)), None)
         typed = frozenset(atom for atom in run.types.returned(fn.id, seen) if atom[0] != v.DEFERRED)
         value = v.union(value, frozenset(named(run, state, atom, position) for atom in typed))
-    if committed or not value:
+    if committed or not value or all(atom[0] in (v.INSTANCE, v.EXT_OBJECT, v.CONSTANT) for atom in value):
         origin = (v.ORIGIN, (position[0], position[1], run.salt), fn.name)
         came_from = frozenset((origin,)) if committed else frozenset()
         for argument in (*args, *kwargs.values()):

@@ -81,6 +81,7 @@ class Run:
         "made_in",
         "observations",
         "offloaded",
+        "rechecks",
         "code",
         "salt",
         "shared_uses",
@@ -104,6 +105,7 @@ class Run:
         self.exits = Exits()
         self.observations: dict[tuple[Any, ...], Any] = {}
         self.blocking: dict[Any, tuple[Mark, int | None]] = {}
+        self.rechecks = False  # something was locked or refreshed
         self.slow: tuple[str, Mark] | None = None
         self.shared_uses: dict[tuple[str, int, int, int], Mark] = {}
         self.yields: list[Yield] = []
@@ -179,6 +181,8 @@ class Run:
                 out = v.union(out, self.types.member(base, atom[2]))
             elif base[0] == v.INSTANCE:
                 out = v.union(out, self.constructor_parameter(base[1], atom[2]))
+        if kind == v.FIELD and (not out or all(found[0] in (v.OPERATION, v.EXT_OBJECT) for found in out)):
+            return self.types.dynamic(atom[2]) or out
         return out
 
     def constructor_parameter(self, class_id: int, name: str) -> Value:

@@ -83,6 +83,7 @@ def statement(
 ) -> None:
     """Something is about to be sent to the database over a session; it can fail."""
     touch(run, state, atom, mark)
+    state.touched = True
     if type_.flavour == SYNC and not run.offloaded:
         run.blocking.setdefault(atom, (mark, None))
     if type_.made is not None and type_.made[0] != "function" and type_.kind != REGISTRY:
@@ -151,7 +152,7 @@ def hops(mark: Mark) -> int:
 def write(run: Run, state: State, atom: Atom | None, sources: frozenset[Atom], mark: Mark, own: frozenset[Atom]) -> None:
     """Something was added, changed or deleted, made from `sources`; `own` are the sources that were read from the
     written instance itself."""
-    _stale(run, state, mark, own)
+    stale(run, state, mark, own)
     if atom is None:
         state.floating = sources if state.floating is None else state.floating | sources
         return
@@ -162,7 +163,8 @@ def write(run: Run, state: State, atom: Atom | None, sources: frozenset[Atom], m
     state.put(atom, track._replace(word=word, pending=track.pending | sources))
 
 
-def _stale(run: Run, state: State, mark: Mark, own: frozenset[Atom]) -> None:
+def stale(run: Run, state: State, mark: Mark, own: frozenset[Atom]) -> None:
+    """Something is written here: does what was read before a wait decide it, or go into it?"""
     for source in sorted(state.decisions | own, key=repr):
         instance = state.instance(source[1]) if source[0] == v.FIELD else None
         if instance is None or not ts.may(instance.word, STALE):
@@ -179,11 +181,12 @@ def commit(run: Run, state: State, atom: Atom, type_: SessionType, mark: Mark) -
     track = state.track(atom)
     pending = track.pending
     wrote = ts.may(track.word, ts.DIRTY)
+    always = ts.must(track.word, ts.DIRTY) or state.floating is not None
     if state.floating is not None:
         pending |= state.floating
         wrote = True
         state.floating = None
-    record(run, state, Commit(pending, wrote, mark, atom))
+    record(run, state, Commit(pending, wrote, mark, atom, always))
     expire = type_.expire
     if expire is None:
         expire = run.solver.expire_default(type_.flavour)
@@ -276,6 +279,7 @@ __all__ = [
     "record",
     "root_of",
     "sessions_in",
+    "stale",
     "statement",
     "touch",
     "wait",

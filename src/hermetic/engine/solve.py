@@ -10,11 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 from hermetic.engine import calls, ir, typestate as ts, values as v, walk
+from hermetic.engine.classes import decorator_names, last_name
 from hermetic.engine.conclude import conclude
 from hermetic.engine.entities import is_entity
 from hermetic.engine.execute import RETURNED, run_block
 from hermetic.engine.fields import reachable_sessions
-from hermetic.engine.link import BOUND_VALUE, Codebase, Function
+from hermetic.engine.link import Codebase, Function
 from hermetic.engine.project import Arguments, Key, Keywords, bind, call_function, key_of, make_session
 from hermetic.engine.apply import Substitution, apply, trail
 from hermetic.engine.observations import Concurrent
@@ -28,10 +29,14 @@ from hermetic.engine.values import Atom, Value
 
 # Versions of one function by the constants it gets; more than this share the general one.
 MOST_VERSIONS = 8
+# Implementations of an abstract method that are joined; of more, none is believed to be meant.
+MOST_IMPLEMENTATIONS = 12
 # Rounds until a recursive function's summary is taken as it is.
 MOST_ROUNDS = 3
 # Calls in progress; deeper ones are not followed.
 DEEPEST_CHAIN = 120
+# Constructors whose options say how a project's sessions expire.
+MAKERS = ("Session", "AsyncSession", "sessionmaker", "async_sessionmaker")
 # Larger functions are not interpreted in place.
 LARGEST_INLINED = 60
 
@@ -55,6 +60,7 @@ class Solver:
         self._guards: dict[int, tuple[int, ...]] = {}
         self._callables: dict[int, frozenset[int]] = {}
         self._expire: dict[str, bool] = {}
+        self._implementations: dict[int, tuple[int, ...]] = {}
         self._overridden: set[int] | None = None
 
     def solve(self) -> None:
@@ -264,6 +270,10 @@ class Solver:
             self.finish_generator(run, state, atom, position)
             return v.UNKNOWN
         _, _, function, receiver, args, named, _ = atom
+        if function is None:
+            made = v.one(make_session(run, state, receiver[1], position))
+            state.put(atom, Fields((("$handed", made),)))
+            return made
         fn = self.code.functions[function]
         binding = bind(fn, receiver, list(args), {None if name == "**" else name: value for name, value in named})
         summary = self.summary(function, key_of(run, state, fn, binding))
@@ -290,18 +300,38 @@ class Solver:
         return (self.code.functions[made[1]].module, (made[2], made[3], made[2], made[3]), None)
 
     def expire_default(self, flavour: str) -> bool:
-        """expire_on_commit of sessions whose factory is not known: that of all factories, if they agree."""
+        """expire_on_commit of sessions whose making is not seen: that of all sessions and factories, if they agree."""
         known = self._expire.get(flavour)
         if known is None:
             found = set()
-            for module in self.code.modules:
-                for name, bound in module.names.items():
-                    if any(item[0] == BOUND_VALUE and type(item[1][1]) is tuple and item[1][1][0] == ir.CALL for item in bound):
-                        for atom in self.types.global_(module.number, name):
-                            if atom[0] in (v.FACTORY, v.REGISTRY) and atom[1].flavour == flavour:
+            for function in sorted({user for name in MAKERS for user in self.code.users_of(name)}):
+                fn = self.code.functions[function]
+                for node in walk.expressions(fn.body):
+                    if node[0] == ir.CALL and last_name(node[1]) in MAKERS:
+                        for atom in self.types.infer(node, fn):
+                            if atom[0] in (v.FACTORY, v.REGISTRY, v.ANY_SESSION) and atom[1].flavour == flavour:
                                 found.add(atom[1].expire)
             known = self._expire[flavour] = found == {True}
         return known
+
+    def implementations(self, fn: Function, receiver: Atom) -> tuple[int, ...]:
+        """Of an abstract method: the methods that override it, in the subclasses of the receiver's class."""
+        known = self._implementations.get(fn.id)
+        if known is None:
+            known = ()
+            if fn.class_id is not None and _is_abstract(fn):
+                known = self._overriding(fn)
+            self._implementations[fn.id] = known
+        return known
+
+    def _overriding(self, fn: Function) -> tuple[int, ...]:
+        found = []
+        for class_ in self.code.classes:
+            method = class_.methods.get(fn.name)
+            if method is not None and method != fn.id and fn.class_id in self.types.classes.mro(class_.id):
+                if not _is_abstract(self.code.functions[method]):
+                    found.append(method)
+        return tuple(found) if len(found) <= MOST_IMPLEMENTATIONS else ()
 
     def may_trust_no_return(self, fn: Function, raised: list[Raised]) -> bool:
         """A function that never returns normally, and is not just a placeholder for overrides."""
@@ -314,6 +344,16 @@ class Solver:
                     methods = self.code.classes[base].methods
                     self._overridden.update(methods[name] for name in class_.methods if name in methods)
         return fn.id not in self._overridden
+
+
+def _is_abstract(fn: Function) -> bool:
+    """Declared so, or with a body that only says so."""
+    if "abstractmethod" in decorator_names(fn):
+        return True
+    for statement in fn.body:
+        if statement[0] != ir.RAISE or last_name(statement[1]) != "NotImplementedError":
+            return False
+    return bool(fn.body)
 
 
 def _names_in_test(test: ir.Expr, names: dict[str, int]) -> set[int]:

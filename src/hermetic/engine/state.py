@@ -103,7 +103,8 @@ class Commit(NamedTuple):
     wrote: bool
     committed: Mark
     session: Atom | None
-    certain: bool = True  # False where only some paths of a callee commit: get or create, no-op updates
+    always: bool = True  # something was written on every path to it
+    certain: bool = True  # False where only some paths of a callee commit something: get or create, no-op updates
 
 
 class State:
@@ -111,7 +112,7 @@ class State:
     state decided that this point is reached, `log` the commits so far, `escaped` the sessions whose owner is
     no longer this function."""
 
-    __slots__ = ("dead", "decisions", "env", "escaped", "facts", "floating", "handled", "heap", "log", "stores", "version")
+    __slots__ = ("dead", "decisions", "env", "escaped", "facts", "floating", "handled", "heap", "log", "stores", "touched", "version")
 
     def __init__(self) -> None:
         self.env: dict[str, Value] = {}
@@ -124,6 +125,7 @@ class State:
         self.floating: frozenset[Atom] | None = None
         self.version = 0
         self.dead = False
+        self.touched = False  # something was asked of a database on some path to here
         self.handled = False  # every path to here went through an exception handler
 
     def copy(self) -> State:
@@ -139,6 +141,7 @@ class State:
         other.version = self.version
         other.dead = self.dead
         other.handled = self.handled
+        other.touched = self.touched
         return other
 
     def become(self, other: State) -> None:
@@ -203,6 +206,7 @@ def join(left: State, right: State) -> State:
     left.decisions &= right.decisions
     left.escaped |= right.escaped
     left.handled = left.handled and right.handled
+    left.touched = left.touched or right.touched
     if right.floating is not None:
         left.floating = right.floating if left.floating is None else left.floating | right.floating
     left.version = max(left.version, right.version) + 1
@@ -250,7 +254,22 @@ MOST_COMMITS = 5
 
 
 def join_logs(left: tuple[Commit, ...], right: tuple[Commit, ...]) -> tuple[Commit, ...]:
-    out = left + tuple(commit for commit in right if commit not in left)
+    """The commits of two paths; one and the same commit is kept once, with what either path gave it to write."""
+    out = left
+    for done in right:
+        for number, known in enumerate(out):
+            if known.committed == done.committed and known.session == done.session:
+                if known != done:
+                    merged = known._replace(
+                        sources=v.limited(known.sources | done.sources),
+                        wrote=known.wrote or done.wrote,
+                        always=known.always and done.always,
+                        certain=known.certain and done.certain,
+                    )
+                    out = (*out[:number], merged, *out[number + 1 :])
+                break
+        else:
+            out = (*out, done)
     return out if len(out) <= MOST_COMMITS else out[: MOST_COMMITS - 1] + out[-1:]
 
 

@@ -37,6 +37,9 @@ MOST_CALLERS = 12
 # Functions looked through for such call sites.
 MOST_USERS = 60
 
+# What is recognised in an attribute of an object of unknown class.
+CARRIED = frozenset((v.ANY_SESSION, v.FACTORY, v.REGISTRY, v.ENGINE))
+
 CONTEXT_DECORATORS = frozenset(("contextmanager", "asynccontextmanager"))
 WRAPPERS = frozenset(
     ("Optional", "ClassVar", "Final", "Mapped", "Required", "NotRequired", "Awaitable", "Coroutine", "Self")
@@ -174,7 +177,11 @@ class Types:
         if kind == ir.CONST:
             return v.one((v.CONSTANT, expression[1]))
         if kind == ir.ATTR:
-            return self.members(self.infer(expression[1], fn), expression[2])
+            base = self.infer(expression[1], fn)
+            found = self.members(base, expression[2])
+            if not found or all(atom[0] in (v.OPERATION, v.EXT, v.EXT_OBJECT) for atom in found):
+                return self.dynamic(expression[2]) or found
+            return found
         if kind == ir.CALL:
             return self._ask(("call", fn.id, expression), lambda: self.call(expression, fn))
         if kind == ir.AWAIT or kind == ir.STAR:
@@ -300,6 +307,31 @@ class Types:
                 out = v.union(out, declared or self.infer(store[1], scope))
             if out:
                 return out
+        return out
+
+    def dynamic(self, name: str) -> Value:
+        """What an attribute of an object of unknown class can hold, if all the project's assignments to attributes of
+        that name agree that it is a session, a factory or an engine: `app.state.session_factory`, `request.state.db`."""
+        return self._ask(("dynamic", name), lambda: self._dynamic(name))
+
+    def _dynamic(self, name: str) -> Value:
+        out = v.UNKNOWN
+        for function, store in self.code.stores_to(name):
+            found = self._as_factory(self.infer(store[1], self.code.functions[function]))
+            if not found or not all(atom[0] in CARRIED for atom in found):
+                return v.UNKNOWN
+            out = v.union(out, found)
+        return out
+
+    def _as_factory(self, value: Value) -> Value:
+        """A function that gives a session is as good as a factory."""
+        out = v.UNKNOWN
+        for atom in value:
+            given = self.returned(atom[1], None) if atom[0] == v.FUNCTION else v.UNKNOWN
+            if given and all(inner[0] == v.ANY_SESSION for inner in given):
+                out = v.union(out, frozenset((v.FACTORY, inner[1]) for inner in given))
+            else:
+                out = v.union(out, v.one(atom))
         return out
 
     # -- parameters and returns ---------------------------------------------------------------------------------
@@ -563,7 +595,10 @@ class Types:
         """A callable that gives a session, or a context manager of one, is as good as a factory."""
         if len(parts) < 2:
             return v.UNKNOWN
-        return frozenset((v.FACTORY, atom[1]) for atom in self.annotation(parts[-1], fn) if atom[0] == v.ANY_SESSION)
+        given = self.annotation(parts[-1], fn)
+        made = frozenset((v.FACTORY, atom[1]) for atom in given if atom[0] == v.ANY_SESSION)
+        generated = frozenset((v.GENERATING, atom[1]) for many in given if many[0] == v.MANY for atom in many[1] if atom[0] == v.ANY_SESSION)
+        return made | generated
 
     def _symbol(self, expression: Expr, fn: Function) -> Value:
         """The classes or library symbols an annotation names, aliases and NewTypes followed."""

@@ -31,6 +31,7 @@ Library objects with a session behind them; `c` is a class, a place that holds o
     (RESULT, session, c, options, sources, shape)   shape: "rows" or "scalars"
     (STATEMENT, verb, c, sources, options)   verb "option": a loader option, sources are relationship names
 Containers and deferred calls
+    (GENERATING, type)        a function that gives a generator of sessions, known by its annotation only
     (MANY, value)             any number of these        (TUPLE, values)
     (DEFERRED, kind, function, receiver, arguments, keywords, position)
                               a called coroutine, generator or context manager function that has not run yet
@@ -58,7 +59,7 @@ SESSION, OBJECT, ENTITY, ORIGIN = "session", "object", "entity", "origin"
 ANY_SESSION, INSTANCE = "any_session", "instance"
 FACTORY, REGISTRY, ENGINE, CONNECTION = "factory", "registry", "engine", "connection"
 TRANSACTION, QUERY, RESULT, STATEMENT = "transaction", "query", "result", "statement"
-MANY, TUPLE, DEFERRED, DERIVED, BORROWED, TEXT, AWAITABLE = "many", "tuple", "deferred", "derived", "borrowed", "text", "awaitable"
+MANY, TUPLE, DEFERRED, DERIVED, BORROWED, TEXT, AWAITABLE, GENERATING = "many", "tuple", "deferred", "derived", "borrowed", "text", "awaitable", "generating"
 
 PLACES = frozenset((PARAM, FIELD, CTOR, GLOBAL, FREE))
 

@@ -113,7 +113,9 @@ def check(program: Program) -> Iterator[Finding]:
         yield Finding(program.position(handler), severity, message, tuple(trace), fix)
     for place, commit in program.unguarded_commits():
         at = program.position(commit.commit)
-        trace = [Step(program.position(commit.created), "the session is opened here"), Step(at, "fails here, and leaves")]
+        trace = [Step(at, "fails here, and leaves")]
+        if commit.created is not None:
+            trace.insert(0, Step(program.position(commit.created), "the session is opened here"))
         message = f"when this commit fails, `{place.function.name}` neither rolls back nor closes the session"
         fix = Fix("unsafe", "open the session in a `with` block, or roll back and close on the way out")
         yield Finding(at, Severity.WARNING, message, tuple(trace), fix)
