@@ -10,7 +10,7 @@ from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.observations import Blocking, Concurrent, EngineMade, Leak, UnguardedCommit
 from hermetic.engine.run import DATABASE_ERROR, EXPLICIT, THROWN, Raised, Run
 from hermetic.engine.sessions import COMMITTING
-from hermetic.engine.state import CREATED, ENTERED, ENTITY_FOREIGN, HANDED_OVER, RECORDED, Commit, Fields, Instance, State, Track, join
+from hermetic.engine.state import CREATED, ENTERED, ENTITY_FOREIGN, HANDED_OVER, RECORDED, Commit, Fields, Instance, State, Track, join, join_tracks
 from hermetic.engine.summary import Effects, Summary
 from hermetic.engine.values import Atom, Value
 
@@ -223,20 +223,26 @@ def _raises(run: Run, raised: list[Raised]) -> tuple[tuple[str, frozenset[str], 
             kinds.setdefault((exit_.kind, names), []).append(exit_)
     out = []
     for (kind, names), exits in sorted(kinds.items(), key=repr):
-        end = _join_all([exit_.state for exit_ in exits])
-        assert end is not None
-        out.append((kind, names, _raised_effects(end)))
+        out.append((kind, names, _raised_effects([exit_.state for exit_ in exits])))
     return tuple(out)
 
 
-def _raised_effects(state: State) -> Effects:
+def _raised_effects(states: list[State]) -> Effects:
     """What a caller sees after an exception: the sessions that it knew before."""
-    tracks = tuple(
-        (atom, _believed(_without(track)))
-        for atom, track in state.heap.items()
-        if type(track) is Track and atom[0] != v.SESSION and track.word != ts.FOREIGN
-    )
-    return Effects(tracks)
+    heaps = list({id(state.heap): state.heap for state in states}.values())
+    atoms = {atom for heap in heaps for atom, track in heap.items() if type(track) is Track and atom[0] != v.SESSION}
+    tracks = []
+    for atom in sorted(atoms, key=repr):
+        joined: Track | None = None
+        for heap in heaps:
+            track = heap.get(atom, _UNTOUCHED)
+            joined = track if joined is None else join_tracks(joined, track)
+        if joined is not None and joined.word != ts.FOREIGN:
+            tracks.append((atom, _believed(_without(joined))))
+    return Effects(tuple(tracks))
+
+
+_UNTOUCHED = Track(ts.FOREIGN)
 
 
 def _believed(track: Track) -> Track:

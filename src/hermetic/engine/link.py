@@ -150,7 +150,7 @@ class Codebase:
                 self._add(self.modules[number], raw)
         self._users: dict[str, list[int]] | None = None
         self._stores: dict[str, list[tuple[int, Node]]] | None = None
-        self._subclasses: dict[str, list[int]] | None = None
+        self._subclasses: dict[str, set[str]] | None = None
 
     def users_of(self, name: str) -> list[int]:
         """Functions in whose body (or a closure's in it) the identifier stands."""
@@ -165,6 +165,24 @@ class Codebase:
                         found.append(function.id)
             self._users = users
         return self._users.get(name, [])
+
+    def subclass_names(self, class_id: int) -> tuple[str, ...]:
+        """The names of classes that derive from a class, by the names of their bases."""
+        if self._subclasses is None:
+            self._subclasses = {}
+            for class_ in self.classes:
+                for base in class_.bases:
+                    name = _last_name(base)
+                    if name:
+                        self._subclasses.setdefault(name, set()).add(class_.name)
+        found: set[str] = set()
+        pending = [self.classes[class_id].name]
+        while pending:
+            for name in self._subclasses.get(pending.pop(), ()):
+                if name not in found:
+                    found.add(name)
+                    pending.append(name)
+        return tuple(sorted(found))
 
     def stores_to(self, attribute: str) -> list[tuple[int, Node]]:
         """(function, ForeignStore) of every `something.attribute = value` that is not a method's `self`."""
@@ -229,6 +247,14 @@ class Codebase:
                 for name in function.globals:
                     for binding in function.bindings().get(name, ()):
                         names.setdefault(name, []).append((BOUND_STORE, binding, number))
+
+
+def _last_name(expression: Expr) -> str:
+    if type(expression) is tuple and expression[0] == ir.SUB:
+        expression = expression[1]
+    if type(expression) is tuple and expression[0] == ir.ATTR:
+        return str(expression[2])
+    return expression if type(expression) is str else ""
 
 
 def _is_flag(value: Expr) -> bool:

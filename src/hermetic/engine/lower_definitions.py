@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable, Iterable
 
 from hermetic.engine.builder import FunctionBuilder
-from hermetic.engine.ir import ASYNC, Block, Node
+from hermetic.engine.ir import ASYNC, Block, Expr, Node
 from hermetic.engine.lower_expressions import lower, lower_all, parameters
 
 LowerBlock = Callable[[Iterable[ast.stmt], FunctionBuilder], Block]
@@ -28,12 +28,24 @@ def lower_function(
         inner.class_index = class_[0]
         inner.first_parameter = params[0][0] if params else None
     returns = None if node.returns is None else lower(node.returns, outer)
+    for param in params:
+        _note_names(param[1], inner)
     body = lower_block(node.body, inner)
     inner.local_names -= inner.global_names
     if class_ is None and not outer.is_module:
         outer.identifiers |= inner.identifiers  # a closure's work is done by whoever calls it
     inner.finish(node, node.name, params, decorators, returns, body)
     return inner.index
+
+
+def _note_names(annotation: Expr, inner: FunctionBuilder) -> None:
+    """The names in a parameter's annotation say as much of what a function deals with as those in its body."""
+    if type(annotation) is str:
+        inner.identifiers.add(annotation)
+    elif type(annotation) is tuple:
+        for part in annotation:
+            if type(part) is str or type(part) is tuple:
+                _note_names(part, inner)
 
 
 def lower_class(node: ast.ClassDef, outer: FunctionBuilder, class_: tuple[int, str] | None, lower_block: LowerBlock) -> int:

@@ -19,13 +19,15 @@ from hermetic.engine.link import Codebase, Function
 from hermetic.engine.project import Arguments, Key, Keywords, bind, call_function, key_of, make_session
 from hermetic.engine.apply import Substitution, apply, trail
 from hermetic.engine.observations import Concurrent
+from hermetic.engine.relevance import relevant_functions
 from hermetic.engine.run import EXPLICIT, Raised, Run
 from hermetic.engine.session_types import Made
 from hermetic.engine.sessions import sessions_in
 from hermetic.engine.state import ENTITY_FOREIGN, Fields, Mark, Instance, State, Track, join
-from hermetic.engine.summary import OPAQUE, TRIVIAL, Summary
+from hermetic.engine.summary import NEVER_RETURNING, OPAQUE, TRIVIAL, Summary
 from hermetic.engine.types import Types
 from hermetic.engine.values import Atom, Value
+from hermetic.models.waiting import WAITS
 
 # Versions of one function by the constants it gets; more than this share the general one.
 MOST_VERSIONS = 8
@@ -37,6 +39,8 @@ MOST_ROUNDS = 3
 DEEPEST_CHAIN = 120
 # Constructors whose options say how a project's sessions expire.
 MAKERS = ("Session", "AsyncSession", "sessionmaker", "async_sessionmaker")
+# Words without which a function does not wait for anything.
+WAITING_WORDS = frozenset(part for name in WAITS for part in name.split(".") if part)
 # Larger functions are not interpreted in place.
 LARGEST_INLINED = 60
 
@@ -53,6 +57,7 @@ class Solver:
         self.unresolved: set[tuple[int, Atom]] = set()
         self.session_sites: set[tuple[int, int, int]] = set()  # (function, line, column) of every session made
         self.edges: dict[int, set[int]] = {}  # callee -> callers
+        self.relevant: set[int] | None = None
         self._summaries: dict[tuple[int, Key], Summary] = {}
         self._active: dict[tuple[int, Key], int] = {}
         self._asked_again: set[tuple[int, Key]] = set()
@@ -64,14 +69,17 @@ class Solver:
         self._overridden: set[int] | None = None
 
     def solve(self) -> None:
-        """Interpret every function."""
-        for fn in self.code.functions:
-            self.summary(fn.id)
+        """Interpret every function that can have to do with sessions."""
+        self.relevant = relevant_functions(self.code, self.types)
+        for function in sorted(self.relevant):
+            self.summary(function)
 
     # -- summaries ------------------------------------------------------------------------------------------
 
     def summary(self, function: int, key: Key = ()) -> Summary:
         """What a caller must know of the function, called with these constants."""
+        if self.relevant is not None and function not in self.relevant:
+            return self._of_irrelevant(function)
         whole = (function, key)
         known = self._summaries.get(whole)
         if known is not None:
@@ -86,6 +94,19 @@ class Solver:
         if len(self._active) > DEEPEST_CHAIN:
             return OPAQUE
         return self._solve(whole)
+
+    def _of_irrelevant(self, function: int) -> Summary:
+        """Of a function that has nothing to do with sessions a caller need only know whether it waits and returns."""
+        whole: tuple[int, Key] = (function, ())
+        known = self._summaries.get(whole)
+        if known is None:
+            fn = self.code.functions[function]
+            if fn.is_async or not WAITING_WORDS.isdisjoint(fn.identifiers):
+                known = OPAQUE if len(self._active) > DEEPEST_CHAIN else self._solve(whole)
+            else:
+                known = NEVER_RETURNING if always_raises(fn) and self.may_trust_no_return(fn, []) else OPAQUE
+            self._summaries[whole] = known
+        return known
 
     def _solve(self, whole: tuple[int, Key]) -> Summary:
         self._active[whole] = len(self._active)
@@ -344,6 +365,13 @@ class Solver:
                     methods = self.code.classes[base].methods
                     self._overridden.update(methods[name] for name in class_.methods if name in methods)
         return fn.id not in self._overridden
+
+
+def always_raises(fn: Function) -> bool:
+    """Does a function's body end in a `raise`, with no other way out?"""
+    if not fn.body or fn.body[-1][0] != ir.RAISE or last_name(fn.body[-1][1]) == "NotImplementedError":
+        return False
+    return not fn.is_generator and not any(statement[0] == ir.RETURN for statement in walk.statements(fn.body))
 
 
 def _is_abstract(fn: Function) -> bool:

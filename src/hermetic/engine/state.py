@@ -220,7 +220,7 @@ def join_heaps(left: dict[Atom, Any], right: dict[Atom, Any]) -> dict[Atom, Any]
         if ours is None:
             out[atom] = _absent_too(theirs, atom)
         elif ours is not theirs and ours != theirs:
-            out[atom] = _join_tracks(ours, theirs)
+            out[atom] = join_tracks(ours, theirs)
     for atom, ours in left.items():
         if atom not in right:
             out[atom] = _absent_too(ours, atom)
@@ -234,7 +234,8 @@ def _absent_too(track: Any, atom: Atom) -> Any:
     return track
 
 
-def _join_tracks(ours: Any, theirs: Any) -> Any:
+def join_tracks(ours: Any, theirs: Any) -> Any:
+    """The least track that covers both."""
     if type(ours) is Track and type(theirs) is Track:
         marks = ours.marks + tuple(mark for mark in theirs.marks if ours.mark(mark[0]) is None)
         return Track(ours.word | theirs.word, marks, ours.pending | theirs.pending)

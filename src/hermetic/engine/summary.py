@@ -54,4 +54,5 @@ class Summary(NamedTuple):
 
 TRIVIAL = Summary()
 # Of a function that cannot be interpreted: it may do anything, so it may raise.
+NEVER_RETURNING = Summary(raises=(("explicit", frozenset(), Effects()),), never_returns=True)
 OPAQUE = Summary(raises=(("error", frozenset(), Effects()),))
