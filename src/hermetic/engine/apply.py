@@ -105,9 +105,9 @@ class Substitution:
         arguments = tuple([self.value(argument) for argument in atom[4]])
         keywords = tuple([(name, self.value(argument)) for name, argument in atom[5]])
         if atom[1] == "operation":
-            operations = sorted(self.atom(atom[2]), key=repr)
+            operations = v.ordered(self.atom(atom[2]))
             return frozenset((*atom[:2], operation, None, arguments, keywords, atom[6]) for operation in operations)
-        receivers = [None] if atom[3] is None else sorted(self.atom(atom[3]), key=repr)
+        receivers = [None] if atom[3] is None else v.ordered(self.atom(atom[3]))
         return frozenset((*atom[:3], receiver, arguments, keywords, atom[6]) for receiver in receivers)
 
     def made(self, atom: Atom) -> Atom:
@@ -275,7 +275,7 @@ def _compose(run: Run, state: State, target: Atom, track: Track, sub: Substituti
 
 
 def _instance(run: Run, state: State, atom: Atom, track: Instance, sub: Substitution) -> None:
-    owners = sorted(sub.atom(track.owner), key=repr) if track.owner is not None else []
+    owners = v.ordered(sub.atom(track.owner)) if track.owner is not None else []
     owner = owners[0] if len(owners) == 1 else None
     marks = tuple([(flag, trail(run, sub.position, inner)) for flag, inner in track.marks])
     for target in sub.atom(atom):

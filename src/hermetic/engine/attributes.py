@@ -18,7 +18,7 @@ LIBRARY = frozenset(
 def read(run: Run, state: State, base: Value, name: str, position: ir.Pos) -> Value:
     """The value of `base.name`."""
     out = v.UNKNOWN
-    for atom in base if len(base) < 2 else sorted(base, key=repr):
+    for atom in v.ordered(base):
         out = v.union(out, read_atom(run, state, atom, name, position))
     return out
 
@@ -109,7 +109,7 @@ def _of_object(run: Run, state: State, atom: Atom, name: str, position: ir.Pos) 
     out = v.UNKNOWN
     place = False
     types = run.type_of(atom)
-    for kind in types if len(types) < 2 else sorted(types, key=repr):
+    for kind in v.ordered(types):
         if kind[0] == v.INSTANCE:
             member = _member(run, state, atom, kind[1], name, position)
             if member is None:

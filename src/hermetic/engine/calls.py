@@ -84,7 +84,7 @@ def invoke_atom(run: Run, state: State, atom: Atom, args: Arguments, kwargs: Key
 
 def _place(run: Run, state: State, atom: Atom, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
     """Call what a place holds, as far as its type tells."""
-    for kind in sorted(run.type_of(atom), key=repr):
+    for kind in v.ordered(run.type_of(atom)):
         if kind[0] in (v.FACTORY, v.REGISTRY):
             return library.factory_call(run, state, atom, kind[1], kwargs, position, kind[0] == v.REGISTRY)
         if kind[0] == v.GENERATING:
@@ -115,7 +115,7 @@ def _operation(run: Run, state: State, atom: Atom, args: Arguments, kwargs: Keyw
     """A method of a library object, or of a place that holds one."""
     receiver, name = atom[1], atom[2]
     types = run.type_of(receiver)
-    for kind in types if len(types) < 2 else sorted(types, key=repr):
+    for kind in v.ordered(types):
         if kind[0] in (v.ANY_SESSION, v.REGISTRY):
             if name not in ts.SESSION_OPERATIONS:
                 continue
@@ -269,7 +269,7 @@ def await_(run: Run, state: State, value: Value, node: ir.Node) -> Value:
     line = node[2]
     position = node[1][4] if type(node[1]) is tuple and node[1][0] == ir.CALL else (line, -1, line, -1)
     known, out = False, v.UNKNOWN
-    for atom in value if len(value) < 2 else sorted(value, key=repr):
+    for atom in v.ordered(value):
         if atom[0] == v.DEFERRED:
             known = True
             out = v.union(out, force_atom(run, state, atom, position))
@@ -296,7 +296,7 @@ def _stays_inside(run: Run, atom: Atom) -> bool:
 def force(run: Run, state: State, value: Value, position: ir.Pos) -> Value:
     """Run whatever deferred work a value holds."""
     out = v.UNKNOWN
-    for atom in value if len(value) < 2 else sorted(value, key=repr):
+    for atom in v.ordered(value):
         if atom[0] == v.DEFERRED:
             out = v.union(out, force_atom(run, state, atom, position))
         elif atom[0] == v.MANY:
@@ -334,7 +334,7 @@ def iterate(run: Run, state: State, value: Value, position: ir.Pos) -> Value:
     """What a `for` over a value binds."""
     out = elements(value)
     rest = v.UNKNOWN
-    for atom in value if len(value) < 2 else sorted(value, key=repr):
+    for atom in v.ordered(value):
         if atom[0] == v.DEFERRED and atom[1] == "generator":
             out = v.union(out, run.solver.advance(run, state, frozenset((atom,)), position, whole=True))
         elif atom[0] == v.QUERY:
@@ -371,7 +371,7 @@ def enter(run: Run, state: State, context: Value, position: ir.Pos) -> tuple[Val
     """`with context as x`: the value of x, and what has to be done when the block is left."""
     out = v.UNKNOWN
     leaving: list[tuple[str, Any]] = []
-    for atom in context if len(context) < 2 else sorted(context, key=repr):
+    for atom in v.ordered(context):
         value = _enter_atom(run, state, atom, position, leaving)
         out = v.union(out, value)
     return out, leaving
@@ -416,7 +416,7 @@ def _entered(run: Run, state: State, session: Atom, position: ir.Pos) -> None:
 
 
 def _enter_object(run: Run, state: State, atom: Atom, position: ir.Pos, leaving: list[tuple[str, Any]]) -> Value:
-    for kind in sorted(run.type_of(atom), key=repr):
+    for kind in v.ordered(run.type_of(atom)):
         if kind[0] != v.INSTANCE:
             if kind[0] == v.EXT_OBJECT:
                 leaving.append(("library", kind[1]))
@@ -476,7 +476,7 @@ def _leave_transaction(run: Run, state: State, transaction: Atom, position: ir.P
 
 def _leave_object(run: Run, state: State, what: tuple[Atom, str], position: ir.Pos, raised: bool) -> None:
     atom, exit_name = what
-    for kind in sorted(run.type_of(atom), key=repr):
+    for kind in v.ordered(run.type_of(atom)):
         if kind[0] == v.INSTANCE:
             found = run.types.classes.member(kind[1], exit_name)
             if found is not None and type(found.item) is int:

@@ -113,7 +113,7 @@ class Contexts:
 
     def _registered(self, top: Function) -> None:
         """Routes and dependencies that a module's body registers by call: `app.get("/x")(handler)`."""
-        for node in walk.expressions(top.body):
+        for node in top.nodes():
             if node[0] != ir.CALL:
                 continue
             name = last_name(node[1])

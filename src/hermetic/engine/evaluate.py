@@ -122,7 +122,7 @@ def _store_attribute(run: Run, state: State, target: Node, value: Value) -> None
     path = path_of(target)
     if path is not None and path in state.facts:
         del state.facts[path]
-    for atom in base if len(base) < 2 else sorted(base, key=repr):
+    for atom in v.ordered(base):
         if entities.is_entity(run, atom):
             entities.store(run, state, atom, name, value, position)
         elif atom[0] in v.PLACES or atom[0] in (v.OBJECT, v.INSTANCE):

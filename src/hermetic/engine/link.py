@@ -36,6 +36,8 @@ class Function:
         "self_stores",
         "_bindings",
         "_flag_names",
+        "_nodes",
+        "_statements",
     )
 
     def __init__(self, number: int, module: int, raw: Node, class_id: int | None, parent: int | None) -> None:
@@ -61,6 +63,8 @@ class Function:
         self.identifiers: tuple[str, ...] = raw[facts.F_IDENTIFIERS]
         self._bindings: dict[str, list[walk.Binding]] | None = None
         self._flag_names: frozenset[str] | None = None
+        self._nodes: list[Node] | None = None
+        self._statements: list[Node] | None = None
 
     @property
     def is_async(self) -> bool:
@@ -73,6 +77,18 @@ class Function:
     @property
     def is_module(self) -> bool:
         return self.name == "<module>"
+
+    def nodes(self) -> list[Node]:
+        """Every expression node of the body."""
+        if self._nodes is None:
+            self._nodes = walk.expressions(self.body)
+        return self._nodes
+
+    def statements(self) -> list[Node]:
+        """Every statement of the body, those in inner blocks too."""
+        if self._statements is None:
+            self._statements = walk.statements(self.body)
+        return self._statements
 
     def bindings(self) -> dict[str, list[walk.Binding]]:
         """What each local name is assigned from, regardless of order."""

@@ -105,7 +105,7 @@ def _result(
 ) -> Value:
     """The value of a call: what the summary says, else what types say, with where it comes from."""
     if not any(atom[0] not in (v.DERIVED, v.CONSTANT) for atom in value):
-        seen = receiver if receiver is None or receiver[0] == v.CLASS else next(iter(sorted(run.type_of(receiver), key=repr)), None)
+        seen = receiver if receiver is None or receiver[0] == v.CLASS else next(iter(v.ordered(run.type_of(receiver))), None)
         typed = frozenset(atom for atom in run.types.returned(fn.id, seen) if atom[0] != v.DEFERRED)
         value = v.union(value, frozenset(named(run, state, atom, position) for atom in typed))
     if committed or not value or all(atom[0] in (v.INSTANCE, v.EXT_OBJECT, v.CONSTANT) for atom in value):

@@ -93,7 +93,7 @@ def _is_or_is_overridden(function: int, wanted: Function, types: Types) -> bool:
 def _mentions(fn: Function) -> dict[str, list[Expr]]:
     """Names and attributes in a function's body, by their last part."""
     found: dict[str, list[Expr]] = {}
-    for node in walk.expressions(fn.body):
+    for node in fn.nodes():
         if node[0] == ir.ATTR:
             found.setdefault(node[2], []).append(node)
         for child in walk.children(node):

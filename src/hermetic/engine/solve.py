@@ -159,12 +159,12 @@ class Solver:
         if known is None:
             names = {param[0]: number for number, param in enumerate(fn.params)}
             found: set[int] = set()
-            for statement in walk.statements(fn.body):
+            for statement in fn.statements():
                 if statement[0] in (ir.IF, ir.WHILE, ir.ASSERT):
                     found.update(_names_in_test(statement[1], names))
                 elif statement[0] == ir.ASSIGN and type(statement[2]) is tuple and statement[2][0] in (ir.CMP, ir.NOT, ir.BOOL):
                     found.update(_names_in_test(statement[2], names))
-            for node in walk.expressions(fn.body):
+            for node in fn.nodes():
                 if node[0] in (ir.IFEXP,):
                     found.update(_names_in_test(node[1], names))
                 elif node[0] == ir.BOOL:
@@ -327,7 +327,7 @@ class Solver:
             found = set()
             for function in sorted({user for name in MAKERS for user in self.code.users_of(name)}):
                 fn = self.code.functions[function]
-                for node in walk.expressions(fn.body):
+                for node in fn.nodes():
                     if node[0] == ir.CALL and last_name(node[1]) in MAKERS:
                         for atom in self.types.infer(node, fn):
                             if atom[0] in (v.FACTORY, v.REGISTRY, v.ANY_SESSION) and atom[1].flavour == flavour:
@@ -371,7 +371,7 @@ def always_raises(fn: Function) -> bool:
     """Does a function's body end in a `raise`, with no other way out?"""
     if not fn.body or fn.body[-1][0] != ir.RAISE or last_name(fn.body[-1][1]) == "NotImplementedError":
         return False
-    return not fn.is_generator and not any(statement[0] == ir.RETURN for statement in walk.statements(fn.body))
+    return not fn.is_generator and not any(statement[0] == ir.RETURN for statement in fn.statements())
 
 
 def _is_abstract(fn: Function) -> bool:
@@ -395,7 +395,7 @@ def _names_in_test(test: ir.Expr, names: dict[str, int]) -> set[int]:
 
 
 def _is_small(fn: Function) -> bool:
-    return sum(1 for _ in walk.statements(fn.body)) <= LARGEST_INLINED
+    return len(fn.statements()) <= LARGEST_INLINED
 
 
 def _holds_coroutines(value: Value) -> bool:
@@ -416,7 +416,7 @@ def _called_parameters(fn: Function) -> frozenset[int]:
         return frozenset()
     names = {param[0]: number for number, param in enumerate(fn.params)}
     found = set()
-    for node in walk.expressions(fn.body):
+    for node in fn.nodes():
         if node[0] == ir.CALL:
             if type(node[1]) is str and node[1] in names:
                 found.add(names[node[1]])

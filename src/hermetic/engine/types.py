@@ -146,7 +146,7 @@ class Types:
         for binding in fn.bindings().get(name, ()):
             out = v.union(out, self._bound(binding, fn))
         if not out:
-            for statement in walk.statements(fn.body):
+            for statement in fn.statements():
                 if statement[0] == ir.DEF and statement[2] == name:
                     first = self.code.modules[fn.module].functions[0]
                     return v.one((v.FUNCTION, first + statement[1]))
@@ -394,7 +394,7 @@ class Types:
         found: list[tuple[Function, Node]] = []
         for number in users[:MOST_USERS]:
             caller = self.code.functions[number]
-            for node in walk.expressions(caller.body):
+            for node in caller.nodes():
                 if node[0] == ir.CALL and last_name(node[1]) == wanted and self._means(node[1], caller, fn):
                     found.append((caller, node))
                     if len(found) >= MOST_CALLERS:
@@ -445,7 +445,7 @@ class Types:
 
     def _from_code(self, fn: Function) -> Value:
         out = v.UNKNOWN
-        for statement in walk.statements(fn.body):
+        for statement in fn.statements():
             if statement[0] == ir.RETURN:
                 out = v.union(out, self.infer(statement[1], fn))
         made_here = frozenset(atom for atom in out if atom != (v.CONSTANT, None))
@@ -476,7 +476,7 @@ class Types:
 
     def _yielded(self, fn: Function) -> Value:
         out = v.UNKNOWN
-        for node in walk.expressions(fn.body):
+        for node in fn.nodes():
             if node[0] == ir.YIELD:
                 out = v.union(out, self.infer(node[1], fn))
             elif node[0] == ir.YIELD_FROM:

@@ -47,6 +47,7 @@ Containers and deferred calls
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 Atom = tuple[Any, ...]
@@ -71,6 +72,11 @@ EMPTY: Value = frozenset(((TUPLE, ()),))  # a container with nothing in it, so f
 
 # More alternatives than this are not told apart: what is made of them is no longer believed.
 MOST_ALTERNATIVES = 6
+
+
+def ordered(value: Value) -> Sequence[Atom]:
+    """The alternatives in an order that does not depend on the run."""
+    return tuple(value) if len(value) < 2 else sorted(value, key=repr)
 
 
 def one(atom: Atom) -> Value:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from hermetic.engine import ir
 from hermetic.engine.ir import Block, Expr, Node
 
 
-def statements(body: Block) -> Iterator[Node]:
+def statements(body: Block) -> list[Node]:
     """Every statement of a body, outer before inner; nested functions and classes are not entered."""
+    out: list[Node] = []
     stack = list(reversed(body))
     while stack:
         node = stack.pop()
-        yield node
-        for block in blocks(node):
-            stack.extend(reversed(block))
+        out.append(node)
+        if node[0] in COMPOUND:
+            for block in blocks(node):
+                stack.extend(reversed(block))
+    return out
+
+
+COMPOUND = frozenset((ir.IF, ir.FOR, ir.WHILE, ir.WITH, ir.TRY))
 
 
 def blocks(node: Node) -> list[Block]:
@@ -52,15 +56,26 @@ def own_expressions(node: Node) -> list[Expr]:
     return []
 
 
-def subexpressions(expression: Expr) -> Iterator[Node]:
+def subexpressions(expression: Expr) -> list[Node]:
     """Every node of an expression, outer before inner; names and dropped values are not nodes."""
+    out: list[Node] = []
     stack = [expression]
     while stack:
         node = stack.pop()
         if type(node) is not tuple:
             continue
-        yield node
-        stack.extend(reversed(children(node)))
+        out.append(node)
+        kind = node[0]
+        if kind == ir.ATTR:
+            stack.append(node[1])
+        elif kind == ir.CALL:
+            for _, value in node[3]:
+                stack.append(value)
+            stack.extend(node[2])
+            stack.append(node[1])
+        elif kind != ir.CONST:
+            stack.extend(children(node))
+    return out
 
 
 def children(node: Node) -> list[Expr]:
@@ -90,12 +105,14 @@ def children(node: Node) -> list[Expr]:
     return []
 
 
-def expressions(body: Block) -> Iterator[Node]:
-    """Every expression node of a body, in no promised order across statements."""
+def expressions(body: Block) -> list[Node]:
+    """Every expression node of a body."""
+    out: list[Node] = []
     for statement in statements(body):
         for expression in own_expressions(statement):
             if type(expression) is tuple:
-                yield from subexpressions(expression)
+                out.extend(subexpressions(expression))
+    return out
 
 
 # How a name came by its value in a `Binding`.
