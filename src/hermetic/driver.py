@@ -21,8 +21,7 @@ from hermetic.engine.source import NotAnalysed, facts_of
 from hermetic.finding import Finding, Position, Severity, Step
 from hermetic.patterns import Patterns
 from hermetic.report import suppress
-from hermetic.report.results import NotAnalysed as Unread
-from hermetic.report.results import Results, Summary
+from hermetic.report.results import NotAnalysed as Unread, Results, Summary
 from hermetic.rule import Rule
 from hermetic.settings import Settings, SettingsError
 

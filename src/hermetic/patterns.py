@@ -38,4 +38,6 @@ class Patterns:
             self._specs.append((directory, GitIgnoreSpec.from_lines(lines)))
 
     def match(self, path: str) -> bool:
-        return any(spec.match_file(path[len(directory) :]) for directory, spec in self._specs if path.startswith(directory))
+        return any(
+            spec.match_file(path[len(directory) :]) for directory, spec in self._specs if path.startswith(directory)
+        )

@@ -45,8 +45,8 @@ def _check(commands: _SubParsersAction[_Parser]) -> None:
     check = commands.add_parser(
         "check",
         help="check code",
-        description="Check Python code for session anti-patterns. The paths choose what is reported; what is read is the "
-        "whole project around them. The code is never imported or run.",
+        description="Check Python code for session anti-patterns. The paths choose what is reported; what is read is "
+        "the whole project around them. The code is never imported or run.",
         epilog="exit codes: 0 nothing that fails, 1 an error (with --strict a warning too), 2 usage or settings, "
         "3 a file could not be analysed, 4 internal error",
     )

@@ -99,7 +99,9 @@ class Substitution:
 
     def _deferred(self, atom: Atom) -> Value:
         if atom[1] in ("done", "task"):
-            return v.one((*atom[:2], self.value(atom[2]), frozenset(inner for held in atom[3] for inner in self.atom(held))))
+            return v.one(
+                (*atom[:2], self.value(atom[2]), frozenset(inner for held in atom[3] for inner in self.atom(held)))
+            )
         if atom[1] == "attribute":
             return frozenset((*atom[:2], base, atom[3]) for base in self.atom(atom[2]))
         arguments = tuple([self.value(argument) for argument in atom[4]])

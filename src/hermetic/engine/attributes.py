@@ -11,7 +11,18 @@ from hermetic.engine.state import State
 from hermetic.engine.values import Atom, Value
 
 LIBRARY = frozenset(
-    (v.ANY_SESSION, v.FACTORY, v.REGISTRY, v.ENGINE, v.CONNECTION, v.QUERY, v.RESULT, v.STATEMENT, v.TRANSACTION, v.OPERATION)
+    (
+        v.ANY_SESSION,
+        v.FACTORY,
+        v.REGISTRY,
+        v.ENGINE,
+        v.CONNECTION,
+        v.QUERY,
+        v.RESULT,
+        v.STATEMENT,
+        v.TRANSACTION,
+        v.OPERATION,
+    )
 )
 
 

@@ -6,8 +6,7 @@ from typing import Any
 
 from hermetic.engine import concurrency, entities, ir, library, sessions, typestate as ts, values as v
 from hermetic.engine.attributes import read_atom
-from hermetic.engine.session_types import REGISTRY, SessionType
-from hermetic.engine.externals import call_external, new_session
+from hermetic.engine.externals import call_external, new_session, slow_kind
 from hermetic.engine.fields import reachable_sessions, write_field
 from hermetic.engine.project import (
     Arguments,
@@ -21,6 +20,7 @@ from hermetic.engine.project import (
     perform,
 )
 from hermetic.engine.run import ERROR, Run
+from hermetic.engine.session_types import REGISTRY, SessionType
 from hermetic.engine.sessions import sessions_in
 from hermetic.engine.state import CREATED, ENTERED, State, Track, join
 from hermetic.engine.types import elements
@@ -33,7 +33,6 @@ from hermetic.models.python import (
 )
 from hermetic.models.sqlalchemy import ASYNC, SYMBOLS
 from hermetic.models.waiting import NO_WAIT
-from hermetic.engine.externals import slow_kind
 
 
 def invoke(run: Run, state: State, callee: Value, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
@@ -42,7 +41,9 @@ def invoke(run: Run, state: State, callee: Value, args: Arguments, kwargs: Keywo
         return _unknown_call(run, state, args, kwargs, position)
     if len(callee) == 1:
         return invoke_atom(run, state, next(iter(callee)), args, kwargs, position)
-    atoms = [atom for atom in sorted(callee, key=repr) if atom[0] not in (v.DERIVED, v.CONSTANT)] or sorted(callee, key=repr)[:1]
+    atoms = [atom for atom in sorted(callee, key=repr) if atom[0] not in (v.DERIVED, v.CONSTANT)] or sorted(
+        callee, key=repr
+    )[:1]
     out = v.UNKNOWN
     after: State | None = None
     for atom in atoms:
@@ -131,8 +132,10 @@ def _operation(run: Run, state: State, atom: Atom, args: Arguments, kwargs: Keyw
 
 # Methods of AsyncSession that are plain functions. https://docs.sqlalchemy.org/en/20/orm/extensions/asyncio.html
 SYNC_ON_ASYNC = frozenset(
-    "add add_all begin begin_nested expire expire_all expunge expunge_all get_bind in_transaction is_modified query "
-    "in_nested_transaction get_transaction configure".split()
+    """
+    add add_all begin begin_nested expire expire_all expunge expunge_all get_bind in_transaction is_modified query
+    in_nested_transaction get_transaction configure
+    """.split()
 )
 
 
@@ -141,7 +144,9 @@ def on_session(run: Run, state: State, atom: Atom, args: Arguments, kwargs: Keyw
     found = sessions_in(run, frozenset((atom[1],)))
     out = v.UNKNOWN
     for target, type_ in found:
-        out = v.union(out, library.session_operation(run, state, target, type_, atom[2], args, kwargs, position, len(found) > 1))
+        out = v.union(
+            out, library.session_operation(run, state, target, type_, atom[2], args, kwargs, position, len(found) > 1)
+        )
     return out
 
 
@@ -150,12 +155,18 @@ def _on_library(
 ) -> Value | None:
     """The models of everything but sessions; None if there is no model for the receiver."""
     if kind[0] == v.QUERY:
-        return library.query_operation(run, state, receiver if receiver[0] == v.QUERY else kind, name, args, kwargs, position)
+        return library.query_operation(
+            run, state, receiver if receiver[0] == v.QUERY else kind, name, args, kwargs, position
+        )
     if kind[0] == v.RESULT:
         return library.result_operation(run, state, receiver if receiver[0] == v.RESULT else kind, name, args, position)
     if kind[0] == v.STATEMENT:
         return library.statement_operation(receiver if receiver[0] in v.PLACES else kind, name, args, kwargs)
-    if kind[0] == v.EXT_OBJECT and name in TABLE_STATEMENTS and str(kind[1]).rpartition(".")[2] in ("Table", "__table__"):
+    if (
+        kind[0] == v.EXT_OBJECT
+        and name in TABLE_STATEMENTS
+        and str(kind[1]).rpartition(".")[2] in ("Table", "__table__")
+    ):
         return v.one((v.STATEMENT, name, None, frozenset(), ()))
     if kind[0] in (v.ENGINE, v.CONNECTION):
         if name == "dispose":
@@ -176,10 +187,16 @@ def _on_transaction(run: Run, state: State, transaction: Atom, name: str, positi
     return v.UNKNOWN
 
 
-def _method_of_unknown(run: Run, state: State, atom: Atom, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
+def _method_of_unknown(
+    run: Run, state: State, atom: Atom, args: Arguments, kwargs: Keywords, position: ir.Pos
+) -> Value:
     """A method of something that no model describes: what the method's name says of concurrency still holds."""
     receiver, name = atom[1], atom[2]
-    if name in OFFLOADING_METHODS and len(args) > OFFLOADING_METHODS[name] and _is_callable(args[OFFLOADING_METHODS[name]]):
+    if (
+        name in OFFLOADING_METHODS
+        and len(args) > OFFLOADING_METHODS[name]
+        and _is_callable(args[OFFLOADING_METHODS[name]])
+    ):
         return concurrency.offload(run, state, OFFLOADING_METHODS[name], args, kwargs, position)
     if name in SPAWNING_METHODS and len(args) > SPAWNING_METHODS[name]:
         return concurrency.spawn(run, state, SPAWNING_METHODS[name], args, kwargs, position)
@@ -346,7 +363,7 @@ def iterate(run: Run, state: State, value: Value, position: ir.Pos) -> Value:
             rest = v.union(rest, frozenset((atom,)))
         elif atom[0] not in (v.MANY, v.TUPLE, v.CONSTANT):
             rest = v.union(rest, frozenset((atom,)))
-    return out if out else v.derived(rest)
+    return out or v.derived(rest)
 
 
 def _iterate_place(run: Run, state: State, atom: Atom) -> Value:
@@ -510,6 +527,7 @@ def after_yield(run: Run, state: State) -> None:
 
 
 __all__ = [
+    "LOGGING_METHODS",
     "SessionType",
     "after_yield",
     "await_",
@@ -519,7 +537,6 @@ __all__ = [
     "invoke",
     "iterate",
     "leave",
-    "LOGGING_METHODS",
     "make_session",
     "read_atom",
     "suppresses",

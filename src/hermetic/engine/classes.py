@@ -104,7 +104,7 @@ class ClassTable:
 
     def stores(self, class_id: int, name: str) -> list[tuple[int, Node]]:
         """Every `self.name = ...` in the methods of a class and of its bases."""
-        found = []
+        found: list[tuple[int, Node]] = []
         for owner in self.mro(class_id):
             found.extend(self.code.classes[owner].fields.get(name, ()))
         return found
@@ -120,8 +120,7 @@ class ClassTable:
         external = self.external_bases(class_id)
         class_ = self.code.classes[class_id]
         if any(base.startswith("sqlmodel.") for base in external):
-            table = any(self.code.classes[owner].keywords.get("table") == ir.TRUE for owner in self.mro(class_id))
-            return table
+            return any(self.code.classes[owner].keywords.get("table") == ir.TRUE for owner in self.mro(class_id))
         if external & MODEL_BASES or any(SYMBOLS.get(base, ("",))[0] == "model_base" for base in external):
             return True
         names = {name for owner in self.mro(class_id) for name in self.code.classes[owner].attributes}

@@ -5,12 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 from hermetic.engine import typestate as ts, values as v
-from hermetic.engine.session_types import MANAGED
 from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.observations import Blocking, Concurrent, EngineMade, Leak, UnguardedCommit
 from hermetic.engine.run import DATABASE_ERROR, EXPLICIT, THROWN, Raised, Run
+from hermetic.engine.session_types import MANAGED
 from hermetic.engine.sessions import COMMITTING
-from hermetic.engine.state import CREATED, ENTERED, ENTITY_FOREIGN, HANDED_OVER, RECORDED, Commit, Fields, Instance, State, Track, join, join_tracks
+from hermetic.engine.state import (
+    Mark,
+    CREATED,
+    ENTERED,
+    ENTITY_FOREIGN,
+    HANDED_OVER,
+    RECORDED,
+    Commit,
+    Fields,
+    Instance,
+    State,
+    Track,
+    join,
+    join_tracks,
+)
 from hermetic.engine.summary import Effects, Summary
 from hermetic.engine.values import Atom, Value
 
@@ -106,7 +120,11 @@ def _is_callers(run: Run, atom: Atom) -> bool:
     """Is it a session that the caller, or a framework for this call, opened and will close?"""
     if atom[0] == v.PARAM:
         return True
-    return any(kind[0] == v.ANY_SESSION and kind[1].kind == MANAGED for kind in run.type_of(atom)) if atom[0] in v.PLACES else False
+    return (
+        any(kind[0] == v.ANY_SESSION and kind[1].kind == MANAGED for kind in run.type_of(atom))
+        if atom[0] in v.PLACES
+        else False
+    )
 
 
 def _engines(run: Run, normal: list[State]) -> None:
@@ -162,7 +180,7 @@ def _summary(run: Run, normal: list[State], raised: list[Raised]) -> Summary:
             yields = v.union(yields, handed.value)
         assert entry is not None
         effects = effects_of(run, entry, yields)
-    blocking = ()
+    blocking: tuple[tuple[Any, Mark, int | None], ...] = ()
     if not run.fn.is_async:
         blocking = tuple(
             (key if type(key) is str or key[0] != v.SESSION else "internal", mark, callee)

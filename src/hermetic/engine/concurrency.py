@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hermetic.engine import ir, typestate as ts, values as v
 from hermetic.engine.apply import Substitution
-from hermetic.engine.fields import SESSION_OF, read_field, reachable_sessions
+from hermetic.engine.fields import SESSION_OF, reachable_sessions, read_field
 from hermetic.engine.observations import Concurrent
 from hermetic.engine.project import Arguments, Keywords, bind, key_of
 from hermetic.engine.run import ERROR, Run
@@ -125,7 +125,9 @@ def spawn(run: Run, state: State, place: int, args: Arguments, kwargs: Keywords,
     used: set[Atom] = set()
     callee = kwargs.get("target", v.UNKNOWN) if place < 0 else args[place] if len(args) > place else v.UNKNOWN
     used.update(used_sessions(run, state, callee))
-    rest = [value for value in args if value is not callee] + [value for name, value in kwargs.items() if name != "target"]
+    rest = [value for value in args if value is not callee] + [
+        value for name, value in kwargs.items() if name != "target"
+    ]
     for value in rest:
         for session in _sessions_among(run, state, value):
             used.add(session)

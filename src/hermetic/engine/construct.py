@@ -1,6 +1,4 @@
-"""What calling, and reading attributes of, library objects gives: `models/` applied to types.
-
-"""
+"""What calling, and reading attributes of, library objects gives: `models/` applied to types."""
 
 from __future__ import annotations
 
@@ -224,13 +222,23 @@ class Constructors:
         if kind == v.RESULT:
             return self._result_operation(receiver, name)
         if kind == v.ENGINE:
-            return v.one((v.CONNECTION, receiver[1])) if name in ("connect", "begin") else v.one(receiver) if name == "execution_options" else v.UNKNOWN
+            return (
+                v.one((v.CONNECTION, receiver[1]))
+                if name in ("connect", "begin")
+                else v.one(receiver)
+                if name == "execution_options"
+                else v.UNKNOWN
+            )
         if kind == v.STATEMENT:
             return v.one(receiver)
         root = receiver
         while root[0] == v.OPERATION:
             root = root[1]
-        if root[0] == v.EXT_OBJECT and name in ("create_session", "create_scoped_session") and root[1] == FLASK_DATABASE:
+        if (
+            root[0] == v.EXT_OBJECT
+            and name in ("create_session", "create_scoped_session")
+            and root[1] == FLASK_DATABASE
+        ):
             return v.one((v.ANY_SESSION, SessionType(SYNC, PLAIN, root[2], self.made(node, fn))))
         return v.one((v.EXT_OBJECT, f"{root[1]}.{name}")) if root[0] == v.EXT_OBJECT else v.UNKNOWN
 
@@ -299,7 +307,17 @@ class Constructors:
             return v.UNKNOWN if name in SESSION_ATTRIBUTES else v.one((v.OPERATION, atom, name))
         if kind in (v.EXT_OBJECT, v.EXT) and SYMBOLS.get(atom[1], ("",))[0] == "flask_db":
             return self._flask_member(atom, name)
-        if kind in (v.FACTORY, v.ENGINE, v.CONNECTION, v.QUERY, v.RESULT, v.STATEMENT, v.EXT_OBJECT, v.OPERATION, v.TRANSACTION):
+        if kind in (
+            v.FACTORY,
+            v.ENGINE,
+            v.CONNECTION,
+            v.QUERY,
+            v.RESULT,
+            v.STATEMENT,
+            v.EXT_OBJECT,
+            v.OPERATION,
+            v.TRANSACTION,
+        ):
             if kind == v.ENGINE and name == "sync_engine":
                 return v.one((v.ENGINE, atom[1], atom[2]))
             return v.one((v.OPERATION, atom, name))

@@ -81,7 +81,11 @@ class Contexts:
             called = type(decorator) is tuple and decorator[0] == ir.CALL
             if called and (_has_path(decorator) or name in ("query", "mutation", "field", "subscription")):
                 return REQUEST
-            return REQUEST if name not in ("get", "post", "put", "patch", "delete", "head", "options", "field", "query") else 0
+            return (
+                REQUEST
+                if name not in ("get", "post", "put", "patch", "delete", "head", "options", "field", "query")
+                else 0
+            )
         kind = frameworks.TASK_DECORATORS.get(name)
         return _BY_NAME[kind] if kind is not None else 0
 
@@ -155,4 +159,4 @@ def _has_path(decorator: ir.Node) -> bool:
     first = decorator[2][0] if decorator[2] else dict(decorator[3]).get("path")
     if type(first) is tuple and first[0] == ir.CONST:
         return type(first[1]) is str and (first[1] == "" or first[1].startswith(("/", "{")))
-    return first is not None and not (type(first) is str)
+    return first is not None and type(first) is not str

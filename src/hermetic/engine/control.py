@@ -36,7 +36,11 @@ def decided_by(run: Run, state: State, value: Value, line: int) -> frozenset[Ato
 
 
 def _is_identity(name: str) -> bool:
-    return name in ("id", "pk", "uuid") or name.endswith(("_id", "_pk", "_uuid", "_type", "_name")) or name in ("name", "created_at")
+    return (
+        name in ("id", "pk", "uuid")
+        or name.endswith(("_id", "_pk", "_uuid", "_type", "_name"))
+        or name in ("name", "created_at")
+    )
 
 
 # -- loops ----------------------------------------------------------------------------------------------------------
@@ -62,7 +66,9 @@ def run_for(run: Run, node: Node, states: list[State], run_block: RunBlock) -> l
 
     at_least_once = type(iterable) is tuple and iterable[0] == ir.CALL and iterable[1] == "range"
     skipped = [] if at_least_once else [state.copy() for state, _ in entered]
-    return _loop(run, [state for state, _ in entered], skipped, body, orelse, line, begin, lambda state: True, run_block)
+    return _loop(
+        run, [state for state, _ in entered], skipped, body, orelse, line, begin, lambda state: True, run_block
+    )
 
 
 def run_while(run: Run, node: Node, states: list[State], run_block: RunBlock) -> list[State]:
@@ -145,7 +151,7 @@ def _fingerprint(states: list[State]) -> list[tuple[object, ...]]:
 
 def run_try(run: Run, node: Node, states: list[State], run_block: RunBlock) -> list[State]:
     """`try`: what the body raises goes to the handlers that may match, the rest on; `finally` for every exit."""
-    _, body, handlers, orelse, final, line = node
+    _, body, handlers, orelse, final, _ = node
     outer = run.exits
     inner = run.exits = Exits()
     run.trying += bool(handlers)
@@ -178,9 +184,7 @@ def run_try(run: Run, node: Node, states: list[State], run_block: RunBlock) -> l
     return _finally(run, inner, after, final, run_block)
 
 
-def _dispatch(
-    run: Run, raised: list[Raised], handlers: tuple[Node, ...]
-) -> tuple[list[Raised], list[list[Raised]]]:
+def _dispatch(run: Run, raised: list[Raised], handlers: tuple[Node, ...]) -> tuple[list[Raised], list[list[Raised]]]:
     """Which handler gets what; a specific handler gets its share of an unspecific error, which also goes on."""
     caught: list[list[Raised]] = [[] for _ in handlers]
     unhandled = []

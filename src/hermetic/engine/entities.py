@@ -28,7 +28,13 @@ EVERYTHING = frozenset(("*",))
 
 
 def loaded(
-    run: Run, state: State, owner: Atom | None, class_: int | Atom | None, options: tuple[str, ...], position: ir.Pos, came_from: frozenset[Atom]
+    run: Run,
+    state: State,
+    owner: Atom | None,
+    class_: int | Atom | None,
+    options: tuple[str, ...],
+    position: ir.Pos,
+    came_from: frozenset[Atom],
 ) -> Value:
     """Rows of a mapped class come out of a session."""
     atom: Atom = (v.ENTITY, (position[0], position[1], run.salt), class_)
@@ -127,7 +133,9 @@ def _read_attached_async(
         run.observe(("ended", atom, name, "expired"), found)
     elif kind == RELATIONSHIP and name not in known.loaded and known.loaded != EVERYTHING:
         if _loads_lazily(run, class_id, name):
-            run.observe(("ended", atom, name, "unloaded"), EndedUse(mark, "unloaded_async", name, None, where, True, atom))
+            run.observe(
+                ("ended", atom, name, "unloaded"), EndedUse(mark, "unloaded_async", name, None, where, True, atom)
+            )
 
 
 def _options_at(run: Run, owner: Atom | None) -> Made | None:
@@ -139,7 +147,9 @@ def _options_at(run: Run, owner: Atom | None) -> Made | None:
 
 
 # lazy= settings with which a relationship needs no statement when it is read
-EAGER_SETTINGS = frozenset(("selectin", "joined", "subquery", "immediate", "raise", "raise_on_sql", "noload", "write_only", "dynamic"))
+EAGER_SETTINGS = frozenset(
+    ("selectin", "joined", "subquery", "immediate", "raise", "raise_on_sql", "noload", "write_only", "dynamic")
+)
 
 
 def _loads_lazily(run: Run, class_id: int, name: str) -> bool:

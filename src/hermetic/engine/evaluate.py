@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from hermetic.engine import calls, entities, ir, values as v
 from hermetic.engine.attributes import read
+from hermetic.engine.classes import OTHER
 from hermetic.engine.fields import reachable_sessions, write_field
 from hermetic.engine.guards import assume
 from hermetic.engine.ir import Expr, Node
-from hermetic.engine.classes import OTHER
 from hermetic.engine.names import lookup, path_of, peek, places
 from hermetic.engine.run import ERROR, THROWN, Run, Yield
 from hermetic.engine.state import State, join

@@ -1,4 +1,4 @@
-"""Statements: each maps the states before it to the states after it; whatever leaves another way goes to `run.exits`."""
+"""Statements: each maps the states before it to those after it; what leaves another way goes to `run.exits`."""
 
 from __future__ import annotations
 

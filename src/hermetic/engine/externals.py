@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from hermetic.engine import concurrency, ir, values as v
-from hermetic.engine.session_types import BORROWED, PLAIN, SessionType
-from hermetic.engine.fields import SESSION_OF, read_field, reachable_sessions
+from hermetic.engine.fields import SESSION_OF, reachable_sessions, read_field
 from hermetic.engine.library import _relationship_names, class_reference
 from hermetic.engine.observations import OptionMisused
 from hermetic.engine.project import Arguments, Keywords, make_session
 from hermetic.engine.run import ERROR, Run
+from hermetic.engine.session_types import BORROWED, PLAIN, SessionType
 from hermetic.engine.sessions import sessions_in, wait
 from hermetic.engine.state import State
 from hermetic.engine.types import elements
@@ -87,7 +87,9 @@ def _plain(run: Run, state: State, name: str, args: Arguments, kwargs: Keywords,
         return run.solver.advance(run, state, args[0], position)
     if name in ("enumerate", "zip") and args:
         first = (v.UNKNOWN,) if name == "enumerate" else ()
-        return v.one((v.MANY, v.one((v.TUPLE, (*first, *[elements(argument) or v.derived(argument) for argument in args])))))
+        return v.one(
+            (v.MANY, v.one((v.TUPLE, (*first, *[elements(argument) or v.derived(argument) for argument in args]))))
+        )
     if name == "super":
         return _super(run, state)
     if name == "getattr" and len(args) >= 2:
@@ -147,7 +149,15 @@ def _sqlalchemy(
     if kind == "statement":
         class_id = class_reference(args[0]) if args else None
         if class_id is None:
-            class_id = next((atom[1][1] for argument in args[:1] for atom in argument if atom[0] == v.FIELD and atom[1][0] == v.CLASS), None)
+            class_id = next(
+                (
+                    atom[1][1]
+                    for argument in args[:1]
+                    for atom in argument
+                    if atom[0] == v.FIELD and atom[1][0] == v.CLASS
+                ),
+                None,
+            )
             if flavour == "select":
                 class_id = None  # columns, not instances
         if flavour == "text":
@@ -209,7 +219,11 @@ def _text_verb(args: Arguments) -> str:
     return "text"
 
 
-WRITING_WORDS = frozenset("insert update delete merge replace truncate alter create drop grant revoke".split())
+WRITING_WORDS = frozenset(
+    """
+    insert update delete merge replace truncate alter create drop grant revoke
+    """.split()
+)
 
 
 def new_session(run: Run, state: State, flavour: str, bind: Value, kwargs: Keywords, position: ir.Pos) -> Value:

@@ -85,7 +85,7 @@ def _assume_none(run: Run, state: State, expression: Expr, is_none: bool) -> boo
             return False
     fact = state.facts.get(key) if key is not None else None
     if fact is not None:
-        if is_none and fact in _TRUTHY_FACTS or not is_none and fact == NONE:
+        if (is_none and fact in _TRUTHY_FACTS) or (not is_none and fact == NONE):
             return False
     if is_none:
         _absent(run, state, expression, value)
@@ -100,7 +100,7 @@ def _assume_none(run: Run, state: State, expression: Expr, is_none: bool) -> boo
 def _absent(run: Run, state: State, expression: Expr, gone: Value) -> None:
     """On this path the expression holds no session: what is known of the sessions it holds elsewhere says nothing."""
     for atom in gone:
-        if atom[0] == v.SESSION and atom in state.heap or (atom[0] in v.PLACES and _always_true(run, atom)):
+        if (atom[0] == v.SESSION and atom in state.heap) or (atom[0] in v.PLACES and _always_true(run, atom)):
             state.put(atom, state.track(atom)._replace(word=0))
     if type(expression) is tuple:
         for atom in places(run, state, expression):
@@ -139,7 +139,7 @@ def _assume_truth(run: Run, state: State, expression: Expr, wanted: bool) -> boo
     if key is None:
         return True
     fact = state.facts.get(key)
-    if wanted and fact in (FALSE, NONE) or not wanted and fact == TRUE:
+    if (wanted and fact in (FALSE, NONE)) or (not wanted and fact == TRUE):
         return False
     if not wanted and fact == SOME and value and all(_always_true(run, atom) for atom in value):
         return False

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from hermetic.engine import entities, ir, sessions, typestate as ts, values as v
-from hermetic.engine.session_types import REGISTRY, SessionType
 from hermetic.engine.project import Arguments, Keywords, make_session
 from hermetic.engine.run import DATABASE_ERROR, EXPLICIT, Run
+from hermetic.engine.session_types import REGISTRY, SessionType
 from hermetic.engine.sessions import sessions_in
 from hermetic.engine.state import DELETED, DETACHED, EXPIRED, EXPUNGED, Instance, State
 from hermetic.engine.types import elements
@@ -23,18 +23,32 @@ from hermetic.models.sqlalchemy import (
 WRITING = frozenset(("insert", "update", "delete", "write"))
 
 # Methods that raise when there is not exactly one row.
-EXPECTING = frozenset(("one", "one_or_none", "scalar_one", "scalar_one_or_none", "first_or_404", "get_or_404", "one_or_404"))
+EXPECTING = frozenset(
+    ("one", "one_or_none", "scalar_one", "scalar_one_or_none", "first_or_404", "get_or_404", "one_or_404")
+)
 
 
 def session_operation(
-    run: Run, state: State, atom: Atom, type_: SessionType, name: str, args: Arguments, kwargs: Keywords, position: ir.Pos, weak: bool
+    run: Run,
+    state: State,
+    atom: Atom,
+    type_: SessionType,
+    name: str,
+    args: Arguments,
+    kwargs: Keywords,
+    position: ir.Pos,
+    weak: bool,
 ) -> Value:
     """`session.name(...)`."""
     operation = ts.SESSION_OPERATIONS.get(name)
     if operation is None:
         return v.UNKNOWN
     mark = run.mark(position)
-    first = args[0] if args else next((value for key, value in kwargs.items() if key in ("statement", "instance", "entity")), v.UNKNOWN)
+    first = (
+        args[0]
+        if args
+        else next((value for key, value in kwargs.items() if key in ("statement", "instance", "entity")), v.UNKNOWN)
+    )
     _before(run, state, atom, name, first, position)
     sessions.operate(run, state, atom, type_, name, mark, weak)
     return _result(run, state, atom, type_, operation.result, first, args, kwargs, position)
@@ -134,7 +148,11 @@ def _instances(run: Run, state: State, atom: Atom, result: str, first: Value, po
 
 def _options(kwargs: Keywords) -> tuple[str, ...]:
     found = []
-    if any(atom[1] is not None and atom[1] is not False for atom in kwargs.get("with_for_update", ()) if atom[0] == v.CONSTANT):
+    if any(
+        atom[1] is not None and atom[1] is not False
+        for atom in kwargs.get("with_for_update", ())
+        if atom[0] == v.CONSTANT
+    ):
         found.append("for_update")
     for option in kwargs.get("options", ()):
         found.extend(_option_names(option))
@@ -143,7 +161,7 @@ def _options(kwargs: Keywords) -> tuple[str, ...]:
 
 def _option_names(option: Atom) -> list[str]:
     """Relationship names in a loader option."""
-    if option[0] in (v.MANY,):
+    if option[0] == v.MANY:
         return [name for inner in option[1] for name in _option_names(inner)]
     if option[0] == v.TUPLE:
         return [name for part in option[1] for inner in part for name in _option_names(inner)]
@@ -153,7 +171,8 @@ def _option_names(option: Atom) -> list[str]:
 
 
 def _executed(run: Run, state: State, atom: Atom, statement: Value, result: str, position: ir.Pos) -> Value:
-    class_id, options, came_from = None, (), frozenset()
+    class_id, options = None, ()
+    came_from: frozenset[Atom] = frozenset()
     for kind in sorted(statement, key=repr):
         if class_id is not None:
             break
@@ -175,7 +194,9 @@ def _unknown_rows(run: Run, came_from: frozenset[Atom], position: ir.Pos) -> Val
     return v.one((v.DERIVED, frozenset((origin,))))
 
 
-def factory_call(run: Run, state: State, atom: Atom, type_: SessionType, kwargs: Keywords, position: ir.Pos, is_registry: bool) -> Value:
+def factory_call(
+    run: Run, state: State, atom: Atom, type_: SessionType, kwargs: Keywords, position: ir.Pos, is_registry: bool
+) -> Value:
     """`Factory()`; for a registry, the session of the current context, which the registry owns."""
     kind = type_.kind
     if is_registry:
@@ -187,7 +208,9 @@ def factory_call(run: Run, state: State, atom: Atom, type_: SessionType, kwargs:
     return v.one(make_session(run, state, type_._replace(kind=kind, made=made), position, is_open=kind != "borrowed"))
 
 
-def query_operation(run: Run, state: State, query: Atom, name: str, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
+def query_operation(
+    run: Run, state: State, query: Atom, name: str, args: Arguments, kwargs: Keywords, position: ir.Pos
+) -> Value:
     """Methods of Query: most build, some run."""
     ending = QUERY_ENDINGS.get(name, "query")
     if ending == "query":

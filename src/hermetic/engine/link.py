@@ -14,6 +14,10 @@ class Function:
     """One function, method, lambda or module body."""
 
     __slots__ = (
+        "_bindings",
+        "_flag_names",
+        "_nodes",
+        "_statements",
         "body",
         "class_id",
         "decorators",
@@ -34,10 +38,6 @@ class Function:
         "qualname",
         "returns",
         "self_stores",
-        "_bindings",
-        "_flag_names",
-        "_nodes",
-        "_statements",
     )
 
     def __init__(self, number: int, module: int, raw: Node, class_id: int | None, parent: int | None) -> None:
@@ -115,7 +115,19 @@ class Function:
 class Class:
     """One class; attributes and methods are those of its own body."""
 
-    __slots__ = ("attributes", "bases", "decorators", "fields", "id", "keywords", "line", "methods", "module", "name", "qualname")
+    __slots__ = (
+        "attributes",
+        "bases",
+        "decorators",
+        "fields",
+        "id",
+        "keywords",
+        "line",
+        "methods",
+        "module",
+        "name",
+        "qualname",
+    )
 
     def __init__(self, number: int, module: int, raw: Node) -> None:
         self.id = number
@@ -242,9 +254,7 @@ class Codebase:
         """Module-level bindings: from the module body, its imports, and `global` statements of functions."""
         names = module.names
         for item in module.imports:
-            if item[0] == "*":
-                module.stars.append(item)
-            elif item[2] == "*":
+            if item[0] == "*" or item[2] == "*":
                 module.stars.append(item)
             elif item[0]:
                 names.setdefault(item[0], []).append((BOUND_IMPORT, item))
@@ -278,7 +288,7 @@ def _is_flag(value: Expr) -> bool:
         return False
     if value[0] == ir.CONST:
         return value[1] is None or value[1] is True or value[1] is False
-    return value[0] == ir.CMP or value[0] == ir.NOT
+    return value[0] in (ir.CMP, ir.NOT)
 
 
 def _replaces(function: Function, name: str) -> bool:

@@ -48,7 +48,9 @@ def _note_names(annotation: Expr, inner: FunctionBuilder) -> None:
                 _note_names(part, inner)
 
 
-def lower_class(node: ast.ClassDef, outer: FunctionBuilder, class_: tuple[int, str] | None, lower_block: LowerBlock) -> int:
+def lower_class(
+    node: ast.ClassDef, outer: FunctionBuilder, class_: tuple[int, str] | None, lower_block: LowerBlock
+) -> int:
     """Lower a class; returns its index. `class_` is the class around it, if any."""
     module = outer.module
     index = len(module.classes)

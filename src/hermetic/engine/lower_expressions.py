@@ -132,7 +132,11 @@ def _joined(node: ast.JoinedStr, fn: FunctionBuilder) -> Expr:
     mixed = mix(parts)
     first = node.values[0] if node.values else None
     if mixed is not None and isinstance(first, ast.Constant) and type(first.value) is str and first.value.strip():
-        return (ir.MIX, mixed[1], first.value.strip()[:LONGEST_BEGINNING])  # what a statement's text begins with says what it does
+        return (
+            ir.MIX,
+            mixed[1],
+            first.value.strip()[:LONGEST_BEGINNING],
+        )  # what a statement's text begins with says what it does
     return mixed
 
 
@@ -263,4 +267,4 @@ LOWERING: dict[type, Callable[..., Expr]] = {
 }
 if hasattr(ast, "TemplateStr"):  # Python 3.14
     LOWERING[ast.TemplateStr] = _joined
-    LOWERING[ast.Interpolation] = _formatted
+    LOWERING[getattr(ast, "Interpolation")] = _formatted  # noqa: B009 - unknown to the typing of older Pythons

@@ -14,7 +14,7 @@ from hermetic.engine import ir
 from hermetic.engine.builder import FunctionBuilder
 from hermetic.engine.ir import Block, Expr, Node
 from hermetic.engine.lower_definitions import lower_class, lower_function
-from hermetic.engine.lower_expressions import lower, lower_all, mix, target
+from hermetic.engine.lower_expressions import lower, target
 
 
 def lower_block(statements: Iterable[ast.stmt], fn: FunctionBuilder) -> Block:

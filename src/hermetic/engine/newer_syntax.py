@@ -15,7 +15,11 @@ import tokenize
 
 # A string's prefix, where its quotes follow.
 _STRING = re.compile(r"(?i)(?:[bfrtu]|br|rb|fr|rf|tr|rt)?(?='|\")")
-_COMPOUND = frozenset("def class async except try else finally if elif while for with match case".split())
+_COMPOUND = frozenset(
+    """
+    def class async except try else finally if elif while for with match case
+    """.split()
+)
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -167,7 +171,7 @@ def _statements(text: str) -> str:
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type in (tokenize.COMMENT, tokenize.NL, tokenize.INDENT, tokenize.DEDENT):
             continue
-        if token.type == tokenize.NEWLINE or token.string in (";",) or _ends_clause(token, statement):
+        if token.type == tokenize.NEWLINE or token.string == ";" or _ends_clause(token, statement):
             _edit(statement, lines, edits)
             statement = []
         else:

@@ -94,7 +94,10 @@ class OptionMisused(NamedTuple):
 
 
 class EngineMade(NamedTuple):
-    """An engine is made in a function, at `made`, or by a callee that it calls at `at`. `fate`: dropped, disposed, returned, stored, stored in an object, yielded."""
+    """An engine is made in a function, at `made`, or by a callee that it calls at `at`.
+
+    `fate`: dropped, disposed, returned, stored, stored in an object, yielded.
+    """
 
     made: Mark
     at: Mark

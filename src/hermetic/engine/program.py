@@ -124,7 +124,11 @@ class Program:
         found = self.code.functions[module.functions[0]]
         for number in module.functions[1:]:
             function = self.code.functions[number]
-            if function.line <= line <= function.end_line and function.line >= found.line and function.name != "<lambda>":
+            if (
+                function.line <= line <= function.end_line
+                and function.line >= found.line
+                and function.name != "<lambda>"
+            ):
                 found = function
         return found
 
@@ -181,7 +185,10 @@ class Program:
         found = self.solver.types.classes.member(class_id, "__init__")
         if found is None or type(found.item) is not int or not depth:
             return "unknown"
-        lives = {self._lifetime_at(caller, depth) for caller, _ in self.solver.types.call_sites(self.code.functions[found.item])}
+        lives = {
+            self._lifetime_at(caller, depth)
+            for caller, _ in self.solver.types.call_sites(self.code.functions[found.item])
+        }
         return "call" if "call" in lives else "once" if lives == {"once"} else "unknown"
 
     def _lifetime_at(self, caller: Function, depth: int) -> str:

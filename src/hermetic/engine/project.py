@@ -5,10 +5,11 @@ from __future__ import annotations
 from hermetic.engine import ir, typestate as ts, values as v
 from hermetic.engine.apply import Substitution, apply, apply_effects, trail
 from hermetic.engine.classes import decorator_names
-from hermetic.engine.session_types import REGISTRY, SessionType
 from hermetic.engine.link import Function
 from hermetic.engine.run import ERROR, Run
+from hermetic.engine.session_types import REGISTRY, SessionType
 from hermetic.engine.state import CREATED, ENTERED, ENTITY_FRESH, Fields, Instance, State, Track, join
+from hermetic.engine.summary import Summary
 from hermetic.engine.types import CONTEXT_DECORATORS
 from hermetic.engine.values import Atom, Value
 
@@ -38,7 +39,13 @@ def call_function(
 
 
 def _any_of(
-    run: Run, state: State, functions: tuple[int, ...], receiver: Atom, args: Arguments, kwargs: Keywords, position: ir.Pos
+    run: Run,
+    state: State,
+    functions: tuple[int, ...],
+    receiver: Atom,
+    args: Arguments,
+    kwargs: Keywords,
+    position: ir.Pos,
 ) -> Value:
     """Call an abstract method: any of its implementations may be meant."""
     out = v.UNKNOWN
@@ -105,7 +112,11 @@ def _result(
 ) -> Value:
     """The value of a call: what the summary says, else what types say, with where it comes from."""
     if not any(atom[0] not in (v.DERIVED, v.CONSTANT) for atom in value):
-        seen = receiver if receiver is None or receiver[0] == v.CLASS else next(iter(v.ordered(run.type_of(receiver))), None)
+        seen = (
+            receiver
+            if receiver is None or receiver[0] == v.CLASS
+            else next(iter(v.ordered(run.type_of(receiver))), None)
+        )
         typed = frozenset(atom for atom in run.types.returned(fn.id, seen) if atom[0] != v.DEFERRED)
         value = v.union(value, frozenset(named(run, state, atom, position) for atom in typed))
     if committed or not value or all(atom[0] in (v.INSTANCE, v.EXT_OBJECT, v.CONSTANT) for atom in value):
@@ -203,7 +214,11 @@ def _fields(run: Run, class_id: int, args: Arguments, kwargs: Keywords) -> Field
         init = run.code.functions[found.item]
         binding = bind(init, (v.CONSTANT, None), args, kwargs)
         return Fields(tuple([("@" + init.params[number][0], value) for number, value in binding.items() if number]))
-    names = [name for owner in reversed(run.types.classes.mro(class_id)) for name in annotated(run.code.classes[owner].attributes)]
+    names = [
+        name
+        for owner in reversed(run.types.classes.mro(class_id))
+        for name in annotated(run.code.classes[owner].attributes)
+    ]
     items = dict(zip(names, args, strict=False))
     items.update({name: value for name, value in kwargs.items() if name is not None})
     return Fields(tuple(items.items()))
@@ -224,7 +239,7 @@ def make_session(run: Run, state: State, type_: SessionType, position: ir.Pos, i
     return atom
 
 
-def enter_context(run: Run, state: State, atom: Atom, position: ir.Pos) -> tuple[Value, object]:
+def enter_context(run: Run, state: State, atom: Atom, position: ir.Pos) -> tuple[Value, tuple[Summary, Substitution]]:
     """`with f(...)` of a context manager function: what it hands out, and what to apply at the end."""
     _, _, function, receiver, args, named, _ = atom
     fn = run.code.functions[function]
@@ -248,12 +263,23 @@ def _not_ours(run: Run, state: State, sub: Substitution, entered: bool) -> None:
             run.solver.session_sites.add((run.fn.id, sub.position[0], sub.position[1]))
 
 
-def leave_context(run: Run, state: State, left: object, raised: bool) -> None:
+def leave_context(run: Run, state: State, left: tuple[Summary, Substitution], raised: bool) -> None:
     """The code after the `yield` of a context manager function runs."""
-    summary, sub = left  # type: ignore[misc]
+    summary, sub = left
     sub.state = state
     apply_effects(run, state, summary.after_raise if raised else summary.after, sub)
     _not_ours(run, state, sub, entered=False)
 
 
-__all__ = ["bind", "call_function", "construct", "deferral", "enter_context", "key_of", "leave_context", "make_session", "perform", "trail"]
+__all__ = [
+    "bind",
+    "call_function",
+    "construct",
+    "deferral",
+    "enter_context",
+    "key_of",
+    "leave_context",
+    "make_session",
+    "perform",
+    "trail",
+]

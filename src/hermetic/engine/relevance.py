@@ -12,14 +12,14 @@ from hermetic.engine.ir import Expr
 from hermetic.engine.link import Codebase, Function
 from hermetic.engine.types import Types
 
-# Methods and functions without which nothing happens to a session. Deliberately without `get`, `add`, `close`, `delete`,
-# `begin`: a function in which only those occur mentions a session by name or type, or calls something relevant.
+# Methods and functions without which nothing happens to a session. Deliberately without `get`, `add`, `close`,
+# `delete`, `begin`: a function in which only those occur mentions a session by name or type, or calls something relevant.
 WORDS = frozenset(
-    (
-        "commit rollback flush execute scalars scalar query exec refresh merge expunge add_all begin_nested run_sync "
-        "create_engine create_async_engine engine_from_config sessionmaker async_sessionmaker scoped_session "
-        "bulk_save_objects bulk_insert_mappings awaitable_attrs"
-    ).split()
+    """
+    commit rollback flush execute scalars scalar query exec refresh merge expunge add_all begin_nested run_sync
+    create_engine create_async_engine engine_from_config sessionmaker async_sessionmaker scoped_session
+    bulk_save_objects bulk_insert_mappings awaitable_attrs
+    """.split()
 )
 
 
@@ -39,10 +39,7 @@ def relevant_functions(code: Codebase, types: Types) -> set[int]:
 
 
 def _mentions_sessions(fn: Function) -> bool:
-    for name in fn.identifiers:
-        if name in WORDS or "ession" in name:
-            return True
-    return False
+    return any(name in WORDS or "ession" in name for name in fn.identifiers)
 
 
 def _names_of(code: Codebase, fn: Function) -> tuple[str, ...]:

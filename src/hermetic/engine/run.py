@@ -69,6 +69,7 @@ class Run:
         "blocking",
         "call_node",
         "caught",
+        "code",
         "depth",
         "disposed",
         "engines",
@@ -82,18 +83,19 @@ class Run:
         "observations",
         "offloaded",
         "rechecks",
-        "code",
         "salt",
         "shared_uses",
         "slow",
-        "trying",
         "solver",
+        "trying",
         "type_memo",
         "types",
         "yields",
     )
 
-    def __init__(self, solver: Solver, fn: Function, depth: int = 0, frames: dict[int, dict[str, Value]] | None = None) -> None:
+    def __init__(
+        self, solver: Solver, fn: Function, depth: int = 0, frames: dict[int, dict[str, Value]] | None = None
+    ) -> None:
         self.solver = solver
         self.types = solver.types
         self.code = solver.code

@@ -9,11 +9,11 @@ MARKERS = ("pyproject.toml", "setup.cfg", "setup.py")
 
 # Directories that hold no source of the project: version control, caches, environments, builds, vendored code.
 SKIPPED_DIRECTORIES = frozenset(
-    (
-        ".bzr .direnv .eggs .git .hg .svn .tox .nox .venv venv .env env virtualenv __pycache__ __pypackages__ .mypy_cache "
-        ".pytest_cache .ruff_cache .pytype .pyre .hypothesis .ipynb_checkpoints node_modules site-packages dist-packages "
-        "build dist _build buck-out bazel-out _vendor vendor vendored third_party thirdparty extern .idea .vscode"
-    ).split()
+    """
+    .bzr .direnv .eggs .git .hg .svn .tox .nox .venv venv .env env virtualenv __pycache__ __pypackages__ .mypy_cache
+    .pytest_cache .ruff_cache .pytype .pyre .hypothesis .ipynb_checkpoints node_modules site-packages dist-packages
+    build dist _build buck-out bazel-out _vendor vendor vendored third_party thirdparty extern .idea .vscode
+    """.split()
 )
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from hermetic.engine import typestate as ts, values as v
-from hermetic.engine.session_types import MANAGED, REGISTRY, SessionType
 from hermetic.engine.observations import Concurrent, EndedUse, Split, StaleWrite, SwallowedFailure
 from hermetic.engine.run import DATABASE_ERROR, Raised, Run
+from hermetic.engine.session_types import MANAGED, REGISTRY, SessionType
 from hermetic.engine.state import (
     CREATED,
     DELETED,
@@ -149,7 +149,9 @@ def hops(mark: Mark) -> int:
     return count
 
 
-def write(run: Run, state: State, atom: Atom | None, sources: frozenset[Atom], mark: Mark, own: frozenset[Atom]) -> None:
+def write(
+    run: Run, state: State, atom: Atom | None, sources: frozenset[Atom], mark: Mark, own: frozenset[Atom]
+) -> None:
     """Something was added, changed or deleted, made from `sources`; `own` are the sources that were read from the
     written instance itself."""
     stale(run, state, mark, own)
@@ -165,7 +167,7 @@ def write(run: Run, state: State, atom: Atom | None, sources: frozenset[Atom], m
 
 def stale(run: Run, state: State, mark: Mark, own: frozenset[Atom]) -> None:
     """Something is written here: does what was read before a wait decide it, or go into it?"""
-    for source in sorted(state.decisions | own, key=repr):
+    for source in (*v.ordered(state.decisions), *v.ordered(own - state.decisions)):
         instance = state.instance(source[1]) if source[0] == v.FIELD else None
         if instance is None or not ts.may(instance.word, STALE):
             continue
@@ -233,7 +235,11 @@ def _origins(run: Run, sources: frozenset[Atom]) -> set[Atom]:
 
 def root_of(source: Atom) -> Atom:
     """The instance whose attribute a source is, else the source itself."""
-    while source[0] == v.FIELD and source[1][0] in (v.ENTITY, v.FIELD, v.PARAM) and not (source[1][0] == v.PARAM and source[1][2] == 0):
+    while (
+        source[0] == v.FIELD
+        and source[1][0] in (v.ENTITY, v.FIELD, v.PARAM)
+        and not (source[1][0] == v.PARAM and source[1][2] == 0)
+    ):
         source = source[1]
     return source
 

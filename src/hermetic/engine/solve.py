@@ -10,20 +10,20 @@ from __future__ import annotations
 from typing import Any
 
 from hermetic.engine import calls, ir, typestate as ts, values as v, walk
+from hermetic.engine.apply import Substitution, apply, trail
 from hermetic.engine.classes import decorator_names, last_name
 from hermetic.engine.conclude import conclude
 from hermetic.engine.entities import is_entity
 from hermetic.engine.execute import RETURNED, run_block
 from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.link import Codebase, Function
-from hermetic.engine.project import Arguments, Key, Keywords, bind, call_function, key_of, make_session
-from hermetic.engine.apply import Substitution, apply, trail
 from hermetic.engine.observations import Concurrent
+from hermetic.engine.project import Arguments, Key, Keywords, bind, call_function, key_of, make_session
 from hermetic.engine.relevance import relevant_functions
 from hermetic.engine.run import EXPLICIT, Raised, Run
 from hermetic.engine.session_types import Made
 from hermetic.engine.sessions import sessions_in
-from hermetic.engine.state import ENTITY_FOREIGN, Fields, Mark, Instance, State, Track, join
+from hermetic.engine.state import ENTITY_FOREIGN, Fields, Instance, Mark, State, Track, join
 from hermetic.engine.summary import NEVER_RETURNING, OPAQUE, TRIVIAL, Summary
 from hermetic.engine.types import Types
 from hermetic.engine.values import Atom, Value
@@ -162,10 +162,14 @@ class Solver:
             for statement in fn.statements():
                 if statement[0] in (ir.IF, ir.WHILE, ir.ASSERT):
                     found.update(_names_in_test(statement[1], names))
-                elif statement[0] == ir.ASSIGN and type(statement[2]) is tuple and statement[2][0] in (ir.CMP, ir.NOT, ir.BOOL):
+                elif (
+                    statement[0] == ir.ASSIGN
+                    and type(statement[2]) is tuple
+                    and statement[2][0] in (ir.CMP, ir.NOT, ir.BOOL)
+                ):
                     found.update(_names_in_test(statement[2], names))
             for node in fn.nodes():
-                if node[0] in (ir.IFEXP,):
+                if node[0] == ir.IFEXP:
                     found.update(_names_in_test(node[1], names))
                 elif node[0] == ir.BOOL:
                     found.update(_names_in_test(node, names))
@@ -182,7 +186,9 @@ class Solver:
         """A nested function or lambda, as a value."""
         return v.one((v.CLOSURE, function, 0))
 
-    def call_closure(self, run: Run, state: State, atom: Atom, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
+    def call_closure(
+        self, run: Run, state: State, atom: Atom, args: Arguments, kwargs: Keywords, position: ir.Pos
+    ) -> Value:
         return call_function(run, state, atom[1], None, args, kwargs, position)
 
     def calls_parameter(self, fn: Function, binding: dict[int, Value]) -> bool:
@@ -251,7 +257,9 @@ class Solver:
             found |= reachable_sessions(state, frozenset((atom,)))
         return found
 
-    def call_in_greenlet(self, run: Run, state: State, args: Arguments, kwargs: Keywords, session: Atom, position: ir.Pos) -> Value:
+    def call_in_greenlet(
+        self, run: Run, state: State, args: Arguments, kwargs: Keywords, session: Atom, position: ir.Pos
+    ) -> Value:
         """`await session.run_sync(f, ...)`: f gets the session, and may use it synchronously."""
         if not args:
             return v.UNKNOWN
@@ -262,7 +270,9 @@ class Solver:
 
     # -- what transfer functions need from further up -----------------------------------------------------------
 
-    def invoke(self, run: Run, state: State, callee: Value, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
+    def invoke(
+        self, run: Run, state: State, callee: Value, args: Arguments, kwargs: Keywords, position: ir.Pos
+    ) -> Value:
         return calls.invoke(run, state, callee, args, kwargs, position)
 
     def force(self, run: Run, state: State, value: Value, position: ir.Pos) -> Value:
@@ -292,9 +302,9 @@ class Solver:
             return v.UNKNOWN
         _, _, function, receiver, args, named, _ = atom
         if function is None:
-            made = v.one(make_session(run, state, receiver[1], position))
-            state.put(atom, Fields((("$handed", made),)))
-            return made
+            session = v.one(make_session(run, state, receiver[1], position))
+            state.put(atom, Fields((("$handed", session),)))
+            return session
         fn = self.code.functions[function]
         binding = bind(fn, receiver, list(args), {None if name == "**" else name: value for name, value in named})
         summary = self.summary(function, key_of(run, state, fn, binding))

@@ -62,8 +62,7 @@ def parse(data: bytes) -> ast.Module:
 def _compile(data: bytes | str) -> ast.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # invalid escapes are the linter's business
-        tree: ast.Module = compile(data, "<source>", "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
-    return tree
+        return ast.parse(data, "<source>")
 
 
 def _reason(error: SyntaxError) -> str:

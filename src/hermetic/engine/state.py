@@ -112,7 +112,20 @@ class State:
     state decided that this point is reached, `log` the commits so far, `escaped` the sessions whose owner is
     no longer this function."""
 
-    __slots__ = ("dead", "decisions", "env", "escaped", "facts", "floating", "handled", "heap", "log", "stores", "touched", "version")
+    __slots__ = (
+        "dead",
+        "decisions",
+        "env",
+        "escaped",
+        "facts",
+        "floating",
+        "handled",
+        "heap",
+        "log",
+        "stores",
+        "touched",
+        "version",
+    )
 
     def __init__(self) -> None:
         self.env: dict[str, Value] = {}

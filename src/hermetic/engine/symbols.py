@@ -93,7 +93,7 @@ class Symbols:
                 variable = True
         if variable:
             # `try: import x` / `except ImportError: x = None`: the import is what matters.
-            if not found or all(atom[0] == v.EXT for atom in found) and len(bindings) == 1:
+            if not found or (all(atom[0] == v.EXT for atom in found) and len(bindings) == 1):
                 return v.one((v.GLOBAL, module.number, name))
             found = v.union(found, v.one((v.GLOBAL, module.number, name)))
         return found
@@ -104,7 +104,11 @@ class Symbols:
         for item in module.stars:
             index = self.code.index
             source = item[1]
-            target = index.resolve_relative(source, item[3], module.number) if item[3] else index.resolve(source, module.number)
+            target = (
+                index.resolve_relative(source, item[3], module.number)
+                if item[3]
+                else index.resolve(source, module.number)
+            )
             if target is not None:
                 found = self._definition(self.code.modules[target], name, hops - 1)
                 if found is not None:

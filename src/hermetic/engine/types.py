@@ -45,23 +45,26 @@ WRAPPERS = frozenset(
     ("Optional", "ClassVar", "Final", "Mapped", "Required", "NotRequired", "Awaitable", "Coroutine", "Self")
 )
 CONTAINERS = frozenset(
-    (
-        "list List set Set frozenset FrozenSet tuple Tuple Sequence Iterable Collection Iterator AsyncIterator "
-        "Generator AsyncGenerator AsyncIterable Deque deque ScalarResult"
-    ).split()
+    """
+    list List set Set frozenset FrozenSet tuple Tuple Sequence Iterable Collection Iterator AsyncIterator Generator
+    AsyncGenerator AsyncIterable Deque deque ScalarResult
+    """.split()
 )
 CONTEXT_MANAGERS = frozenset(
-    (
-        "AbstractContextManager AbstractAsyncContextManager ContextManager AsyncContextManager _GeneratorContextManager "
-        "_AsyncGeneratorContextManager"
-    ).split()
+    """
+    AbstractContextManager AbstractAsyncContextManager ContextManager AsyncContextManager _GeneratorContextManager
+    _AsyncGeneratorContextManager
+    """.split()
 )
 FACTORY_BASES = frozenset(("sessionmaker", "async_sessionmaker", "scoped_session", "async_scoped_session"))
 
 
 # Words without which a method has nothing to do with sessions.
 SESSION_WORDS = frozenset(
-    "commit rollback flush execute scalars scalar query exec merge refresh expunge connect engine db database begin repo repos".split()
+    """
+    commit rollback flush execute scalars scalar query exec merge refresh expunge connect engine db database begin
+    repo repos
+    """.split()
 )
 
 
@@ -311,7 +314,7 @@ class Types:
 
     def dynamic(self, name: str) -> Value:
         """What an attribute of an object of unknown class can hold, if all the project's assignments to attributes of
-        that name agree that it is a session, a factory or an engine: `app.state.session_factory`, `request.state.db`."""
+        that name agree that it is a session, a factory or an engine: `app.state.session_factory`."""
         return self._ask(("dynamic", name), lambda: self._dynamic(name))
 
     def _dynamic(self, name: str) -> Value:
@@ -341,7 +344,7 @@ class Types:
         return self._ask(("param", fn.id, number), lambda: self._param(fn, number))
 
     def _param(self, fn: Function, number: int) -> Value:
-        name, annotation, default, kind = fn.params[number]
+        _, annotation, default, kind = fn.params[number]
         if number == 0 and fn.class_id is not None:
             receiver = self._receiver(fn)
             if receiver is not None:
@@ -428,7 +431,11 @@ class Types:
             return value
         out = v.UNKNOWN
         for atom in value:
-            own = atom[0] == v.INSTANCE and self.classes.is_subclass(receiver[1], atom[1]) and atom[1] in self.classes.mro(fn.class_id)
+            own = (
+                atom[0] == v.INSTANCE
+                and self.classes.is_subclass(receiver[1], atom[1])
+                and atom[1] in self.classes.mro(fn.class_id)
+            )
             out = v.union(out, v.one((v.INSTANCE, receiver[1]) if own else atom))
         return out
 
@@ -457,7 +464,9 @@ class Types:
         """An annotation names the class of a session or factory; the code knows its options as well."""
         if not any(atom[0] in (v.ANY_SESSION, v.FACTORY, v.REGISTRY, v.ENGINE) for atom in declared):
             return declared
-        precise = frozenset(atom for atom in self._from_code(fn) if atom[0] in (v.ANY_SESSION, v.FACTORY, v.REGISTRY, v.ENGINE))
+        precise = frozenset(
+            atom for atom in self._from_code(fn) if atom[0] in (v.ANY_SESSION, v.FACTORY, v.REGISTRY, v.ENGINE)
+        )
         return precise or declared
 
     def is_cached(self, fn: Function) -> bool:
@@ -546,7 +555,7 @@ class Types:
     def _parse_quoted(self, text: str) -> Expr:
         if text not in self._quoted:
             try:
-                tree = compile(text.strip(), "<annotation>", "eval", ast.PyCF_ONLY_AST)
+                tree = ast.parse(text.strip(), "<annotation>", "eval")
                 scratch = FunctionBuilder(ModuleBuilder(), None, "<annotation>")
                 self._quoted[text] = lower(tree.body, scratch)
             except (SyntaxError, ValueError, KeyError, RecursionError, MemoryError):
@@ -563,7 +572,7 @@ class Types:
                 injected = injected or self.constructors.provided(part, fn)
             declared = self.annotation(parts[0], fn)
             return injected if any(atom[0] == v.ANY_SESSION for atom in injected) or not declared else declared
-        if name in ("Union",):
+        if name == "Union":
             return self._any_of(parts, fn)
         if name in WRAPPERS:
             return self.annotation(parts[-1], fn)
@@ -597,7 +606,13 @@ class Types:
             return v.UNKNOWN
         given = self.annotation(parts[-1], fn)
         made = frozenset((v.FACTORY, atom[1]) for atom in given if atom[0] == v.ANY_SESSION)
-        generated = frozenset((v.GENERATING, atom[1]) for many in given if many[0] == v.MANY for atom in many[1] if atom[0] == v.ANY_SESSION)
+        generated = frozenset(
+            (v.GENERATING, atom[1])
+            for many in given
+            if many[0] == v.MANY
+            for atom in many[1]
+            if atom[0] == v.ANY_SESSION
+        )
         return made | generated
 
     def _symbol(self, expression: Expr, fn: Function) -> Value:

@@ -156,5 +156,16 @@ SESSION_OPERATIONS: dict[str, Operation] = {
 
 # Attributes of a session that are no call: reading them does nothing.
 SESSION_ATTRIBUTES = frozenset(
-    ("new", "dirty", "deleted", "info", "bind", "is_active", "autoflush", "no_autoflush", "identity_map", "sync_session")
+    (
+        "new",
+        "dirty",
+        "deleted",
+        "info",
+        "bind",
+        "is_active",
+        "autoflush",
+        "no_autoflush",
+        "identity_map",
+        "sync_session",
+    )
 )

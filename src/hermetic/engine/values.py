@@ -24,8 +24,8 @@ Made by the function at hand; `site` is the (line, column, n) of the making
     (ORIGIN, site, what)      a row that is no instance, or what a call that wrote something gave
 Known by type only
     (ANY_SESSION, type)  (INSTANCE, c)
-    (FACTORY, type, engine)  (REGISTRY, type, engine)  (ENGINE, flavour, made, pool)   engine: the ENGINE it was made with, or None
-     (CONNECTION, flavour, owner)
+    (FACTORY, type, engine)  (REGISTRY, type, engine)   engine: the ENGINE it was made with, or None
+    (ENGINE, flavour, made, pool)  (CONNECTION, flavour, owner)
 Library objects with a session behind them; `c` is a class, a place that holds one, or None
     (TRANSACTION, session, nested)  (QUERY, session, c, options, sources)
     (RESULT, session, c, options, sources, shape)   shape: "rows" or "scalars"
@@ -60,7 +60,16 @@ SESSION, OBJECT, ENTITY, ORIGIN = "session", "object", "entity", "origin"
 ANY_SESSION, INSTANCE = "any_session", "instance"
 FACTORY, REGISTRY, ENGINE, CONNECTION = "factory", "registry", "engine", "connection"
 TRANSACTION, QUERY, RESULT, STATEMENT = "transaction", "query", "result", "statement"
-MANY, TUPLE, DEFERRED, DERIVED, BORROWED, TEXT, AWAITABLE, GENERATING = "many", "tuple", "deferred", "derived", "borrowed", "text", "awaitable", "generating"
+MANY, TUPLE, DEFERRED, DERIVED, BORROWED, TEXT, AWAITABLE, GENERATING = (
+    "many",
+    "tuple",
+    "deferred",
+    "derived",
+    "borrowed",
+    "text",
+    "awaitable",
+    "generating",
+)
 
 PLACES = frozenset((PARAM, FIELD, CTOR, GLOBAL, FREE))
 
@@ -120,7 +129,7 @@ def sources(value: Value) -> frozenset[Atom]:
                 found |= sources(element)
         elif kind == STATEMENT:
             found |= atom[3]
-        elif kind == QUERY or kind == RESULT:
+        elif kind in (QUERY, RESULT):
             found |= atom[4]
     return frozenset(found)
 

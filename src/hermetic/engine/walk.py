@@ -128,7 +128,9 @@ def bindings(body: Block) -> dict[str, list[Binding]]:
         if type(target) is str:
             found.setdefault(target, []).append((how, value, annotation))
         elif type(target) is tuple and target[0] == ir.SEQ:
-            elements = value[2] if type(value) is tuple and value[0] == ir.SEQ and len(value[2]) == len(target[2]) else None
+            elements = (
+                value[2] if type(value) is tuple and value[0] == ir.SEQ and len(value[2]) == len(target[2]) else None
+            )
             for number, element in enumerate(target[2]):
                 if elements is not None and how == VALUE:
                     bind(element, VALUE, elements[number])

@@ -215,5 +215,8 @@ ENGINE_METHODS: dict[str, tuple[bool, str]] = {
 # Options of sessions and factories that SQLAlchemy 2.0 removed: (keyword, value) -> why.
 # https://docs.sqlalchemy.org/en/20/changelog/migration_20.html#migration-20-session-autocommit
 REMOVED_OPTIONS: dict[tuple[str, bool], str] = {
-    ("autocommit", True): "`autocommit=True` was removed in SQLAlchemy 2.0: every session begins a transaction by itself",
+    (
+        "autocommit",
+        True,
+    ): "`autocommit=True` was removed in SQLAlchemy 2.0: every session begins a transaction by itself",
 }

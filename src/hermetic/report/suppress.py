@@ -73,7 +73,9 @@ def apply(
     for finding in findings:
         hidden = False
         for suppression in suppressions:
-            if finding.rule in suppression.codes and finding.at.line <= suppression.line <= max(finding.at.end_line, finding.at.line):
+            if finding.rule in suppression.codes and finding.at.line <= suppression.line <= max(
+                finding.at.end_line, finding.at.line
+            ):
                 used.add((suppression, finding.rule))
                 hidden = True
         if not hidden:
@@ -93,7 +95,9 @@ def _complaints(
         if code not in known:
             out.append(_finding(suppression, f"there is no rule `{code}`"))
         elif code in selected and (suppression, code) not in used:
-            out.append(_finding(suppression, f"nothing on this line is reported as {code} any more; remove the comment"))
+            out.append(
+                _finding(suppression, f"nothing on this line is reported as {code} any more; remove the comment")
+            )
     return out
 
 

@@ -23,8 +23,12 @@ def render(results: Results, styles: Styles) -> str:
 
 
 def _finding(finding: Finding, styles: Styles) -> str:
-    mark = {Severity.ERROR: styles.error, Severity.WARNING: styles.warning, Severity.HINT: styles.hint}[finding.severity]
-    head = f"{mark(f'{finding.severity.label} {finding.rule}')} {styles.dim(finding.name)}: {styles.bold(finding.message)}"
+    mark = {Severity.ERROR: styles.error, Severity.WARNING: styles.warning, Severity.HINT: styles.hint}[
+        finding.severity
+    ]
+    head = (
+        f"{mark(f'{finding.severity.label} {finding.rule}')} {styles.dim(finding.name)}: {styles.bold(finding.message)}"
+    )
     steps = _steps(finding)
     width = max(len(str(step.at.line + CONTEXT)) for step in steps)
     lines = [head]

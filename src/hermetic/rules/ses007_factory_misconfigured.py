@@ -86,9 +86,13 @@ def _engines(program: Program) -> Iterator[Finding]:
         if engine.at[:2] != engine.made[:2]:
             trace.append(Step(program.position(engine.made), "the engine is made here"))
         if engine.fate == "stored in an object":
-            message = "each of these objects makes an engine with a connection pool of its own, and one is made per request"
+            message = (
+                "each of these objects makes an engine with a connection pool of its own, and one is made per request"
+            )
         else:
-            message = f"`{place.function.name}` makes a new engine, with a connection pool of its own, each time it runs"
+            message = (
+                f"`{place.function.name}` makes a new engine, with a connection pool of its own, each time it runs"
+            )
         fix = Fix("unsafe", "make the engine once, at module level or in a cached function")
         severity = Severity.ERROR if place.serves else Severity.WARNING
         yield Finding(at, severity, message, tuple(trace), fix)

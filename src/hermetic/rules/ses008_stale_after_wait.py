@@ -93,7 +93,7 @@ async def settle(client: httpx.AsyncClient, key: int) -> None:
 
 def check(program: Program) -> Iterator[Finding]:
     for _, stale in program.stale_writes():
-        trace = []
+        trace: list[Step] = []
         if stale.loaded is not None:
             trace.extend(program.steps(stale.loaded, "loaded here"))
         trace.extend(program.steps(stale.wait, "waits here; the row may change meanwhile"))
