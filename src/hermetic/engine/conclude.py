@@ -11,7 +11,6 @@ from hermetic.engine.run import DATABASE_ERROR, EXPLICIT, THROWN, Raised, Run
 from hermetic.engine.session_types import MANAGED
 from hermetic.engine.sessions import COMMITTING
 from hermetic.engine.state import (
-    Mark,
     CREATED,
     ENTERED,
     ENTITY_FOREIGN,
@@ -20,6 +19,7 @@ from hermetic.engine.state import (
     Commit,
     Fields,
     Instance,
+    Mark,
     State,
     Track,
     join,

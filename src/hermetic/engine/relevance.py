@@ -13,7 +13,7 @@ from hermetic.engine.link import Codebase, Function
 from hermetic.engine.types import Types
 
 # Methods and functions without which nothing happens to a session. Deliberately without `get`, `add`, `close`,
-# `delete`, `begin`: a function in which only those occur mentions a session by name or type, or calls something relevant.
+# `delete`, `begin`: a function in which only those occur mentions a session, or calls something relevant.
 WORDS = frozenset(
     """
     commit rollback flush execute scalars scalar query exec refresh merge expunge add_all begin_nested run_sync
