@@ -92,7 +92,7 @@ MESSAGES = {
     "expired": "`{name}` was expired by a commit and its session is closed: reading it raises DetachedInstanceError",
     "unloaded": "`{name}` was not loaded and its session is closed: reading it raises DetachedInstanceError",
     "loaded": "`{name}` is read after its session was closed; this works only as long as nothing expires it",
-    "expired_async": "`{name}` is expired here and an AsyncSession cannot reload it on reading: it raises MissingGreenlet",
+    "expired_async": "`{name}` is expired, and an AsyncSession cannot reload it on reading: it raises MissingGreenlet",
     "unloaded_async": "`{name}` is loaded lazily, which an AsyncSession cannot do: reading it raises MissingGreenlet",
     "session": "the session is used after the `with` that closed it: it silently begins anew, and nobody closes it",
 }
