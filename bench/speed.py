@@ -1,0 +1,161 @@
+"""CPU time and memory of `hermetic check`, beside `ast.parse` and ruff.
+
+Clocks drift on shared machines, so the three take turns, several rounds long, and what counts is their ratio.
+
+usage: python bench/speed.py [--rounds N] [TREE ...]
+
+Without a tree, two large applications are taken from PyPI: apache-airflow-core 3.3.2 and apache-superset 6.1.0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from shutil import which
+from statistics import median
+from zipfile import ZipFile
+
+from cache import cached
+
+WHEELS = ("apache-airflow-core==3.3.2", "apache-superset==6.1.0")
+
+# Reading is done before the clock starts: the loop is what no tool that parses with `ast` can do without.
+PARSE = """
+import ast, json, pathlib, sys, time, warnings
+warnings.simplefilter("ignore")
+sources = [path.read_bytes() for path in sorted(pathlib.Path(".").rglob("*.py"))]
+unreadable = 0
+began = time.process_time()
+for source in sources:
+    try:
+        ast.parse(source)
+    except (SyntaxError, ValueError):
+        unreadable += 1
+seconds = time.process_time() - began
+lines = sum(source.count(b"\\n") for source in sources)
+json.dump({"seconds": seconds, "files": len(sources), "lines": lines, "unreadable": unreadable}, sys.stdout)
+"""
+
+HERMETIC = "hermetic check --no-cache --exit-zero --output-format json".split()
+RUFF = "ruff check --select ALL --preview --no-cache --exit-zero --quiet".split()
+
+NOT_ANALYSED = 3  # the exit code of a run that could not read some file, and is complete otherwise
+
+LOOP, PARSER, CHECK, LINT = (
+    "ast.parse, the loop alone",
+    "ast.parse, whole process",
+    "hermetic check",
+    "ruff check, all rules",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one process took: seconds, and bytes at its peak."""
+
+    cpu: float
+    wall: float
+    peak: int
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One turn of each tool."""
+
+    usages: dict[str, Usage]
+    parsed: dict[str, float]
+    checked: dict[str, float]
+
+
+def main() -> None:
+    """Measure each tree and print a table for it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("trees", nargs="*", type=Path, metavar="TREE")
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    trees = options.trees or [unpacked(requirement) for requirement in WHEELS]
+    tools = f"hermetic {version('hermetic')}, ruff {version('ruff')}"
+    print(f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores, {tools}")
+    for tree in trees:
+        report(tree, [one_round(tree) for _ in range(options.rounds)])
+
+
+def unpacked(requirement: str) -> Path:
+    """A wheel's contents. An empty `.git` makes the tree a project of its own, wherever the cache lies."""
+    tree = cached("trees") / requirement.replace("==", "-")
+    if not (tree / ".git").exists():
+        print(f"downloading {requirement} ...", file=sys.stderr)
+        with tempfile.TemporaryDirectory() as scratch:
+            pip = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:")
+            subprocess.run([*pip, "--ignore-requires-python", "--dest", scratch, requirement], check=True)
+            (wheel,) = Path(scratch).glob("*.whl")
+            with ZipFile(wheel) as archive:
+                archive.extractall(tree, [name for name in archive.namelist() if name.endswith(".py")])
+        (tree / ".git").mkdir()
+    return tree
+
+
+def one_round(tree: Path) -> Round:
+    """Each tool once, one after the other."""
+    parser, parsed = measured([sys.executable, "-c", PARSE], tree)
+    check, checked = measured([sys.executable, "-m", *HERMETIC], tree)
+    ruff = which("ruff", path=str(Path(sys.executable).parent)) or "ruff"
+    lint, _ = measured([ruff, *RUFF[1:]], tree)
+    figures = json.loads(parsed)
+    return Round({PARSER: parser, CHECK: check, LINT: lint}, figures, json.loads(checked)["summary"])
+
+
+def measured(command: Sequence[str], directory: Path) -> tuple[Usage, str]:
+    """Run a command; what it took, all its threads and children included, and what it printed."""
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as complaints:
+        began = time.perf_counter()
+        process = subprocess.Popen(command, cwd=directory, stdout=output, stderr=complaints)
+        _, status, used = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)  # reaped above; Popen must not wait for it again
+        output.seek(0)
+        complaints.seek(0)
+        if process.returncode not in (0, NOT_ANALYSED):
+            sys.exit(f"{' '.join(command[:4])} ended with {process.returncode}:\n{complaints.read()}")
+        unit = 1 if sys.platform == "darwin" else 1024
+        return Usage(used.ru_utime + used.ru_stime, wall, used.ru_maxrss * unit), output.read()
+
+
+def report(tree: Path, rounds: list[Round]) -> None:
+    """The least and the median of each figure, then the ratios."""
+    parsed, checked = rounds[0].parsed, rounds[0].checked
+    print(f"\n{tree.name}: {parsed['files']:,} files, {parsed['lines']:,} lines; {len(rounds)} rounds")
+    print(f"hermetic reported on {checked['files']:,} files; {checked['sessions']:,} sessions\n")
+    print(f"{'':27}{'CPU s, least':>14}{'median':>9}{'wall s, least':>15}{'median':>9}{'peak MB':>10}")
+    loop = [turn.parsed["seconds"] for turn in rounds]
+    print(f"{LOOP:27}{min(loop):14.2f}{median(loop):9.2f}")
+    for tool in (PARSER, CHECK, LINT):
+        usages = [turn.usages[tool] for turn in rounds]
+        cpu, wall = [usage.cpu for usage in usages], [usage.wall for usage in usages]
+        peak = max(usage.peak for usage in usages) / 1e6
+        print(f"{tool:27}{min(cpu):14.2f}{median(cpu):9.2f}{min(wall):15.2f}{median(wall):9.2f}{peak:10.0f}")
+    print()
+    show_ratio(rounds, LOOP, lambda turn: turn.parsed["seconds"])
+    show_ratio(rounds, PARSER, lambda turn: turn.usages[PARSER].cpu)
+    show_ratio(rounds, LINT, lambda turn: turn.usages[LINT].cpu)
+
+
+def show_ratio(rounds: list[Round], beside: str, cpu: Callable[[Round], float]) -> None:
+    """hermetic's CPU time over another's: of the least times, and the median over the rounds."""
+    least = min(turn.usages[CHECK].cpu for turn in rounds) / min(cpu(turn) for turn in rounds)
+    middle = median(turn.usages[CHECK].cpu / cpu(turn) for turn in rounds)
+    print(f"{CHECK} / {beside:27}{least:6.2f} of the least, {middle:.2f} median of the rounds")
+
+
+if __name__ == "__main__":
+    main()

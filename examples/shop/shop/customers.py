@@ -1,0 +1,79 @@
+"""Customers and their loyalty points."""
+
+import logging
+from collections.abc import Sequence
+
+from fastapi import APIRouter, BackgroundTasks, HTTPException
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from shop import mails
+from shop.database import Db, transaction
+from shop.models import Customer, Order
+from shop.schemas import CustomerOut, Gift, NewCustomer, OrderOut
+
+log = logging.getLogger(__name__)
+router = APIRouter(prefix="/customers", tags=["customers"])
+
+GOLD = 1000
+WELCOME = "Welcome to the shop"
+
+
+@router.post("", status_code=201, response_model=CustomerOut)
+def register(data: NewCustomer, db: Db, tasks: BackgroundTasks) -> Customer:
+    customer = Customer(name=data.name, email=data.email)
+    db.add(customer)
+    try:
+        db.flush()
+    except IntegrityError:
+        raise HTTPException(409, "there is a customer with this address") from None
+    mails.record(db, customer.id, WELCOME)
+    db.commit()
+    tasks.add_task(mails.send, data.email, WELCOME, f"Hello {data.name}!")
+    return customer
+
+
+@router.get("/{customer_id}", response_model=CustomerOut)
+def show(customer_id: int, db: Db) -> Customer:
+    return find(db, customer_id)
+
+
+@router.get("/{customer_id}/orders", response_model=list[OrderOut])
+def orders(customer_id: int, db: Db) -> Sequence[Order]:
+    return db.scalars(select(Order).where(Order.customer_id == customer_id).order_by(Order.id)).all()
+
+
+@router.post("/{customer_id}/gifts")
+def give_points(customer_id: int, gift: Gift, db: Db) -> dict[str, int]:
+    giver = find(db, customer_id)
+    receiver = find(db, gift.to)
+    if giver.points < gift.points:
+        raise HTTPException(409, "not enough points")
+    add_points(db, giver, -gift.points)
+    add_points(db, receiver, gift.points)
+    return {"points": giver.points}
+
+
+def find(db: Session, customer_id: int) -> Customer:
+    customer = db.get(Customer, customer_id)
+    if customer is None:
+        raise HTTPException(404, "no such customer")
+    return customer
+
+
+def add_points(db: Session, customer: Customer, points: int) -> None:
+    customer.points += points
+    db.commit()
+
+
+def award_points(customer_id: int, amount: int) -> None:
+    """One point for every ten paid, and a mail to whoever just reached gold."""
+    with transaction() as session:
+        customer = session.get_one(Customer, customer_id)
+        before = customer.points
+        customer.points += amount // 1000
+        reached_gold = before < GOLD <= customer.points
+    log.info("customer %s was awarded points", customer_id)
+    if reached_gold:
+        mails.send(customer.email, "You are a gold customer", f"Congratulations, {customer.name}!")

@@ -1,0 +1,42 @@
+"""Engines, session factories, and the ways to get a session."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+from fastapi import Depends
+from sqlalchemy import create_engine
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import Session, sessionmaker
+
+from shop.settings import settings
+
+engine = create_engine(settings.database_url, pool_pre_ping=True)
+SessionLocal = sessionmaker(engine, autoflush=False)
+
+async_engine = create_async_engine(settings.async_database_url, pool_pre_ping=True)
+AsyncSessionLocal = async_sessionmaker(async_engine)
+
+
+def get_db() -> Iterator[Session]:
+    db = SessionLocal()
+    yield db
+    db.close()
+
+
+async def get_async_db() -> AsyncIterator[AsyncSession]:
+    async with AsyncSessionLocal() as session:
+        yield session
+
+
+Db = Annotated[Session, Depends(get_db)]
+AsyncDb = Annotated[AsyncSession, Depends(get_async_db)]
+
+
+@contextmanager
+def transaction() -> Iterator[Session]:
+    """A session for code that runs outside of a request; commits at the end."""
+    session = SessionLocal()
+    yield session
+    session.commit()
+    session.close()

@@ -1,0 +1,36 @@
+"""Orders over HTTP."""
+
+from fastapi import APIRouter
+
+from shop import payments
+from shop.database import AsyncDb
+from shop.models import Order, Payment
+from shop.ordering import OrderService
+from shop.schemas import NewOrder, OrderDetails, OrderOut, PaymentOut
+
+router = APIRouter(prefix="/orders", tags=["orders"])
+
+
+@router.post("", status_code=201, response_model=OrderOut)
+async def place(data: NewOrder, session: AsyncDb) -> Order:
+    return await OrderService(session).place(data.customer_id, data.lines)
+
+
+@router.get("/{order_id}", response_model=OrderDetails)
+async def show(order_id: int, session: AsyncDb) -> Order:
+    return await OrderService(session).details(order_id)
+
+
+@router.post("/{order_id}/cancel")
+async def cancel(order_id: int, session: AsyncDb) -> dict[str, str]:
+    return {"status": await OrderService(session).cancel(order_id)}
+
+
+@router.post("/{order_id}/payment", status_code=201, response_model=PaymentOut)
+async def pay(order_id: int, session: AsyncDb) -> Payment:
+    return await payments.pay(session, order_id)
+
+
+@router.post("/{order_id}/refund", response_model=PaymentOut)
+async def refund(order_id: int, session: AsyncDb) -> Payment:
+    return await payments.refund(session, order_id)

@@ -1,0 +1,43 @@
+"""What all tests share: a mini-project on disk, and hermetic run on it."""
+
+from __future__ import annotations
+
+import marshal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from hermetic import driver
+from hermetic.engine.ir import Node
+from hermetic.engine.source import facts_of
+from hermetic.finding import Finding
+
+collect_ignore = ["fixtures"]  # projects to analyse; some have tests of their own
+
+CheckProject = Callable[[Mapping[str, str]], list[Finding]]
+
+
+def facts_after_round_trip(data: bytes) -> Node:
+    """Facts as a cache would hand them out: nothing may get lost between processes or runs."""
+    facts: Node = marshal.loads(marshal.dumps(facts_of(data)))
+    return facts
+
+
+@pytest.fixture
+def check_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CheckProject:
+    """Writes files, given as path and text, as a project of their own, and returns what hermetic finds there."""
+
+    def check(sources: Mapping[str, str]) -> list[Finding]:
+        monkeypatch.setattr(driver, "facts_of", facts_after_round_trip)
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "pyproject.toml").touch()
+        for path, text in sources.items():
+            target = tmp_path / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+        results = driver.check(driver.Request((".",), isolated=True))
+        assert not results.not_analysed
+        return list(results.findings)
+
+    return check

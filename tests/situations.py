@@ -1,0 +1,20 @@
+"""The fixtures on disk: a folder `fixtures/ses001/<situation>/` is one mini-project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+FIXTURES = Path(__file__).parent / "fixtures"
+SITUATIONS = sorted(path for path in FIXTURES.glob("ses*/*") if path.is_dir() and path.name != "__pycache__")
+
+each_situation = pytest.mark.parametrize("situation", SITUATIONS, ids=lambda path: f"{path.parent.name}/{path.name}")
+
+
+def project_at(situation: Path) -> dict[str, str]:
+    """The files of a fixture folder, by path below it."""
+    return {
+        path.relative_to(situation).as_posix(): path.read_text(encoding="utf-8")
+        for path in sorted(situation.rglob("*.py"))
+    }
