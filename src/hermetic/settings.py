@@ -6,9 +6,18 @@ Settings come with the tree under analysis, which is a stranger's: they can choo
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any
+
+from hermetic import files, patterns
+
+# Not a rule, but selected, ignored and reported like one: a suppression comment that suppresses nothing.
+UNUSED_SUPPRESSION = "HERMETIC001"
+
+LARGEST_FILE = 4 * 1024 * 1024
+LONGEST_QUOTE = 60  # of what a stranger wrote, in messages
 
 
 class SettingsError(Exception):
@@ -29,7 +38,11 @@ class Settings:
     strict: bool = False  # warnings fail as well
 
     def with_flags(self, **flags: Any) -> Settings:
-        """These settings, overridden by the flags that were given (are not None)."""
+        """These settings, overridden by the flags that were given (are not None).
+
+        Raises SettingsError for a pattern of paths that cannot be read.
+        """
+        _check_patterns(flags.get("exclude") or (), "--exclude")
         return replace(self, **{name: value for name, value in flags.items() if value is not None})
 
 
@@ -54,16 +67,19 @@ def find(directory: str, root: str) -> Settings:
 
 
 def _table(path: str) -> dict[str, Any] | None:
-    try:
-        with open(path, "rb") as file:
-            data = file.read()
-    except OSError:
+    if not os.path.isfile(path):
         return None
+    try:
+        data = files.read(path, LARGEST_FILE)
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror}") from None
     import tomllib
 
     try:
         document = tomllib.loads(data.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except RecursionError:
+        raise SettingsError(f"{path} is not valid TOML: nested too deeply") from None
+    except ValueError as error:  # TOMLDecodeError, UnicodeDecodeError, or a number with thousands of digits
         raise SettingsError(f"{path} is not valid TOML: {error}") from None
     tool = document.get("tool")
     table = tool.get("hermetic") if isinstance(tool, dict) else None
@@ -78,9 +94,9 @@ def parse(table: dict[str, Any], path: str) -> Settings:
     for key, value in table.items():
         name = KEYS.get(key)
         if name is None:
-            near = get_close_matches(key, KEYS, 1)
+            near = get_close_matches(key[:LONGEST_QUOTE], KEYS, 1)
             hint = f"; did you mean `{near[0]}`?" if near else f"; known keys are {', '.join(sorted(KEYS))}"
-            raise SettingsError(f"{path}: unknown key `{key}` in [tool.hermetic]{hint}")
+            raise SettingsError(f"{path}: unknown key `{quote(key)}` in [tool.hermetic]{hint}")
         values[name] = _value(name, key, value, path)
     return Settings(**values)
 
@@ -93,10 +109,25 @@ def _value(name: str, key: str, value: Any, path: str) -> Any:
     if name == "per_file_ignores":
         if not isinstance(value, dict) or not all(_is_list_of_strings(codes) for codes in value.values()):
             raise SettingsError(f"{path}: `{key}` in [tool.hermetic] has to map patterns to lists of rule codes")
-        return tuple((pattern, tuple(codes)) for pattern, codes in value.items())
+        _check_patterns(value, f"{path}: `{key}` in [tool.hermetic]")
+        return tuple((pattern, tuple(code.upper() for code in codes)) for pattern, codes in value.items())
     if not _is_list_of_strings(value):
         raise SettingsError(f"{path}: `{key}` in [tool.hermetic] has to be a list of strings")
+    if name == "exclude":
+        _check_patterns(value, f"{path}: `{key}` in [tool.hermetic]")
     return tuple(value)
+
+
+def _check_patterns(given: Iterable[str], where: str) -> None:
+    for pattern in given:
+        if not patterns.is_valid(pattern):
+            raise SettingsError(f"{where}: `{quote(pattern)}` is no pattern of paths")
+
+
+def quote(text: str) -> str:
+    """Text of a stranger, for a message: on one line, and not too long of it."""
+    plain = text if text.isprintable() else repr(text)[1:-1]
+    return plain if len(plain) <= LONGEST_QUOTE else f"{plain[:LONGEST_QUOTE]}…"
 
 
 def _is_list_of_strings(value: Any) -> bool:
@@ -104,23 +135,30 @@ def _is_list_of_strings(value: Any) -> bool:
 
 
 def matching_codes(given: str, known: tuple[str, ...]) -> tuple[str, ...]:
-    """The rules that a code or beginning of codes names.
+    """The codes that a code or beginning of codes names.
 
     Raises SettingsError, with the nearest code, if there are none.
     """
     found = tuple(code for code in known if code.startswith(given.upper())) if given else ()
     if not found:
-        near = get_close_matches(given.upper(), known, 1, 0.5)
+        near = get_close_matches(given[:LONGEST_QUOTE].upper(), known, 1, 0.5)
         hint = f"; did you mean {near[0]}?" if near else f"; known rules are {', '.join(known)}"
-        raise SettingsError(f"unknown rule `{given}`{hint}")
+        raise SettingsError(f"unknown rule `{quote(given)}`{hint}")
     return found
 
 
 def selected_codes(settings: Settings, known: tuple[str, ...]) -> frozenset[str]:
-    """The rules to report. Raises SettingsError for a code that no rule has."""
-    chosen: set[str] = set()
-    for given in settings.select or ("",):
-        chosen.update(matching_codes(given, known) if given else known)
+    """The codes to report; unused suppressions are left out only where they are ignored.
+
+    Raises SettingsError for a code that no rule has, in `per-file-ignores` too.
+    """
+    every = (*known, UNUSED_SUPPRESSION)
+    chosen = {UNUSED_SUPPRESSION} if settings.select else set(every)
+    for given in settings.select:
+        chosen.update(matching_codes(given, every))
     for given in settings.ignore:
-        chosen.difference_update(matching_codes(given, known))
+        chosen.difference_update(matching_codes(given, every))
+    for _, codes in settings.per_file_ignores:
+        for given in codes:
+            matching_codes(given, every)
     return frozenset(chosen)

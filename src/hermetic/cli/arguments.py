@@ -2,25 +2,52 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, RawDescriptionHelpFormatter, _SubParsersAction
+import os
+from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter, _SubParsersAction
+from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from hermetic import __version__
 
+COMMANDS = ("check", "explain", "rules")
 FORMATS = ("text", "concise", "json")
 
 
 class _Parser(ArgumentParser):
-    """An ArgumentParser that suggests the nearest command."""
+    """An ArgumentParser that suggests the nearest command, choice or flag."""
+
+    def __init__(self, **options: Any) -> None:
+        # Abbreviated flags would stop working with the next flag that begins alike.
+        super().__init__(allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
-        if "invalid choice" in message and "'" in message:
+        unknown = message.partition("unrecognized arguments: ")[2].split()
+        if unknown:
+            flag = next((word for word in unknown if word.startswith("-")), unknown[0]).partition("=")[0]
+            message = f"unknown `{flag}`{_nearest(flag, self.flags())}"
+        elif "invalid choice" in message and "'" in message:
             given = message.split("'")[1]
-            near = get_close_matches(given, ("check", "explain", "rules", *FORMATS), 1)
-            if near:
-                message = f"unknown `{given}`; did you mean `{near[0]}`?"
+            if message.startswith("argument COMMAND") and os.path.lexists(given):
+                message = f"`{given}` is no command; did you mean `hermetic check {given}`?"
+            else:
+                message = f"unknown `{given}`{_nearest(given, (*COMMANDS, *FORMATS))}"
         super().error(message)
+
+    def flags(self) -> list[str]:
+        """The flags of this parser and of the commands below it."""
+        found: list[str] = []
+        for action in self._actions:
+            found += action.option_strings
+            if isinstance(action, _SubParsersAction):
+                for command in action.choices.values():
+                    found += command.flags()
+        return found
+
+
+def _nearest(given: str, known: Iterable[str]) -> str:
+    near = get_close_matches(given, sorted(set(known)), 1)
+    return f"; did you mean `{near[0]}`?" if near else ""
 
 
 def parser() -> ArgumentParser:
@@ -52,8 +79,10 @@ def _check(commands: _SubParsersAction[_Parser]) -> None:
     )
     check.add_argument("paths", nargs="*", default=["."], metavar="PATH", help="files and directories (default: .)")
     check.add_argument("--output-format", choices=FORMATS, default="text", help="default: text")
-    check.add_argument("--select", type=_codes, metavar="CODES", help="only these rules (SES001,SES003 or SES00)")
-    check.add_argument("--ignore", type=_codes, metavar="CODES", help="not these rules")
+    check.add_argument(
+        "--select", action="extend", type=_codes, metavar="CODES", help="only these rules (SES001,SES003 or SES00)"
+    )
+    check.add_argument("--ignore", action="extend", type=_codes, metavar="CODES", help="not these rules")
     check.add_argument("--exclude", action="append", metavar="PATTERN", help="paths not to read, as in .gitignore")
     check.add_argument("--tests", action="store_true", default=None, help="report on tests too")
     check.add_argument("--migrations", action="store_true", default=None, help="report on migrations too")
@@ -65,4 +94,7 @@ def _check(commands: _SubParsersAction[_Parser]) -> None:
 
 
 def _codes(text: str) -> tuple[str, ...]:
-    return tuple(code.strip() for code in text.split(",") if code.strip())
+    codes = tuple(code.strip() for code in text.split(",") if code.strip())
+    if not codes:
+        raise ArgumentTypeError("at least one code is needed")
+    return codes

@@ -6,7 +6,7 @@ import sys
 from argparse import Namespace
 
 from hermetic.cli.progress import Bar
-from hermetic.cli.terminal import styles_for
+from hermetic.cli.terminal import styles_for, write
 from hermetic.driver import Request, UsageError, check
 from hermetic.report.results import Results
 from hermetic.settings import SettingsError
@@ -17,9 +17,9 @@ FINDINGS, USAGE, NOT_ANALYSED = 1, 2, 3
 def run(options: Namespace) -> int:
     """Check the paths and print what was found; returns the exit code."""
     flags = {
-        "select": options.select,
-        "ignore": options.ignore,
-        "exclude": None if options.exclude is None else tuple(options.exclude),
+        "select": _tuple(options.select),
+        "ignore": _tuple(options.ignore),
+        "exclude": _tuple(options.exclude),
         "tests": options.tests,
         "migrations": options.migrations,
         "strict": options.strict,
@@ -34,9 +34,14 @@ def run(options: Namespace) -> int:
         return USAGE
     finally:
         bar.clear()
-    print(_render(results, options.output_format))
-    sys.stdout.flush()
+    report = _render(results, options.output_format)
+    if report:
+        write(report)
     return _exit_code(results, bool(options.strict), options.exit_zero)
+
+
+def _tuple(given: list[str] | None) -> tuple[str, ...] | None:
+    return None if given is None else tuple(given)
 
 
 def _render(results: Results, output_format: str) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from difflib import get_close_matches
+from inspect import getdoc
 
 from hermetic import rules
-from hermetic.cli.terminal import styles_for
+from hermetic.cli.terminal import styles_for, write
+from hermetic.report import suppress
 from hermetic.report.style import Styles
 from hermetic.rule import Example, Rule
 
@@ -18,8 +20,11 @@ def run(options: Namespace) -> int:
     wanted = options.rule.strip()
     for rule in known:
         if wanted.upper() == rule.code or wanted.lower() == rule.name:
-            print(page(rule, styles_for(sys.stdout)))
+            write(page(rule, styles_for(sys.stdout)))
             return 0
+    if wanted.upper() == suppress.CODE or wanted.lower() == suppress.NAME:
+        write(f"{styles_for(sys.stdout).bold(f'{suppress.CODE} {suppress.NAME}')}\n\n{getdoc(suppress)}")
+        return 0
     names = [name for rule in known for name in (rule.code, rule.name)]
     near = get_close_matches(wanted.upper(), names, 1, 0.5) or get_close_matches(wanted.lower(), names, 1, 0.5)
     hint = f"; did you mean {near[0]}?" if near else "; `hermetic rules` lists them"

@@ -9,26 +9,26 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
-COMMANDS = ("check", "explain", "rules")
+from hermetic.cli import terminal
 
 USAGE_ERROR, INTERNAL_ERROR, INTERRUPTED = 2, 4, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Never raises for what the user or the tree under analysis did."""
-    from hermetic.cli.arguments import parser
-
-    options = parser().parse_args(arguments)
-    command: Callable[[object], int] = import_module(f"hermetic.cli.{options.command}").run
+    terminal.prepare()
     try:
+        from hermetic.cli.arguments import parser
+
+        options = parser().parse_args(arguments)
+        command: Callable[[object], int] = import_module(f"hermetic.cli.{options.command}").run
         return command(options)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has enough (`| head`); the interpreter must not complain at exit either.
-        sys.stderr.close()
-        return 0
+    except terminal.OutputError as error:
+        print(f"hermetic: {error}", file=sys.stderr)
+        return USAGE_ERROR
     except Exception as error:
         return _internal_error(error)
 

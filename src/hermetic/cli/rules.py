@@ -6,15 +6,15 @@ import json
 from argparse import Namespace
 
 from hermetic import rules
+from hermetic.cli.terminal import write
 
 
 def run(options: Namespace) -> int:
     """List every rule."""
     known = rules.load()
     if options.output_format == "json":
-        print(json.dumps([{"code": rule.code, "name": rule.name, "summary": rule.summary} for rule in known], indent=1))
+        write(json.dumps([{"code": rule.code, "name": rule.name, "summary": rule.summary} for rule in known], indent=1))
         return 0
     width = max(len(rule.name) for rule in known)
-    for rule in known:
-        print(f"{rule.code}  {rule.name:{width}}  {rule.summary}")
+    write("\n".join(f"{rule.code}  {rule.name:{width}}  {rule.summary}" for rule in known))
     return 0

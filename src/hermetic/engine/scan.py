@@ -16,6 +16,9 @@ SKIPPED_DIRECTORIES = frozenset(
     """.split()
 )
 
+# What lies in the top directory of a virtual environment, whatever that is called.
+ENVIRONMENT_MARKERS = frozenset(("pyvenv.cfg", "conda-meta"))
+
 
 def find_root(path: str) -> str:
     """The project around a file or directory: the outermost directory with a project file, within one repository.
@@ -41,7 +44,7 @@ def _entries(directory: str) -> set[str]:
 
 
 def python_files(root: str, excluded: Callable[[str], bool]) -> list[str]:
-    """Relative paths of the `.py` files below `root`, sorted. Links to directories are not followed."""
+    """Relative paths of the regular `.py` files below `root`, sorted. Links to directories are not followed."""
     found: list[str] = []
     pending = [""]
     while pending:
@@ -51,17 +54,16 @@ def python_files(root: str, excluded: Callable[[str], bool]) -> list[str]:
                 listed = sorted(entries, key=lambda entry: entry.name)
         except OSError:
             continue  # a directory that cannot be listed holds nothing that could be read
-        names = {entry.name for entry in listed}
-        if "pyvenv.cfg" in names and relative:
+        if relative and any(entry.name in ENVIRONMENT_MARKERS for entry in listed):
             continue
         for entry in listed:
             name = entry.name
             path = f"{relative}/{name}" if relative else name
-            if name.endswith((".py", ".pyi")):
-                if name.endswith(".py") and not excluded(path) and _is_file(entry):
-                    found.append(path)
-            elif name not in SKIPPED_DIRECTORIES and _is_directory(entry) and not excluded(path + "/"):
-                pending.append(path)
+            if _is_directory(entry):
+                if name not in SKIPPED_DIRECTORIES and not excluded(path + "/"):
+                    pending.append(path)
+            elif name.endswith(".py") and not excluded(path) and _is_file(entry):
+                found.append(path)
     found.sort()
     return found
 

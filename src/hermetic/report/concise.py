@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hermetic.report.results import Results
+from hermetic.report.style import printable
 
 
 def render(results: Results) -> str:
@@ -12,4 +13,4 @@ def render(results: Results) -> str:
         for found in results.findings
     ]
     lines += [f"{entry.path}: not analysed: {entry.reason}" for entry in results.not_analysed]
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))

@@ -10,7 +10,7 @@ from hermetic.report.results import Results
 
 
 def render(results: Results) -> str:
-    """One JSON document, without a line end."""
+    """One JSON document, without a line end; ASCII, so that it survives every terminal and every pipe."""
     summary = results.summary
     document = {
         "version": 1,
@@ -26,7 +26,7 @@ def render(results: Results) -> str:
             "seconds": round(summary.seconds, 3),
         },
     }
-    return json.dumps(document, indent=1, ensure_ascii=False)
+    return json.dumps(document, indent=1)
 
 
 def as_dict(finding: Finding) -> dict[str, Any]:

@@ -20,6 +20,15 @@ def _sgr(code: str) -> Callable[[str], str]:
     return lambda text: f"\033[{code}m{text}\033[0m" if text else text
 
 
+def printable(text: str) -> str:
+    """One line of a stranger's text, without what would steer a terminal or begin another line."""
+    if text.isprintable():
+        return text
+    return "".join(
+        sign if sign.isprintable() or sign == "\t" else sign.encode("unicode_escape").decode() for sign in text
+    )
+
+
 def _as_it_is(text: str) -> str:
     return text
 

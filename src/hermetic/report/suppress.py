@@ -1,22 +1,24 @@
 """Suppression comments: `# hermetic: ignore[SES001] the reason`.
 
-A comment holds for the findings on its own line; one that stands alone on a line holds for the next line of code. One
-that suppresses nothing is reported itself (HERMETIC001): the code it excused has changed.
+A comment holds for the findings on its own line; one that stands alone on a line holds for the next line of code. It
+can name several rules: `# hermetic: ignore[SES001, SES003] the reason`. One that suppresses nothing is reported
+itself, as HERMETIC001: the code that it excused has changed, and the next mistake there would go unseen.
 """
 
 from __future__ import annotations
 
-import io
 import re
-import tokenize
 from dataclasses import dataclass
+from difflib import get_close_matches
 
+from hermetic.engine.newer_syntax import comments, with_plain_line_ends
 from hermetic.finding import Finding, Position, Severity
+from hermetic.settings import UNUSED_SUPPRESSION
 
-CODE = "HERMETIC001"
+CODE = UNUSED_SUPPRESSION
 NAME = "unused-suppression"
 
-COMMENT = re.compile(r"#\s*hermetic:\s*ignore(?:\[(?P<codes>[^\]]*)\])?", re.IGNORECASE)
+COMMENT = re.compile(r"#\s*hermetic:\s*ignore(?![\w-])(?:\[(?P<codes>[^\]]*)\])?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,26 +33,15 @@ class Suppression:
 def read(path: str, source: str) -> list[Suppression]:
     """The suppressions of a file, in order."""
     found = []
-    lines = source.splitlines()
-    for line, column, text in _comments(source):
-        match = COMMENT.search(text)
-        if match is None:
-            continue
-        codes = tuple(code.strip().upper() for code in (match["codes"] or "").split(",") if code.strip())
-        start = column + match.start() + 1
-        at = Position(path, line, start, line, column + len(text.rstrip()) + 1)
+    source = with_plain_line_ends(source)
+    lines = source.split("\n")
+    for line, column, text in comments(source):
         alone = not lines[line - 1][:column].strip()
-        found.append(Suppression(at, _next_code(lines, line) if alone else line, codes))
+        for match in COMMENT.finditer(text):
+            codes = dict.fromkeys(code.strip().upper() for code in (match["codes"] or "").split(",") if code.strip())
+            at = Position(path, line, column + match.start() + 1, line, column + len(text.rstrip()) + 1)
+            found.append(Suppression(at, _next_code(lines, line) if alone else line, tuple(codes)))
     return found
-
-
-def _comments(source: str) -> list[tuple[int, int, str]]:
-    try:
-        tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
-    except (tokenize.TokenError, SyntaxError):
-        # Newer syntax than this interpreter's: then whatever looks like the comment is taken for one.
-        return [(number, 0, text) for number, text in enumerate(source.splitlines(), 1) if COMMENT.search(text)]
-    return [(*token.start, token.string) for token in tokens if token.type == tokenize.COMMENT]
 
 
 def _next_code(lines: list[str], line: int) -> int:
@@ -71,18 +62,19 @@ def apply(
     used: set[tuple[Suppression, str]] = set()
     kept = []
     for finding in findings:
-        hidden = False
-        for suppression in suppressions:
-            if finding.rule in suppression.codes and finding.at.line <= suppression.line <= max(
-                finding.at.end_line, finding.at.line
-            ):
-                used.add((suppression, finding.rule))
-                hidden = True
-        if not hidden:
+        hiding = [suppression for suppression in suppressions if _hides(suppression, finding)]
+        used.update((suppression, finding.rule) for suppression in hiding)
+        if not hiding:
             kept.append(finding)
-    for suppression in suppressions:
-        kept.extend(_complaints(suppression, used, selected, known))
+    if CODE in selected:
+        for suppression in suppressions:
+            kept.extend(_complaints(suppression, used, selected, known))
     return kept
+
+
+def _hides(suppression: Suppression, finding: Finding) -> bool:
+    last = max(finding.at.end_line, finding.at.line)
+    return finding.rule in suppression.codes and finding.at.line <= suppression.line <= last
 
 
 def _complaints(
@@ -90,14 +82,16 @@ def _complaints(
 ) -> list[Finding]:
     if not suppression.codes:
         return [_finding(suppression, "this comment names no rule; write `# hermetic: ignore[SES001] reason`")]
+    if CODE in suppression.codes:
+        return []
     out = []
     for code in suppression.codes:
         if code not in known:
-            out.append(_finding(suppression, f"there is no rule `{code}`"))
+            near = get_close_matches(code, sorted(known), 1, 0.5)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            out.append(_finding(suppression, f"there is no rule `{code}`{hint}"))
         elif code in selected and (suppression, code) not in used:
-            out.append(
-                _finding(suppression, f"nothing on this line is reported as {code} any more; remove the comment")
-            )
+            out.append(_finding(suppression, f"nothing is reported here as {code} any more; remove the comment"))
     return out
 
 
