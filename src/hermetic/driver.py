@@ -57,6 +57,16 @@ class _Tree:
 
 def check(request: Request, progress: Progress = lambda done, total: None) -> Results:
     """Check paths. Raises UsageError for a path that does not exist, SettingsError for settings of no use."""
+    collecting = gc.isenabled()
+    gc.disable()  # what a run builds is large, acyclic and needed to its end; the collector would only walk it
+    try:
+        return _check(request, progress)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _check(request: Request, progress: Progress) -> Results:
     began = time.perf_counter()
     known = rule_files.load()
     findings: list[Finding] = []
@@ -126,8 +136,6 @@ def solve(
     facts: list[tuple[str, Node | None]], source_roots: tuple[str, ...], lines: Callable[[str], list[str]]
 ) -> Program:
     """Link facts and interpret every function in them."""
-    collecting = gc.isenabled()
-    gc.disable()  # the structures below are acyclic and many; the collector only walks them
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(max(limit, RECURSION_LIMIT))
     try:
@@ -136,8 +144,6 @@ def solve(
         return Program(solver, lines)
     finally:
         sys.setrecursionlimit(limit)
-        if collecting:
-            gc.enable()
 
 
 def _files(tree: _Tree) -> list[str]:

@@ -11,6 +11,8 @@ from hermetic.engine import ir, values as v, walk
 from hermetic.engine.ir import Expr
 from hermetic.engine.link import Codebase, Function
 from hermetic.engine.types import Types
+from hermetic.engine.values import Value
+from hermetic.models.sqlalchemy import SYMBOLS
 
 # Methods and functions without which nothing happens to a session. Deliberately without `get`, `add`, `close`,
 # `delete`, `begin`: a function in which only those occur mentions a session, or calls something relevant.
@@ -25,7 +27,7 @@ WORDS = frozenset(
 
 def relevant_functions(code: Codebase, types: Types) -> set[int]:
     """The functions to interpret."""
-    found = {fn.id for fn in code.functions if _mentions_sessions(fn)}
+    found = {fn.id for fn in code.functions if _mentions_sessions(fn) and _deals_with_sessions(fn, types)}
     pending = sorted(found)
     calls: dict[int, dict[str, list[Expr]]] = {}
     while pending:
@@ -40,6 +42,59 @@ def relevant_functions(code: Codebase, types: Types) -> set[int]:
 
 def _mentions_sessions(fn: Function) -> bool:
     return any(name in WORDS or "ession" in name for name in fn.identifiers)
+
+
+# What an expression has to be, by type, for its function to deal with sessions.
+SESSION_KINDS = frozenset(
+    (
+        v.ANY_SESSION,
+        v.FACTORY,
+        v.REGISTRY,
+        v.ENGINE,
+        v.CONNECTION,
+        v.TRANSACTION,
+        v.QUERY,
+        v.GENERATING,
+    )
+)
+
+
+def _deals_with_sessions(fn: Function, types: Types) -> bool:
+    """Is anything that the function names by such a word a session, a factory, an engine or a query, by type?
+
+    What types cannot tell has no effect in the interpreter either.
+    """
+    for number, param in enumerate(fn.params):
+        if "ession" in param[0] and _is_session(types.param(fn, number)):
+            return True
+    for node in fn.nodes():
+        if node[0] == ir.ATTR:
+            word = node[2] in WORDS
+            if word and _has_sessions(types.infer(node[1], fn), types):
+                return True
+            if (word or "ession" in node[2]) and _is_session(types.infer(node, fn)):
+                return True
+        for child in walk.children(node):
+            if type(child) is str and (child in WORDS or "ession" in child) and _is_session(types.name(child, fn)):
+                return True
+    return False
+
+
+def _has_sessions(base: Value, types: Types) -> bool:
+    """Is it a session or the like, or a mapped class, whose `query` Flask-SQLAlchemy binds to one?"""
+    return _is_session(base) or any(atom[0] in (v.CLASS, v.INSTANCE) and types.classes.is_model(atom[1]) for atom in base)
+
+
+def _is_session(value: Value) -> bool:
+    for atom in value:
+        kind = atom[0]
+        if kind in SESSION_KINDS:
+            return True
+        if kind in (v.EXT, v.EXT_OBJECT) and atom[1] in SYMBOLS:
+            return True
+        if kind in (v.MANY, v.TUPLE, v.PARTIAL, v.DEFERRED):
+            return True
+    return False
 
 
 def _names_of(code: Codebase, fn: Function) -> tuple[str, ...]:
