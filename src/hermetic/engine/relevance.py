@@ -60,9 +60,9 @@ SESSION_KINDS = frozenset(
 
 
 def _deals_with_sessions(fn: Function, types: Types) -> bool:
-    """Is anything that the function names by such a word a session, a factory, an engine or a query, by type?
+    """Can anything that the function names by such a word be a session, a factory, an engine or a query, by type?
 
-    What types cannot tell has no effect in the interpreter either.
+    Where types know nothing, a caller may: of an argument, or of what a constructor was given.
     """
     for number, param in enumerate(fn.params):
         if "ession" in param[0] and _is_session(types.param(fn, number)):
@@ -86,6 +86,8 @@ def _has_sessions(base: Value, types: Types) -> bool:
 
 
 def _is_session(value: Value) -> bool:
+    if not value:
+        return True
     for atom in value:
         kind = atom[0]
         if kind in SESSION_KINDS:

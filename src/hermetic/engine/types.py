@@ -32,10 +32,11 @@ from hermetic.engine.values import Atom, Value
 from hermetic.models import frameworks, sqlalchemy
 from hermetic.models.python import CACHING_DECORATORS
 
-# Call sites looked at to learn what an unannotated parameter gets.
-MOST_CALLERS = 12
+# Call sites looked at to learn what an unannotated parameter gets, and of these, those that tell something.
+MOST_CALLERS = 60
+MOST_TELLING = 6
 # Functions looked through for such call sites.
-MOST_USERS = 60
+MOST_USERS = 240
 
 # What is recognised in an attribute of an object of unknown class.
 CARRIED = frozenset((v.ANY_SESSION, v.FACTORY, v.REGISTRY, v.ENGINE))
@@ -309,7 +310,7 @@ class Types:
                 declared = self.annotation(store[2], scope) if store[2] is not None else v.UNKNOWN
                 out = v.union(out, declared or self.infer(store[1], scope))
             if out:
-                return out
+                return convincing(out)
         return out
 
     def dynamic(self, name: str) -> Value:
@@ -321,6 +322,8 @@ class Types:
         out = v.UNKNOWN
         for function, store in self.code.stores_to(name):
             found = self._as_factory(self.infer(store[1], self.code.functions[function]))
+            if not found and "session" in name:
+                continue  # what is named so and holds a session elsewhere
             if not found or not all(atom[0] in CARRIED for atom in found):
                 return v.UNKNOWN
             out = v.union(out, found)
@@ -376,11 +379,16 @@ class Types:
     def _passed(self, fn: Function, number: int) -> Value:
         """The join over the arguments at the call sites that are found by name."""
         out = v.UNKNOWN
+        telling = 0
         for caller, node in self.call_sites(fn):
             argument = argument_of(node, fn, number, bound=fn.class_id is not None and not _is_static(fn))
-            if argument is not None:
-                out = v.union(out, _only_types(self.infer(argument, caller)))
-        return out
+            passed = _only_types(self.infer(argument, caller)) if argument is not None else v.UNKNOWN
+            if passed:
+                out = v.union(out, passed)
+                telling += 1
+                if telling == MOST_TELLING:
+                    break
+        return convincing(out)
 
     def call_sites(self, fn: Function) -> list[tuple[Function, Node]]:
         """Calls in the project that mean this function, as far as types can tell; the first few."""
@@ -681,6 +689,13 @@ class Types:
     def _base_class(self, expression: Expr, module: int) -> Value:
         top = self.code.functions[self.code.modules[module].functions[0]]
         return self.infer(expression, top)
+
+
+def convincing(value: Value) -> Value:
+    """Where some of the code says "a session" or "a factory", what the rest says of unknown library objects is noise."""
+    if len(value) > 1 and any(atom[0] in CARRIED for atom in value):
+        return frozenset(atom for atom in value if atom[0] not in (v.OPERATION, v.EXT_OBJECT))
+    return value
 
 
 def elements(value: Value, number: int | None = None) -> Value:
