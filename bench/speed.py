@@ -16,7 +16,6 @@ import platform
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -44,6 +43,18 @@ for source in sources:
 seconds = time.process_time() - began
 lines = sum(source.count(b"\\n") for source in sources)
 json.dump({"seconds": seconds, "files": len(sources), "lines": lines, "unreadable": unreadable}, sys.stdout)
+"""
+
+# The kernel counts the memory of the process that starts a program towards that program's peak, and this script grows
+# while it reads reports. So a process that is smaller than any of the tools starts them.
+LAUNCH = """
+import os, sys, time
+began = time.perf_counter()
+child = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
+status, used = os.wait4(child, 0)[1:]
+wall = time.perf_counter() - began
+with open(sys.argv[1], "w") as report:
+    print(os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime, wall, used.ru_maxrss, file=report)
 """
 
 HERMETIC = "hermetic check --no-cache --exit-zero --output-format json".split()
@@ -117,18 +128,14 @@ def one_round(tree: Path) -> Round:
 
 def measured(command: Sequence[str], directory: Path) -> tuple[Usage, str]:
     """Run a command; what it took, all its threads and children included, and what it printed."""
-    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as complaints:
-        began = time.perf_counter()
-        process = subprocess.Popen(command, cwd=directory, stdout=output, stderr=complaints)
-        _, status, used = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)  # reaped above; Popen must not wait for it again
-        output.seek(0)
-        complaints.seek(0)
-        if process.returncode not in (0, NOT_ANALYSED):
-            sys.exit(f"{' '.join(command[:4])} ended with {process.returncode}:\n{complaints.read()}")
-        unit = 1 if sys.platform == "darwin" else 1024
-        return Usage(used.ru_utime + used.ru_stime, wall, used.ru_maxrss * unit), output.read()
+    with tempfile.NamedTemporaryFile("r") as figures:
+        launcher = [sys.executable, "-I", "-S", "-c", LAUNCH, figures.name]
+        done = subprocess.run([*launcher, *command], cwd=directory, capture_output=True, text=True, check=True)
+        exit_code, cpu, wall, peak = figures.read().split()
+    if int(exit_code) not in (0, NOT_ANALYSED):
+        sys.exit(f"{' '.join(command[:4])} ended with {exit_code}:\n{done.stderr}")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return Usage(float(cpu), float(wall), int(peak) * unit), done.stdout
 
 
 def report(tree: Path, rounds: list[Round]) -> None:
