@@ -27,7 +27,11 @@ WORDS = frozenset(
 
 def relevant_functions(code: Codebase, types: Types) -> set[int]:
     """The functions to interpret."""
-    found = {fn.id for fn in code.functions if _mentions_sessions(fn) and _deals_with_sessions(fn, types)}
+    found = {
+        fn.id
+        for fn in code.functions
+        if _changes_a_row(fn, types) or (_mentions_sessions(fn) and _deals_with_sessions(fn, types))
+    }
     pending = sorted(found)
     calls: dict[int, dict[str, list[Expr]]] = {}
     while pending:
@@ -38,6 +42,11 @@ def relevant_functions(code: Codebase, types: Types) -> set[int]:
                     found.add(user)
                     pending.append(user)
     return found
+
+
+def _changes_a_row(fn: Function, types: Types) -> bool:
+    """Is it a method of a mapped class that assigns to its attributes? Its caller may commit that."""
+    return fn.class_id is not None and fn.name != "__init__" and bool(fn.self_stores) and types.classes.is_model(fn.class_id)
 
 
 def _mentions_sessions(fn: Function) -> bool:

@@ -194,4 +194,6 @@ class Run:
             return self.types.field(class_id, name)
         init = self.code.functions[found.item]
         number = init.parameter(name)
-        return self.types.param(init, number) if number is not None else v.UNKNOWN
+        if number is None:
+            return v.UNKNOWN
+        return self.types.constructed_with(class_id, init, number) or self.types.param(init, number)

@@ -390,6 +390,23 @@ class Types:
                     break
         return convincing(out)
 
+    def constructed_with(self, class_id: int, init: Function, number: int) -> Value:
+        """The classes that this very class, not its base, is made with: the model of a generic repository."""
+        return self._ask(("made with", class_id, number), lambda: self._constructed_with(class_id, init, number))
+
+    def _constructed_with(self, class_id: int, init: Function, number: int) -> Value:
+        out = v.UNKNOWN
+        wanted = self.code.classes[class_id].name
+        for user in self.code.users_of(wanted)[:MOST_USERS]:
+            caller = self.code.functions[user]
+            for node in caller.nodes():
+                if node[0] == ir.CALL and last_name(node[1]) == wanted:
+                    if (v.CLASS, class_id) in self.infer(node[1], caller):
+                        argument = argument_of(node, init, number, bound=True)
+                        passed = self.infer(argument, caller) if argument is not None else v.UNKNOWN
+                        out = v.union(out, frozenset(atom for atom in passed if atom[0] == v.CLASS))
+        return out
+
     def call_sites(self, fn: Function) -> list[tuple[Function, Node]]:
         """Calls in the project that mean this function, as far as types can tell; the first few."""
         if fn.id not in self._call_sites:
