@@ -1,0 +1,24 @@
+"""Nothing closes the session."""
+
+from sqlalchemy import create_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
+
+engine = create_engine("postgresql+psycopg://localhost/library")
+Session = sessionmaker(engine)
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Book(Base):
+    __tablename__ = "books"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str]
+    copies: Mapped[int]
+
+
+def copies_of(book_id: int) -> int:
+    session = Session()
+    book = session.get_one(Book, book_id)
+    return book.copies

@@ -1,0 +1,29 @@
+"""A continue skips the close."""
+
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+engine = create_async_engine("postgresql+asyncpg://localhost/clinic")
+SessionLocal = async_sessionmaker(engine, expire_on_commit=False)
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Visit(Base):
+    __tablename__ = "visits"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    patient: Mapped[str]
+    minutes: Mapped[int]
+
+
+async def round_up(visit_ids: list[int]) -> None:
+    for visit_id in visit_ids:
+        session = SessionLocal()
+        visit = await session.get_one(Visit, visit_id)
+        if visit.minutes % 5 == 0:
+            continue
+        visit.minutes += 5 - visit.minutes % 5
+        await session.commit()
+        await session.close()

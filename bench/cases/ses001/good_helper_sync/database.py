@@ -1,0 +1,22 @@
+"""A helper that hands over an open session."""
+
+from sqlalchemy import create_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+
+engine = create_engine("postgresql+psycopg://localhost/library")
+SessionLocal = sessionmaker(engine)
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Book(Base):
+    __tablename__ = "books"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str]
+    copies: Mapped[int]
+
+
+def open_session() -> Session:
+    return SessionLocal()

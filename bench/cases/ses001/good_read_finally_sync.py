@@ -1,0 +1,26 @@
+"""It only reads, and closes in a finally."""
+
+from sqlalchemy import create_engine, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
+
+engine = create_engine("postgresql+psycopg://localhost/library")
+Session = sessionmaker(engine)
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Book(Base):
+    __tablename__ = "books"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str]
+    copies: Mapped[int]
+
+
+def titles() -> list[str]:
+    session = Session()
+    try:
+        return list(session.scalars(select(Book.title)))
+    finally:
+        session.close()
