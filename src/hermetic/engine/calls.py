@@ -486,9 +486,14 @@ def _leave_transaction(run: Run, state: State, transaction: Atom, position: ir.P
             if raised:
                 state.put(target, track._replace(word=ts.clear(track.word, ts.FAILED)))
             continue
+        before = len(run.exits.raises)
         sessions.operate(run, state, target, type_, "rollback" if raised else "commit", mark, False)
-        if nested == "own":
-            sessions.operate(run, state, target, type_, "close", mark, False)
+        # A commit that fails here is rolled back by the block itself, and what the block opened is closed.
+        ends = [exit_.state for exit_ in run.exits.raises[before:]]
+        for failed in ends:
+            sessions.operate(run, failed, target, type_, "rollback", mark, False)
+        for ended in (state, *ends) if nested == "own" else ():
+            sessions.operate(run, ended, target, type_, "close", mark, False)
 
 
 def _leave_object(run: Run, state: State, what: tuple[Atom, str], position: ir.Pos, raised: bool) -> None:

@@ -16,6 +16,7 @@ from hermetic.engine.state import (
     ENTITY_FOREIGN,
     HANDED_OVER,
     RECORDED,
+    SWALLOWED,
     Commit,
     Fields,
     Instance,
@@ -165,6 +166,7 @@ def _holds(state: State, value: Value, wanted: Atom, depth: int = 3) -> bool:
 
 
 def _summary(run: Run, normal: list[State], raised: list[Raised]) -> Summary:
+    _reported(normal)
     end = _join_all(normal)
     if end is not None:
         end.log = _certain(end.log, normal)
@@ -200,6 +202,20 @@ def _summary(run: Run, normal: list[State], raised: list[Raised]) -> Summary:
         after_raise=after_raise,
         suppresses=suppresses,
     )
+
+
+def _reported(normal: list[State]) -> None:
+    """A handler that returns what no other path returns (`return False`) tells the caller of the failure."""
+    failures = [(state, [item for item in state.heap.items() if _lives_on(item[1])]) for state in normal]
+    fine = {state.env.get(RETURNED, v.NOTHING) for state, failed in failures if not failed}
+    for state, failed in failures:
+        if failed and fine and state.env.get(RETURNED, v.NOTHING) not in fine:
+            for atom, track in failed:
+                state.put(atom, track.with_mark(RECORDED, track.mark(SWALLOWED)))
+
+
+def _lives_on(track: Any) -> bool:
+    return type(track) is Track and ts.may(track.word, ts.FAILED) and track.mark(SWALLOWED) is not None
 
 
 def _certain(log: tuple[Commit, ...], normal: list[State]) -> tuple[Commit, ...]:

@@ -248,12 +248,17 @@ def _handle(
                 state.bind(name, v.UNKNOWN)
             states.append((state, caught))
     noted = states[0][0].stores
+    outer = run.exits
+    inner = run.exits = Exits()
+    inner.last = outer.last
     run.caught.append((mark, run.trying))
     after = run_block(run, block, _merge_handlers(run, [state for state, _ in states]))
     run.caught.pop()
-    for state in after:
+    run.exits = outer
+    for state in (*after, *inner.returns, *inner.breaks, *inner.continues):
         state.env.pop(CAUGHT, None)
         _swallow(state, mark, recorded=state.stores is not noted and state.stores != noted)
+    outer.absorb(inner)
     return after
 
 
