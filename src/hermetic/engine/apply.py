@@ -6,8 +6,9 @@ from hermetic.engine import ir, typestate as ts, values as v
 from hermetic.engine.fields import read_field, read_parameter, write_field
 from hermetic.engine.link import Function
 from hermetic.engine.run import Raised, Run
-from hermetic.engine.sessions import record, sessions_in, stale, touch, wait
-from hermetic.engine.state import Commit, Fields, Instance, Mark, State, Track
+from hermetic.engine.session_types import SessionType
+from hermetic.engine.sessions import each_instance, expires, record, sessions_in, stale, touch, wait
+from hermetic.engine.state import DETACHED, EXPIRED, Commit, Fields, Instance, Mark, State, Track
 from hermetic.engine.summary import Effects, Summary
 from hermetic.engine.values import Atom, Value
 
@@ -210,9 +211,14 @@ def _blocking(run: Run, state: State, summary: Summary, sub: Substitution, calle
             run.blocking.setdefault(key, (mark, callee.id))
 
 
-def apply_effects(run: Run, state: State, effects: Effects, sub: Substitution, quiet: bool = False) -> None:
-    """Tracks, stores and commits of the callee."""
+def apply_effects(
+    run: Run, state: State, effects: Effects, sub: Substitution, quiet: bool = False, resumed: bool = False
+) -> None:
+    """Tracks, stores and commits of the callee. `resumed`: it goes on after its yield, with sessions made before it;
+    otherwise what it makes is new, whatever an earlier round of a loop has left at the same place."""
     sessions = [(atom, track) for atom, track in effects.tracks if type(track) is Track]
+    if not resumed:
+        _forget_earlier_rounds(state, sessions, sub)
     if not quiet:
         for atom, track in sessions:
             if ts.may(track.word, ts.DATABASE):
@@ -221,8 +227,10 @@ def apply_effects(run: Run, state: State, effects: Effects, sub: Substitution, q
         _commits(run, state, effects, sub)
     for atom, track in sessions:
         targets = sessions_in(run, sub.atom(atom))
-        for target, _ in targets:
+        for target, type_ in targets:
             _compose(run, state, target, track, sub, weak=len(targets) > 1)
+            if len(targets) == 1:
+                _end_instances(run, state, target, type_, track, sub)
     for atom, track in effects.tracks:
         if type(track) is Instance:
             _instance(run, state, atom, track, sub)
@@ -237,6 +245,12 @@ def apply_effects(run: Run, state: State, effects: Effects, sub: Substitution, q
         state.floating = sources if state.floating is None else state.floating | sources
     for atom in effects.escaped:
         state.escaped |= sub.atom(atom)
+
+
+def _forget_earlier_rounds(state: State, sessions: list[tuple[Atom, Track]], sub: Substitution) -> None:
+    for atom, _ in sessions:
+        if atom[0] == v.SESSION and sub.made(atom) in state.heap:
+            state.put(sub.made(atom), Track(ts.FRESH))
 
 
 def _commits(run: Run, state: State, effects: Effects, sub: Substitution) -> None:
@@ -274,6 +288,16 @@ def _compose(run: Run, state: State, target: Atom, track: Track, sub: Substituti
     if weak or ts.untouched(track.word, ts.DIRTY):
         pending |= known.pending
     state.put(target, Track(word, tuple(marks.items()), pending))
+
+
+def _end_instances(run: Run, state: State, target: Atom, type_: SessionType, track: Track, sub: Substitution) -> None:
+    """What the callee did to its caller's instances by committing or closing their session. What it did to single
+    ones, a refresh after the commit say, comes after this."""
+    committed, closed = track.mark(ts.COMMITTED), track.mark(ts.CLOSED)
+    if committed is not None and ts.must(track.word, ts.COMMITTED) and expires(run, type_):
+        each_instance(state, target, EXPIRED, trail(run, sub.position, committed))
+    if closed is not None and ts.must(track.word, ts.CLOSED):
+        each_instance(state, target, DETACHED, trail(run, sub.position, closed))
 
 
 def _instance(run: Run, state: State, atom: Atom, track: Instance, sub: Substitution) -> None:

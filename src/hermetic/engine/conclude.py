@@ -172,14 +172,14 @@ def _summary(run: Run, normal: list[State], raised: list[Raised]) -> Summary:
         end.log = _certain(end.log, normal)
     returns = end.env.get(RETURNED, v.NOTHING) if end is not None else v.UNKNOWN
     after, after_raise, suppresses = Effects(), Effects(), False
-    effects = effects_of(run, end, returns) if end is not None else Effects()
     yields = v.UNKNOWN
+    for handed in run.yields:
+        yields = v.union(yields, handed.value)
+    effects = effects_of(run, end, v.union(returns, yields)) if end is not None else Effects()
     if run.yields:
         after = effects
-        after_raise, suppresses = _thrown(run, normal, raised)
+        after_raise, suppresses = _thrown(run, normal, raised, yields)
         entry = _join_all([handed.state for handed in run.yields])
-        for handed in run.yields:
-            yields = v.union(yields, handed.value)
         assert entry is not None
         effects = effects_of(run, entry, yields)
     blocking: tuple[tuple[Any, Mark, int | None], ...] = ()
@@ -241,12 +241,12 @@ def _join_all(states: list[State]) -> State | None:
     return joined
 
 
-def _thrown(run: Run, normal: list[State], raised: list[Raised]) -> tuple[Effects, bool]:
+def _thrown(run: Run, normal: list[State], raised: list[Raised], yields: Value) -> tuple[Effects, bool]:
     """What happens between an exception thrown in at the yield and the exit it leads to."""
     thrown = [exit_.state for exit_ in raised if exit_.kind in (THROWN, EXPLICIT) or THROWN_CAUGHT in exit_.state.env]
     swallowed = [state for state in normal if THROWN_CAUGHT in state.env]
     end = _join_all(thrown + swallowed)
-    return (effects_of(run, end, v.UNKNOWN) if end is not None else Effects()), bool(swallowed)
+    return (effects_of(run, end, yields) if end is not None else Effects()), bool(swallowed)
 
 
 def _raises(run: Run, raised: list[Raised]) -> tuple[tuple[str, frozenset[str], Effects], ...]:

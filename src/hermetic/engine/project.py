@@ -267,7 +267,7 @@ def leave_context(run: Run, state: State, left: tuple[Summary, Substitution], ra
     """The code after the `yield` of a context manager function runs."""
     summary, sub = left
     sub.state = state
-    apply_effects(run, state, summary.after_raise if raised else summary.after, sub)
+    apply_effects(run, state, summary.after_raise if raised else summary.after, sub, resumed=True)
     _not_ours(run, state, sub, entered=False)
 
 

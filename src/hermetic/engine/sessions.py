@@ -189,11 +189,13 @@ def commit(run: Run, state: State, atom: Atom, type_: SessionType, mark: Mark) -
         wrote = True
         state.floating = None
     record(run, state, Commit(pending, wrote, mark, atom, always))
-    expire = type_.expire
-    if expire is None:
-        expire = run.solver.expire_default(type_.flavour)
-    if expire:
+    if expires(run, type_):
         each_instance(state, atom, EXPIRED, mark)
+
+
+def expires(run: Run, type_: SessionType) -> bool:
+    """Does a commit expire the instances of such a session? Where no code says, as the project's others do."""
+    return run.solver.expire_default(type_.flavour) if type_.expire is None else type_.expire
 
 
 def record(run: Run, state: State, done: Commit) -> None:
@@ -280,6 +282,7 @@ __all__ = [
     "ASYNC",
     "commit",
     "each_instance",
+    "expires",
     "is_session",
     "operate",
     "record",
