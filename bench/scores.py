@@ -40,6 +40,7 @@ LABELS, OWN, PAIRS = "labels", "own labels", "pairs"
 MEASURES = {LABELS: ("bugs", "risks", "false", "precision"), PAIRS: ("found", "silent")}
 MEASURES[OWN] = MEASURES[LABELS]
 FEWER_IS_BETTER = {"false"}
+LABELLED = {"bugs", "risks", "found"}  # counted out of what the labels say there is
 
 Rules = dict[str, dict[str, int]]  # of each rule, how many of each kind
 Value = tuple[int, int]  # so many of so many; 0 of 0 where there is no "of"
@@ -211,10 +212,19 @@ def move(name: str, measure: str, old: Mapping[str, int] | None, new: Mapping[st
     if was == is_now:
         return
     plain = measure in FEWER_IS_BETTER
-    rates = [part if plain else part / (whole or 1) for part, whole in (was, is_now)]
-    rose, sank = ("worse", "better") if plain else ("better", "worse")
-    verdict = rose if rates[1] > rates[0] else sank if rates[1] < rates[0] else "other labels"
-    yield f"  {name}: {shown(was, plain=plain)} -> {shown(is_now, plain=plain)}  {verdict}"
+    yield f"  {name}: {shown(was, plain=plain)} -> {shown(is_now, plain=plain)}  {verdict(measure, was, is_now)}".rstrip()
+
+
+def verdict(measure: str, was: Value, is_now: Value) -> str:
+    """Better or worse, where the two can be compared."""
+    if measure in FEWER_IS_BETTER:
+        return "better" if is_now < was else "worse"
+    if measure in LABELLED and was[1] != is_now[1]:
+        return "other labels"
+    if not was[1] or not is_now[1]:
+        return ""
+    old, new = was[0] / was[1], is_now[0] / is_now[1]
+    return "better" if new > old else "worse" if new < old else "as before, of another number"
 
 
 def last_line(rules: str) -> dict[str, Any] | None:
