@@ -8,7 +8,7 @@ from hermetic.engine.link import Function
 from hermetic.engine.run import Raised, Run
 from hermetic.engine.session_types import SessionType
 from hermetic.engine.sessions import each_instance, expires, record, sessions_in, stale, touch, wait
-from hermetic.engine.state import DETACHED, EXPIRED, Commit, Fields, Instance, Mark, State, Track
+from hermetic.engine.state import DETACHED, EXPIRED, OF_A_FAILURE, Commit, Fields, Instance, Mark, State, Track
 from hermetic.engine.summary import Effects, Summary
 from hermetic.engine.values import Atom, Value
 
@@ -279,10 +279,11 @@ def _compose(run: Run, state: State, target: Atom, track: Track, sub: Substituti
     word = ts.then(known.word, track.word)
     if weak:
         word |= known.word
-    marks = dict(known.marks)
+    fails_anew = ts.may(track.word, ts.FAILED) and track.mark(ts.FAILED) is not None
+    marks = {flag: place for flag, place in known.marks if not (fails_anew and flag in OF_A_FAILURE)}
     for flag, inner in track.marks:
         if flag >= ts.FLAGS or ts.may(track.word, flag):
-            if flag not in marks or flag in (ts.FAILED, ts.CLOSED, ts.COMMITTED):
+            if flag not in marks or flag in (ts.CLOSED, ts.COMMITTED):
                 marks[flag] = trail(run, sub.position, inner)
     pending = sub.sources(track.pending)
     if weak or ts.untouched(track.word, ts.DIRTY):

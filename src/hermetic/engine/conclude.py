@@ -283,7 +283,7 @@ def _believed(track: Track) -> Track:
     """A function that rolls back after one failure is taken to know what it does: where another of its failures
     leaves the session failed (mostly a read after the commit), its caller is not blamed for not rolling back."""
     if ts.may(track.word, ts.FAILED) and ts.may_be_clear(track.word, ts.FAILED):
-        return track._replace(word=ts.clear(track.word, ts.FAILED))
+        return track.recovered()
     return track
 
 
@@ -311,7 +311,7 @@ def effects_of(run: Run, state: State, value: Value) -> Effects:
 def _without(track: Track) -> Track:
     """Marks that mean nothing to a caller are dropped; a failure that is on record is for the caller to look up."""
     if track.mark(RECORDED) is not None:
-        track = track._replace(word=ts.clear(track.word, ts.FAILED))
+        track = track.recovered()
     return track._replace(marks=tuple(mark for mark in track.marks if mark[0] not in (ENTERED, CREATED)))
 
 

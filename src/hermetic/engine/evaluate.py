@@ -273,10 +273,19 @@ def _yield(run: Run, state: State, node: Node) -> Value:
     """Control leaves and comes back, or an exception is thrown in here."""
     value = evaluate(run, state, node[1])
     mark = run.mark(node[2])
+    if RESUMED in state.env and calls.deferral(run.fn) == "context":
+        run.raise_(state, ERROR, mark)  # contextlib refuses a second yield: "generator didn't stop"
+        state.dead = True
+        return v.UNKNOWN
     run.yields.append(Yield(value, state.copy(), mark))
     calls.after_yield(run, state)
+    state.env[RESUMED] = v.YES
     run.raise_(state, THROWN, mark)
     return v.UNKNOWN
+
+
+# Set in the variables of a generator once it has gone on after a yield.
+RESUMED = "$resumed"
 
 
 def _yield_from(run: Run, state: State, node: Node) -> Value:

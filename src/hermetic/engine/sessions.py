@@ -69,6 +69,8 @@ def operate(run: Run, state: State, atom: Atom, type_: SessionType, name: str, m
     for flag in operation.puts:
         if track.mark(flag) is None or flag in (ts.CLOSED, ts.COMMITTED):
             track = track.with_mark(flag, mark)
+    if ts.FAILED in operation.clears and not weak:
+        track = track.recovered()
     pending = frozenset() if ts.DIRTY in operation.clears and not weak else track.pending
     state.put(atom, track._replace(word=track.word | word if weak else word, pending=pending))
     if name in ("close", "aclose", "reset", "remove", "invalidate"):
@@ -99,7 +101,7 @@ def fail(run: Run, state: State, atom: Atom, mark: Mark, names: frozenset[str]) 
         return
     run.exits.last[key] = (state.heap, state.version)
     failed = state.copy()
-    track = failed.track(atom)
+    track = failed.track(atom).recovered()  # an earlier failure that is still there has been observed by `touch`
     word = ts.put(ts.put(track.word, ts.FAILED), ts.TRANSACTION)
     track = track._replace(word=ts.put(word, ts.DATABASE)).with_mark(ts.FAILED, mark)
     if names or ts.must(track.word, ts.DIRTY):

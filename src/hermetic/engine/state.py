@@ -39,6 +39,12 @@ class Track(NamedTuple):
         return self._replace(marks=(*((k, p) for k, p in self.marks if k != flag), (flag, place)))
 
 
+    def recovered(self) -> Track:
+        """Nothing is left of a failure: it was rolled back, or is no concern of ours any more."""
+        marks = tuple(mark for mark in self.marks if mark[0] not in OF_A_FAILURE)
+        return self._replace(word=ts.clear(self.word, ts.FAILED), marks=marks)
+
+
 # Marks of a track beyond the flags of `typestate`
 SWALLOWED = 100  # the `except` that let a failed session live on
 CREATED = 101
@@ -46,6 +52,7 @@ HANDED_OVER = 102  # given to a task or thread that runs beside its owner
 ENTERED = 103  # the `with` that closes it
 FAILED_WRITE = 104  # what failed was a commit, a flush, or a statement after something was written
 RECORDED = 105  # the handler noted the failure in an object, for its caller to see
+OF_A_FAILURE = frozenset((ts.FAILED, SWALLOWED, FAILED_WRITE, RECORDED))
 
 # Flags of an instance, in the same three-outcome form
 EXPIRED, DETACHED, STALE, EXPUNGED, LOCKED, DELETED = range(6)
