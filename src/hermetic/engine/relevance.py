@@ -46,7 +46,12 @@ def relevant_functions(code: Codebase, types: Types) -> set[int]:
 
 def _changes_a_row(fn: Function, types: Types) -> bool:
     """Is it a method of a mapped class that assigns to its attributes? Its caller may commit that."""
-    return fn.class_id is not None and fn.name != "__init__" and bool(fn.self_stores) and types.classes.is_model(fn.class_id)
+    return (
+        fn.class_id is not None
+        and fn.name != "__init__"
+        and bool(fn.self_stores)
+        and types.classes.is_model(fn.class_id)
+    )
 
 
 def _mentions_sessions(fn: Function) -> bool:
@@ -91,7 +96,9 @@ def _deals_with_sessions(fn: Function, types: Types) -> bool:
 
 def _has_sessions(base: Value, types: Types) -> bool:
     """Is it a session or the like, or a mapped class, whose `query` Flask-SQLAlchemy binds to one?"""
-    return _is_session(base) or any(atom[0] in (v.CLASS, v.INSTANCE) and types.classes.is_model(atom[1]) for atom in base)
+    return _is_session(base) or any(
+        atom[0] in (v.CLASS, v.INSTANCE) and types.classes.is_model(atom[1]) for atom in base
+    )
 
 
 def _is_session(value: Value) -> bool:

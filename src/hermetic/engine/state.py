@@ -38,7 +38,6 @@ class Track(NamedTuple):
     def with_mark(self, flag: int, place: Mark) -> Track:
         return self._replace(marks=(*((k, p) for k, p in self.marks if k != flag), (flag, place)))
 
-
     def recovered(self) -> Track:
         """Nothing is left of a failure: it was rolled back, or is no concern of ours any more."""
         marks = tuple(mark for mark in self.marks if mark[0] not in OF_A_FAILURE)
@@ -257,8 +256,7 @@ def _absent_too(track: Any, atom: Atom) -> Any:
 def join_tracks(ours: Any, theirs: Any) -> Any:
     """The least track that covers both."""
     if type(ours) is Track and type(theirs) is Track:
-        marks = ours.marks + tuple(mark for mark in theirs.marks if ours.mark(mark[0]) is None)
-        return Track(ours.word | theirs.word, marks, ours.pending | theirs.pending)
+        return Track(ours.word | theirs.word, _joined_marks(ours, theirs), ours.pending | theirs.pending)
     if type(ours) is Instance and type(theirs) is Instance:
         marks = ours.marks + tuple(mark for mark in theirs.marks if ours.mark(mark[0]) is None)
         owner = ours.owner if ours.owner is not None else theirs.owner
@@ -269,6 +267,17 @@ def join_tracks(ours: Any, theirs: Any) -> Any:
             items[name] = v.union(items[name], value) if name in items else value
         return Fields(tuple(items.items()))
     return ours
+
+
+def _joined_marks(ours: Track, theirs: Track) -> tuple[tuple[int, Mark], ...]:
+    """The marks of both. Those of a failure belong together: of two failures a write's tells more than a read's."""
+    first, second = ours, theirs
+    if theirs.mark(FAILED_WRITE) is not None and ours.mark(FAILED_WRITE) is None:
+        first, second = theirs, ours
+    told = first.mark(ts.FAILED) is not None
+    return first.marks + tuple(
+        mark for mark in second.marks if first.mark(mark[0]) is None and not (told and mark[0] in OF_A_FAILURE)
+    )
 
 
 MOST_COMMITS = 5
