@@ -244,6 +244,8 @@ def _handle(
             state.env[CAUGHT] = v.one(("caught", kind))
             if kind == THROWN:
                 state.env[THROWN_CAUGHT] = v.YES
+            elif kind == ERROR:
+                _not_of_the_database(state)
             if name is not None:
                 state.bind(name, v.UNKNOWN)
             states.append((state, caught))
@@ -260,6 +262,13 @@ def _handle(
         _swallow(state, mark, recorded=state.stores is not noted and state.stores != noted)
     outer.absorb(inner)
     return after
+
+
+def _not_of_the_database(state: State) -> None:
+    """What the handler has caught is no database error: a failure from before it is not this handler's doing."""
+    for atom, track in list(state.heap.items()):
+        if type(track) is Track and ts.may(track.word, ts.FAILED) and track.mark(SWALLOWED) is None:
+            state.put(atom, track.recovered())
 
 
 def _merge_handlers(run: Run, states: list[State]) -> list[State]:
