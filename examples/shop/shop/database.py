@@ -1,7 +1,6 @@
 """Engines, session factories, and the ways to get a session."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import Depends
@@ -31,12 +30,3 @@ async def get_async_db() -> AsyncIterator[AsyncSession]:
 
 Db = Annotated[Session, Depends(get_db)]
 AsyncDb = Annotated[AsyncSession, Depends(get_async_db)]
-
-
-@contextmanager
-def transaction() -> Iterator[Session]:
-    """A session for code that runs outside of a request; commits at the end."""
-    session = SessionLocal()
-    yield session
-    session.commit()
-    session.close()

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shop import mails
-from shop.database import get_db
+from shop.database import SessionLocal
 from shop.models import Order, now
 from shop.settings import settings
 
@@ -21,20 +21,19 @@ async def remind_forever() -> None:
     while True:
         await asyncio.sleep(settings.reminder_interval)
         try:
-            log.info("reminded of %s orders", remind_overdue())
+            log.info("reminded of %s orders", await asyncio.to_thread(remind_overdue))
         except Exception:
             log.exception("no reminders were sent")
 
 
 def remind_overdue() -> int:
     """Remind customers of what they have not paid yet; returns how many orders that were."""
-    session = next(get_db())
-    orders = overdue(session)
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        for order in orders:
-            pool.submit(remind, session, order)
-    session.commit()
-    return len(orders)
+    with SessionLocal.begin() as session:
+        orders = overdue(session)
+        with ThreadPoolExecutor(max_workers=4) as pool:
+            for order in orders:
+                pool.submit(remind, session, order)
+        return len(orders)
 
 
 def overdue(session: Session) -> Sequence[Order]:

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from shop import customers, jobs, orders, products, reports, stock
-from shop.database import AsyncDb, engine
+from shop.database import AsyncDb, async_engine, engine
 from shop.models import Base
 
 
@@ -18,6 +18,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     reminders = asyncio.create_task(jobs.remind_forever())
     yield
     reminders.cancel()
+    await async_engine.dispose()
+    engine.dispose()
 
 
 app = FastAPI(title="Shop", lifespan=lifespan)

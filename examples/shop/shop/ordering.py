@@ -1,6 +1,5 @@
 """The life of an order."""
 
-import logging
 from collections.abc import Sequence
 
 from fastapi import HTTPException
@@ -11,8 +10,6 @@ from sqlalchemy.orm import selectinload
 from shop import mails
 from shop.models import Base, Order, OrderLine, Product
 from shop.schemas import NewLine
-
-log = logging.getLogger(__name__)
 
 
 class OrderService:

@@ -1,8 +1,9 @@
 """Orders over HTTP."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, BackgroundTasks
 
 from shop import payments
+from shop.customers import award_points
 from shop.database import AsyncDb
 from shop.models import Order, Payment
 from shop.ordering import OrderService
@@ -27,10 +28,7 @@ async def cancel(order_id: int, session: AsyncDb) -> dict[str, str]:
 
 
 @router.post("/{order_id}/payment", status_code=201, response_model=PaymentOut)
-async def pay(order_id: int, session: AsyncDb) -> Payment:
-    return await payments.pay(session, order_id)
-
-
-@router.post("/{order_id}/refund", response_model=PaymentOut)
-async def refund(order_id: int, session: AsyncDb) -> Payment:
-    return await payments.refund(session, order_id)
+async def pay(order_id: int, session: AsyncDb, tasks: BackgroundTasks) -> Payment:
+    payment = await payments.pay(session, order_id)
+    tasks.add_task(award_points, order_id)
+    return payment

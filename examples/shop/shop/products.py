@@ -31,7 +31,7 @@ catalog = Catalog(SessionLocal())
 
 
 @router.get("", response_model=list[ProductOut])
-async def search(text: str = "") -> Sequence[Product]:
+def search(text: str = "") -> Sequence[Product]:
     return catalog.search(text)
 
 

@@ -1,11 +1,10 @@
 """Numbers for the office."""
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Response
-from sqlalchemy import ColumnElement, Row, create_engine, func, select
+from sqlalchemy import ColumnElement, create_engine, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -32,14 +31,14 @@ async def dashboard(session: AsyncDb) -> Dashboard:
 
 @router.get("/sales")
 def sales() -> list[DaySales]:
-    return [DaySales(day=day, orders=orders, revenue=revenue) for day, orders, revenue in sales_by_day()]
+    return sales_by_day()
 
 
 @router.get("/sales.csv")
 async def export() -> Response:
     lines = ["day,orders,revenue"]
-    for day, orders, revenue in sales_by_day():
-        lines.append(f"{day},{orders},{revenue}")
+    for sold in sales_by_day():
+        lines.append(f"{sold.day},{sold.orders},{sold.revenue}")
     return Response("\n".join(lines) + "\n", media_type="text/csv")
 
 
@@ -53,9 +52,10 @@ def reporting_session() -> Session:
     return sessionmaker(engine)()
 
 
-def sales_by_day() -> Sequence[Row[tuple[str, int, int]]]:
+def sales_by_day() -> list[DaySales]:
     day: ColumnElement[str] = func.date(Order.placed_at)
     session = reporting_session()
-    return session.execute(
+    paid = session.execute(
         select(day, func.count(Order.id), func.sum(Order.total)).where(Order.status == "paid").group_by(day)
-    ).all()
+    )
+    return [DaySales(day=day, orders=orders, revenue=revenue) for day, orders, revenue in paid]

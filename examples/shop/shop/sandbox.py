@@ -13,8 +13,6 @@ def _answer(request: httpx.Request) -> httpx.Response:
     if request.url.path == "/charges":
         accepted = data["amount"] <= LARGEST_PAYMENT
         return httpx.Response(200, json={"accepted": accepted, "reference": uuid4().hex})
-    if request.url.path == "/refunds":
-        return httpx.Response(200, json={"refunded": True})
     return httpx.Response(200, json={"available": 50})
 
 

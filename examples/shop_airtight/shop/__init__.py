@@ -1,0 +1,1 @@
+"""A small web shop: customers, products, stock, orders, payments, mails and reports."""
