@@ -212,7 +212,8 @@ def move(name: str, measure: str, old: Mapping[str, int] | None, new: Mapping[st
     if was == is_now:
         return
     plain = measure in FEWER_IS_BETTER
-    yield f"  {name}: {shown(was, plain=plain)} -> {shown(is_now, plain=plain)}  {verdict(measure, was, is_now)}".rstrip()
+    figures = " -> ".join(shown(figure, plain=plain) for figure in (was, is_now))
+    yield f"  {name}: {figures}  {verdict(measure, was, is_now)}".rstrip()
 
 
 def verdict(measure: str, was: Value, is_now: Value) -> str:
