@@ -1,108 +1,163 @@
-"""The format for people: the code, the path that leads to the trouble, and what to do about it."""
+"""The format for people: the code, the path that leads to the trouble, what comes of it, and what to do about it."""
 
 from __future__ import annotations
 
-from functools import lru_cache
+import re
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator
 
+from hermetic import rules
 from hermetic.finding import Finding, Severity, Step
+from hermetic.report.excerpt import Label, Paint, draw, lines_of
 from hermetic.report.results import Results, Summary
-from hermetic.report.style import Styles
+from hermetic.report.style import Styles, printable
 
-CONTEXT = 1  # lines shown around a place
-TAB = "    "
+WIDTH = 100  # of what is no terminal
+NARROWEST = 50
+WIDEST_PROSE = 100
+LEAST_WHY = 150  # characters of a rule's documentation, to say what its findings do
+
+CLAUSE_END = re.compile(r"(?<=[.;])\s+")
+WITHOUT_UNICODE = str.maketrans("│┆…", "|:~")
 
 
-def render(results: Results, styles: Styles) -> str:
+def render(results: Results, styles: Styles, width: int | None = None) -> str:
     """Every finding, then what could not be read, then the summary."""
-    parts = [_finding(finding, styles) for finding in results.findings]
+    width = max(NARROWEST, width or shutil.get_terminal_size((WIDTH, 24)).columns)
+    why = {rule.code: _why(rule.doc) for rule in rules.load()} if results.findings else {}
+    parts = []
+    for finding in results.findings:
+        parts.append(_finding(finding, why.pop(finding.rule, ""), styles, width))
     if results.not_analysed:
-        listed = "\n".join(f"  {entry.path}: {entry.reason}" for entry in results.not_analysed)
+        listed = "\n".join(printable(f"  {entry.path}: {entry.reason}") for entry in results.not_analysed)
         parts.append(f"{styles.warning('Not analysed')}\n{listed}\n")
-    parts.append(_summary(results.summary, styles))
-    return "\n".join(parts)
+    parts.append(_summary(results, styles))
+    return _for_stdout("\n".join(parts))
 
 
-def _finding(finding: Finding, styles: Styles) -> str:
+def _for_stdout(text: str) -> str:
+    try:
+        "│┆…".encode(sys.stdout.encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return text.translate(WITHOUT_UNICODE)
+    return text
+
+
+def _why(doc: str) -> str:
+    """What a rule's findings do to the pool or the data: how its "Why it hurts" begins, up to the end of a clause."""
+    paragraph = doc.partition("## Why it hurts")[2].partition("##")[0]
+    text = ""
+    for clause in CLAUSE_END.split(" ".join(paragraph.split())):
+        if len(text) >= LEAST_WHY:
+            break
+        text = f"{text} {clause}".strip()
+    return text.removesuffix(";").removesuffix(".") + "." if text else ""
+
+
+def _finding(finding: Finding, why: str, styles: Styles, width: int) -> str:
     mark = {Severity.ERROR: styles.error, Severity.WARNING: styles.warning, Severity.HINT: styles.hint}[
         finding.severity
     ]
-    head = (
-        f"{mark(f'{finding.severity.label} {finding.rule}')} {styles.dim(finding.name)}: {styles.bold(finding.message)}"
-    )
-    steps = _steps(finding)
-    width = max(len(str(step.at.line + CONTEXT)) for step in steps)
-    lines = [head]
-    path = ""
-    for number, step in enumerate(steps):
-        if step.at.path != path:
-            path = step.at.path
-            arrow = "-->" if number == 0 else ":::"
-            where = f"{path}:{step.at.line}:{step.at.column}" if number == 0 else path
-            lines.append(f"{' ' * width}{styles.accent(arrow)} {where}")
-        elif number:
-            lines.append(f"{' ' * width} {styles.accent('⋮')}")
-        lines += _frame(step, width, number, styles, mark if _is_place(step, finding) else styles.accent)
+    lines = [*_head(finding, mark, styles, width)]
+    labels = _labels(finding)
+    gutter = max(len(str(label.line)) for listed in labels.values() for label in listed)
+    for path, listed in labels.items():
+        main = path == finding.at.path
+        at = finding.at if main else None
+        where = f"{path}:{at.line}:{at.column}" if at else f"{path}:{listed[0].line}"
+        lines.append(f"{' ' * gutter}{styles.accent('-->' if main else ':::')} {printable(where)}")
+        lines += draw(lines_of(path), listed, gutter, width, styles, mark)
+    notes = [("why", styles.bold, why)] if why else []
     if finding.fix is not None:
-        lines.append(f"{' ' * width} {styles.accent('=')} {styles.good('help')}: {finding.fix.message}")
-    lines.append(f"{' ' * width} {styles.accent('=')} {styles.dim(f'hermetic explain {finding.rule}')}")
+        notes.append(("help", styles.good, finding.fix.message))
+    for title, paint, text in notes:
+        lines += _note(title, paint, text, gutter, styles, width)
     return "\n".join(lines) + "\n"
 
 
+def _head(finding: Finding, mark: Paint, styles: Styles, width: int) -> Iterator[str]:
+    code = f"{finding.severity.label}[{finding.rule}]"
+    name = f"{finding.name}: "
+    indent = len(code) + 1
+    first, *more = textwrap.wrap(name + printable(finding.message), min(width, WIDEST_PROSE) - indent)
+    yield f"{mark(code)} {name}{styles.bold(first.removeprefix(name))}"
+    for line in more:
+        yield " " * indent + styles.bold(line)
+
+
+def _note(title: str, paint: Paint, text: str, gutter: int, styles: Styles, width: int) -> Iterator[str]:
+    start = " " * gutter + " = " + title + ": "
+    wrapped = textwrap.wrap(printable(text), min(width, WIDEST_PROSE) - len(start), break_on_hyphens=False)
+    for number, line in enumerate(wrapped):
+        head = f"{' ' * gutter} {styles.accent('=')} {paint(title)}: "
+        yield (head if number == 0 else " " * len(start)) + line
+
+
+def _labels(finding: Finding) -> dict[str, list[Label]]:
+    """What to say in which file, the one of the finding first. The steps are numbered if there are several."""
+    steps = _steps(finding)
+    exact = any(_key(step) == _main(finding) for step in steps)
+    numbers: dict[tuple[str, Label], list[str]] = {}
+    for number, step in enumerate(steps, 1):
+        at = step.at
+        main = _key(step) == _main(finding) if exact else _key(step)[:2] == _main(finding)[:2]
+        end = at.end_column if at.end_line == at.line and at.end_column > at.column else _end(at.path, at.line)
+        label = Label(at.line, at.column, end, printable(step.text), main)
+        numbers.setdefault((at.path, label), []).append(str(number))
+    labels: dict[str, list[Label]] = {finding.at.path: []}
+    for (path, label), at_steps in numbers.items():
+        if len(steps) > 1:
+            label = label._replace(text=f"{', '.join(at_steps)}. {label.text}")
+        labels.setdefault(path, []).append(label)
+    return labels
+
+
 def _steps(finding: Finding) -> list[Step]:
-    """The trace, each place once, with the finding's own place in it."""
+    """The trace, each place once in a row, with the finding's own place in it."""
     steps: list[Step] = []
     for step in finding.trace:
         if not steps or (step.at, step.text) != (steps[-1].at, steps[-1].text):
             steps.append(step)
-    if not any(_is_place(step, finding) for step in steps):
+    if not any(_key(step)[:2] == _main(finding)[:2] for step in steps):
         steps.insert(0, Step(finding.at, "here"))
     return steps
 
 
-def _is_place(step: Step, finding: Finding) -> bool:
-    return (step.at.path, step.at.line) == (finding.at.path, finding.at.line)
+def _key(step: Step) -> tuple[str, int, int]:
+    return step.at.path, step.at.line, step.at.column
 
 
-def _frame(step: Step, width: int, number: int, styles: Styles, mark: object) -> list[str]:
-    """A few lines of source with the step's place underlined."""
-    source = _source(step.at.path)
-    bar = styles.accent("│")
-    out = []
-    for line in range(max(1, step.at.line - (CONTEXT if number == 0 else 0)), step.at.line + 1):
-        text = source[line - 1].rstrip() if line <= len(source) else ""
-        if line == step.at.line or text.strip():
-            out.append(f"{styles.dim(f'{line:>{width}}')} {bar} {text.expandtabs(len(TAB))}")
-    text = source[step.at.line - 1] if step.at.line <= len(source) else ""
-    before = text[: step.at.column - 1].expandtabs(len(TAB))
-    if step.at.end_line == step.at.line and step.at.end_column > step.at.column:
-        under = "^" * (step.at.end_column - step.at.column)
-    else:
-        under = "^" * max(1, len(text.rstrip()) - step.at.column + 1)
-    out.append(f"{' ' * width} {bar} {' ' * len(before)}{mark(f'{under} {step.text}')}")  # type: ignore[operator]
-    return out
+def _main(finding: Finding) -> tuple[str, int, int]:
+    return finding.at.path, finding.at.line, finding.at.column
 
 
-@lru_cache(maxsize=64)
-def _source(path: str) -> list[str]:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read().splitlines()
-    except OSError:
-        return []
+def _end(path: str, line: int) -> int:
+    """The end of a place that goes on over several lines, or has none: that of its first line."""
+    source = lines_of(path)
+    return len(source[line - 1].rstrip()) + 1 if line <= len(source) else 1
 
 
-def _summary(summary: Summary, styles: Styles) -> str:
+def _summary(results: Results, styles: Styles) -> str:
+    summary = results.summary
     found = []
     if summary.errors:
         found.append(styles.error(_count(summary.errors, "error")))
     if summary.warnings:
         found.append(styles.warning(_count(summary.warnings, "warning")))
     verdict = " and ".join(found) if found else styles.good("nothing to report")
+    line = f"{verdict}: {_seen(summary)} ({summary.seconds:.2f} s)"
+    if not results.findings:
+        return line
+    return f"{line}\n{styles.dim(f'More about a rule: hermetic explain {results.findings[0].rule}')}"
+
+
+def _seen(summary: Summary) -> str:
     seen = f"{_count(summary.sessions, 'session')} in {_count(summary.files, 'file')}"
-    unresolved = ""
-    if summary.unresolved:
-        unresolved = f"; {_count(summary.unresolved, 'call')} on sessions could not be resolved"
-    return f"{verdict}: {seen}{unresolved} ({summary.seconds:.2f} s)"
+    if not summary.unresolved:
+        return seen
+    return f"{seen}; {_count(summary.unresolved, 'call')} on sessions could not be resolved"
 
 
 def _count(number: int, noun: str) -> str:
