@@ -201,7 +201,8 @@ def _row(row: list[Place], room: int, styles: Styles, mark: Paint) -> list[str]:
         hanging[-1] = (last, beside, texts[1:])
     out = [_join(underlines)]
     for number, (place, start, texts) in reversed(list(enumerate(hanging))):
-        start = max(0, min(start, room - LEAST_LABEL))
+        longest = max(map(cells, texts), default=0)
+        start = max(0, min(start, room - min(longest, LEAST_LABEL)))
         lines = [Piece(other.start, "│", paint(other)) for other in row[:number] if other.start < start]
         for text in texts:
             out += [
