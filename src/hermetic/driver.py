@@ -198,13 +198,14 @@ def _facts(tree: _Tree, path: str, wanted: bool, sources: dict[str, bytes], unre
     try:
         return facts_of(data)
     except NotAnalysed as error:
+        del sources[path]  # nothing more can be said about it, not of its comments either
         if wanted:
             unread.append(Unread(_display(tree, path), str(error)))
         return None
 
 
 def _lines(data: bytes) -> list[str]:
-    return decode(data).splitlines()
+    return decode(data).replace("\r\n", "\n").replace("\r", "\n").split("\n")  # Python's; str.splitlines knows more
 
 
 def decode(data: bytes) -> str:

@@ -145,13 +145,21 @@ def _store_into_unknown(run: Run, state: State, atom: v.Atom, value: Value) -> N
 
 def _store_element(run: Run, state: State, target: Node, value: Value) -> None:
     """`container[key] = value`: whoever has the container has the value."""
-    evaluate(run, state, target[1])
+    container = evaluate(run, state, target[1])
     evaluate(run, state, target[2])
     state.escaped |= reachable_sessions(state, value)
+    if any(atom[0] in KEPT_IN_MAPS for atom in value):
+        for atom in container:
+            if atom[0] in v.PLACES:
+                write_field(run, state, atom, "[]", value)
     if type(target[1]) is str and target[1] in state.env:
         known = state.env[target[1]]
         if not known or any(atom[0] in (v.MANY, v.TUPLE) for atom in known):
             state.env[target[1]] = v.one((v.MANY, v.union(elements(known), value))) if value else known
+
+
+# A map of these, one a tenant say, is what keeps them from being made for every call.
+KEPT_IN_MAPS = frozenset((v.ENGINE, v.FACTORY, v.REGISTRY))
 
 
 def _unpack(run: Run, state: State, targets: tuple[Expr, ...], value: Value, line: int) -> None:

@@ -709,7 +709,7 @@ class Types:
 
 
 def convincing(value: Value) -> Value:
-    """Where some of the code says "a session" or "a factory", what the rest says of unknown library objects is noise."""
+    """Where some of the code says "a session" or "a factory", unknown library objects in the rest are noise."""
     if len(value) > 1 and any(atom[0] in CARRIED for atom in value):
         return frozenset(atom for atom in value if atom[0] not in (v.OPERATION, v.EXT_OBJECT))
     return value
