@@ -123,9 +123,10 @@ def _check_tree(
         facts.append((path, _facts(tree, path, path in wanted, sources, unread)))
     program = solve(facts, tree.settings.src, lambda path: _lines(sources.get(path, b"")))
     counts[0] += len(wanted)
-    counts[1] += len(program.code.functions)
-    counts[2] += len(program.solver.session_sites)
-    counts[3] += len(program.solver.unresolved)
+    reported = {function.id for function in program.code.functions if program.code.path_of(function) in wanted}
+    counts[1] += len(reported)
+    counts[2] += sum(site[0] in reported for site in program.solver.session_sites)
+    counts[3] += sum(function in reported for function, _ in program.solver.unresolved)
     found = [found for rule in known for found in _of_rule(program, rule)]
     shown = _shown(tree, found, wanted, request.hints)
     shown = _suppressed(shown, sources, wanted, tree, known)

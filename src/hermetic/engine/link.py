@@ -194,6 +194,10 @@ class Codebase:
             self._users = users
         return self._users.get(name, [])
 
+    def path_of(self, function: Function) -> str:
+        """The file that a function stands in."""
+        return self.modules[function.module].path
+
     def subclass_names(self, class_id: int) -> tuple[str, ...]:
         """The names of classes that derive from a class, by the names of their bases."""
         if self._subclasses is None:

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable
 from typing import TypeVar
 
+from hermetic.engine import ir
 from hermetic.engine.ir import Node
 from hermetic.engine.lower import lower_module
 
@@ -105,6 +106,11 @@ DEEPEST_EXPRESSION = 120
 
 
 def _shallow(node: Node, depth: int = 0) -> Node:
-    if depth > DEEPEST_EXPRESSION * 2:
-        return (0, None)
+    if depth > DEEPEST_EXPRESSION * 2 and _is_expression(node):
+        return ir.NONE
     return tuple([_shallow(part, depth + 1) if type(part) is tuple else part for part in node])
+
+
+def _is_expression(node: Node) -> bool:
+    """Tell an expression from the positions and the tuples of arguments around it: it begins with its opcode."""
+    return bool(node) and type(node[0]) is int and any(type(part) is not int for part in node)

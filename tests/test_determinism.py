@@ -1,0 +1,50 @@
+"""The same findings in the same order: whatever order files were written in, and under any hash seed."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from shell import HERMETIC
+from situations import SITUATIONS, project_at
+
+
+def build(root: Path, seed: int) -> None:
+    """Many small projects beside each other, their files written in an order of their own."""
+    files = [
+        (f"{situation.parent.name}_{situation.name}/{path}", text)
+        for situation in SITUATIONS[:: max(1, len(SITUATIONS) // 60)]
+        for path, text in project_at(situation).items()
+    ]
+    random.Random(seed).shuffle(files)
+    for path, text in files:
+        target = root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+    (root / "pyproject.toml").touch()
+
+
+def report(root: Path, hash_seed: str) -> dict[str, Any]:
+    command = [HERMETIC, "check", "--all", "--exit-zero", "--output-format", "json", "."]
+    done = subprocess.run(
+        command, cwd=root, env={**os.environ, "PYTHONHASHSEED": hash_seed}, check=True, capture_output=True, text=True
+    )
+    document: dict[str, Any] = json.loads(done.stdout)
+    del document["summary"]["seconds"]
+    return document
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_same_report_whatever_the_order_and_the_hash_seed(seed: int, tmp_path: Path) -> None:
+    first, second = tmp_path / "a", tmp_path / "b"
+    build(first, 0)
+    build(second, seed)
+    expected = report(first, "0")
+
+    assert len(expected["findings"]) > 30
+    assert report(second, str(seed * 977)) == expected
