@@ -17,7 +17,8 @@ from hermetic.engine.link import Codebase
 from hermetic.engine.program import Program
 from hermetic.engine.scan import find_root, python_files
 from hermetic.engine.solve import Solver
-from hermetic.engine.source import NotAnalysed, facts_of
+from hermetic.engine.source import LARGEST_FILE, NotAnalysed, facts_of
+from hermetic.files import read
 from hermetic.finding import Finding, Position, Severity, Step
 from hermetic.patterns import Patterns
 from hermetic.report import suppress
@@ -72,8 +73,9 @@ def _check(request: Request, progress: Progress) -> Results:
     findings: list[Finding] = []
     unread: list[Unread] = []
     counts = [0, 0, 0, 0]
+    strict: list[Finding] = []  # warnings of projects in which warnings fail
     for tree in _trees(request, known):
-        _check_tree(tree, known, request, progress, findings, unread, counts)
+        _check_tree(tree, known, request, progress, findings, unread, counts, strict)
     findings.sort(key=lambda finding: (finding.at, finding.rule, finding.message))
     summary = Summary(
         files=counts[0],
@@ -84,7 +86,7 @@ def _check(request: Request, progress: Progress) -> Results:
         warnings=sum(finding.severity == Severity.WARNING for finding in findings),
         seconds=time.perf_counter() - began,
     )
-    return Results(tuple(findings), tuple(sorted(unread, key=lambda entry: entry.path)), summary)
+    return Results(tuple(findings), tuple(sorted(unread, key=lambda entry: entry.path)), summary, bool(strict))
 
 
 def _trees(request: Request, known: tuple[Rule, ...]) -> list[_Tree]:
@@ -93,8 +95,11 @@ def _trees(request: Request, known: tuple[Rule, ...]) -> list[_Tree]:
     for path in request.paths:
         if not os.path.lexists(path):
             raise UsageError(f"no such file or directory: {path}")
+        if not (os.path.isfile(path) or os.path.isdir(path)):
+            raise UsageError(f"neither a file nor a directory: {path}")
         absolute = os.path.abspath(path)
-        by_root.setdefault(find_root(absolute), []).append(absolute)
+        root = find_root(absolute)
+        by_root.setdefault(root, []).append(_without_links(absolute, root))
     trees = []
     for root, paths in sorted(by_root.items()):
         start = paths[0] if os.path.isdir(paths[0]) else os.path.dirname(paths[0])
@@ -105,6 +110,12 @@ def _trees(request: Request, known: tuple[Rule, ...]) -> list[_Tree]:
     return trees
 
 
+def _without_links(path: str, root: str) -> str:
+    """A path as the scan of its project meets it: links to directories are not followed there."""
+    inside = os.path.relpath(os.path.realpath(path), os.path.realpath(root))
+    return path if inside.startswith(os.pardir) else os.path.normpath(os.path.join(root, inside))
+
+
 def _check_tree(
     tree: _Tree,
     known: tuple[Rule, ...],
@@ -113,8 +124,9 @@ def _check_tree(
     findings: list[Finding],
     unread: list[Unread],
     counts: list[int],
+    strict: list[Finding],
 ) -> None:
-    files = _files(tree)
+    files = _files(tree, unread)
     wanted = _wanted(tree, files)
     sources: dict[str, bytes] = {}
     facts: list[tuple[str, Node | None]] = []
@@ -130,7 +142,10 @@ def _check_tree(
     found = [found for rule in known for found in _of_rule(program, rule)]
     shown = _shown(tree, found, wanted, request.hints)
     shown = _suppressed(shown, sources, wanted, tree, known)
-    findings.extend(_for_display(tree, finding) for finding in _fingerprinted(shown, program))
+    shown = [_for_display(tree, finding) for finding in _fingerprinted(shown, program)]
+    findings.extend(shown)
+    if tree.settings.strict:
+        strict.extend(finding for finding in shown if finding.severity == Severity.WARNING)
 
 
 def solve(
@@ -147,18 +162,21 @@ def solve(
         sys.setrecursionlimit(limit)
 
 
-def _files(tree: _Tree) -> list[str]:
+def _files(tree: _Tree, unread: list[Unread]) -> list[str]:
     patterns = Patterns(tree.settings.exclude)
     ignored = Patterns.of_gitignores(tree.root)
 
     def excluded(path: str) -> bool:
         return patterns.match(path) or ignored.match(path)
 
-    files = python_files(tree.root, excluded)
+    def closed(path: str, error: OSError) -> None:
+        unread.append(Unread(_display(tree, path), error.strerror or str(error)))
+
+    files = python_files(tree.root, excluded, closed)
     for path in tree.selected:
         if os.path.isfile(path):
             relative = _relative(path, tree.root)
-            if relative not in files and path.endswith(".py") and not patterns.match(relative):
+            if relative not in files and not patterns.match(relative):
                 files.append(relative)  # named, so wanted, even where .gitignore says otherwise
     return sorted(files)
 
@@ -189,8 +207,7 @@ def _facts(tree: _Tree, path: str, wanted: bool, sources: dict[str, bytes], unre
     if not wanted and (is_test(path) or is_migration(path)):
         return None
     try:
-        with open(os.path.join(tree.root, path), "rb") as file:
-            data = file.read()
+        data = read(os.path.join(tree.root, path), LARGEST_FILE)
     except OSError as error:
         if wanted:
             unread.append(Unread(_display(tree, path), error.strerror or str(error)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import Namespace
 
@@ -27,6 +28,7 @@ def run(options: Namespace) -> int:
     request = Request(tuple(options.paths), tuple(flags.items()), options.isolated, options.all)
     bar = Bar(sys.stderr)
     try:
+        _check_place()
         results = check(request, bar.update)
     except (UsageError, SettingsError) as error:
         bar.clear()
@@ -37,7 +39,14 @@ def run(options: Namespace) -> int:
     report = _render(results, options.output_format)
     if report:
         write(report)
-    return _exit_code(results, bool(options.strict), options.exit_zero)
+    return _exit_code(results, options.exit_zero)
+
+
+def _check_place() -> None:
+    try:
+        os.getcwd()
+    except OSError:
+        raise UsageError("the working directory does not exist any more") from None
 
 
 def _tuple(given: list[str] | None) -> tuple[str, ...] | None:
@@ -58,9 +67,9 @@ def _render(results: Results, output_format: str) -> str:
     return text.render(results, styles_for(sys.stdout))
 
 
-def _exit_code(results: Results, strict: bool, exit_zero: bool) -> int:
-    if results.fails(strict) and not exit_zero:
+def _exit_code(results: Results, exit_zero: bool) -> int:
+    if results.fails and not exit_zero:
         return FINDINGS
-    if results.not_analysed and not results.fails(strict):
+    if results.not_analysed and not results.fails:
         return NOT_ANALYSED
     return 0

@@ -82,7 +82,7 @@ class ModuleIndex:
     def _may_be_root(
         self, root: tuple[str, ...], wanted: tuple[str, ...], number: int, directory: tuple[str, ...]
     ) -> bool:
-        if root in self.packages:
+        if root in self.packages and root not in self._source_roots:
             return False
         if root == directory[: len(root)]:
             return True

@@ -30,7 +30,9 @@ def relevant_functions(code: Codebase, types: Types) -> set[int]:
     found = {
         fn.id
         for fn in code.functions
-        if _changes_a_row(fn, types) or (_mentions_sessions(fn) and _deals_with_sessions(fn, types))
+        if _changes_a_row(fn, types)
+        or (_mentions_sessions(fn) and _deals_with_sessions(fn, types))
+        or _uses_a_typed_session(fn, types)
     }
     pending = sorted(found)
     calls: dict[int, dict[str, list[Expr]]] = {}
@@ -42,6 +44,24 @@ def relevant_functions(code: Codebase, types: Types) -> set[int]:
                     found.add(user)
                     pending.append(user)
     return found
+
+
+# What many objects have, and sessions too: evidence only where the object is known to be a session.
+COMMON_WORDS = frozenset(("get", "get_one", "add", "delete", "close", "begin"))
+
+
+def _uses_a_typed_session(fn: Function, types: Types) -> bool:
+    """Does a function use a session under a name that says nothing, `db.get(...)` or `self.db.add(...)`?"""
+    if COMMON_WORDS.isdisjoint(fn.identifiers):
+        return False
+    for node in fn.nodes():
+        if node[0] == ir.ATTR and node[2] in COMMON_WORDS and _is_certainly_a_session(types.infer(node[1], fn)):
+            return True
+    return False
+
+
+def _is_certainly_a_session(value: Value) -> bool:
+    return any(atom[0] in SESSION_KINDS for atom in value)
 
 
 def _changes_a_row(fn: Function, types: Types) -> bool:

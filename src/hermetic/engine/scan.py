@@ -43,8 +43,13 @@ def _entries(directory: str) -> set[str]:
     return {name for name in (*MARKERS, ".git") if os.path.lexists(os.path.join(directory, name))}
 
 
-def python_files(root: str, excluded: Callable[[str], bool]) -> list[str]:
-    """Relative paths of the regular `.py` files below `root`, sorted. Links to directories are not followed."""
+def python_files(
+    root: str, excluded: Callable[[str], bool], closed: Callable[[str, OSError], None] = lambda path, error: None
+) -> list[str]:
+    """Relative paths of the regular `.py` files below `root`, sorted. Links to directories are not followed.
+
+    `closed` is told of each directory that cannot be listed.
+    """
     found: list[str] = []
     pending = [""]
     while pending:
@@ -52,8 +57,9 @@ def python_files(root: str, excluded: Callable[[str], bool]) -> list[str]:
         try:
             with os.scandir(os.path.join(root, relative) if relative else root) as entries:
                 listed = sorted(entries, key=lambda entry: entry.name)
-        except OSError:
-            continue  # a directory that cannot be listed holds nothing that could be read
+        except OSError as error:
+            closed(relative or ".", error)
+            continue
         if relative and any(entry.name in ENVIRONMENT_MARKERS for entry in listed):
             continue
         for entry in listed:

@@ -35,8 +35,9 @@ class Results:
     findings: tuple[Finding, ...]
     not_analysed: tuple[NotAnalysed, ...]
     summary: Summary
+    strict_warnings: bool = False  # is there a warning where warnings fail?
 
-    def fails(self, strict: bool) -> bool:
+    @property
+    def fails(self) -> bool:
         """Is there a finding that has to be fixed before this may land?"""
-        least = Severity.WARNING if strict else Severity.ERROR
-        return any(finding.severity >= least for finding in self.findings)
+        return self.strict_warnings or any(finding.severity == Severity.ERROR for finding in self.findings)
