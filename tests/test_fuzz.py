@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,11 @@ from situations import FIXTURES
 from hermetic import driver
 from hermetic.engine.source import NotAnalysed, facts_of
 
-SOURCES = [path.read_bytes() for path in sorted(FIXTURES.rglob("*.py"))]
+STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib"))
+SOURCES = [
+    *(path.read_bytes() for path in sorted(FIXTURES.rglob("*.py"))),
+    *(path.read_bytes() for path in sorted(STANDARD_LIBRARY.glob("*.py")) if path.stat().st_size < 40_000),
+]
 # Pieces that begin, end or nest something, or that other versions of Python read differently.
 PIECES = (
     *(bytes((sign,)) for sign in b"()[]{}:,=@*\\\n\r\t\"'\0\xff"),
