@@ -242,3 +242,12 @@ def test_where_no_file_can_be_listed(tmp_path: Path) -> None:
     assert python_files(str(tmp_path / "gone"), lambda path: False) == []
     os.mkdir(tmp_path / "empty")
     assert python_files(str(tmp_path / "empty"), lambda path: False) == []
+
+
+@pytest.mark.parametrize("name", ["vendor", "generated"])
+def test_a_named_directory_is_read_whatever_leaves_it_out(name: str, tmp_path: Path) -> None:
+    root = write(tmp_path, {f"{name}/leak.py": LEAK, "app.py": CLEAN, ".gitignore": "generated/\n"})
+
+    assert paths(check_json(root)) == []
+    assert paths(check_json(root, name)) == [f"{name}/leak.py"]
+    assert paths(check_json(root, "--exclude", f"{name}/", name)) == []

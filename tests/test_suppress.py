@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from shell import FRAGILE, LEAK, check_json, hermetic, places, write
+from situations import FIXTURES, project_at
 
 from hermetic.report import suppress
 
@@ -197,3 +198,12 @@ def test_reading_by_hand() -> None:
     assert (found.at.line, found.at.column, found.line, found.codes) == (3, 5, 4, ("SES002", "SES001"))
     assert suppress.read("a.py", "") == []
     assert suppress.read("a.py", "'") == []
+
+
+def test_a_comment_that_hides_a_hint_is_used(tmp_path: Path) -> None:
+    files = project_at(FIXTURES / "ses005" / "second_round_of_loop_reads_expired_row")
+    lines = files["reminders.py"].split("\n")
+    lines[25] = lines[25].partition("#")[0] + "# hermetic: ignore[SES005] a hint"
+    root = write(tmp_path, {**files, "reminders.py": "\n".join(lines)})
+
+    assert "HERMETIC001" not in codes(root)

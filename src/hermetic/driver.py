@@ -15,12 +15,12 @@ from hermetic.engine.contexts import is_migration, is_test
 from hermetic.engine.ir import Node
 from hermetic.engine.link import Codebase
 from hermetic.engine.program import Program
-from hermetic.engine.scan import find_root, python_files
+from hermetic.engine.scan import SKIPPED_DIRECTORIES, find_root, python_files
 from hermetic.engine.solve import Solver
 from hermetic.engine.source import LARGEST_FILE, NotAnalysed, facts_of
 from hermetic.files import read
 from hermetic.finding import Finding, Position, Severity, Step
-from hermetic.patterns import Patterns
+from hermetic.patterns import GitIgnores, Patterns
 from hermetic.report import suppress
 from hermetic.report.results import NotAnalysed as Unread, Results, Summary
 from hermetic.rule import Rule
@@ -140,8 +140,8 @@ def _check_tree(
     counts[2] += sum(site[0] in reported for site in program.solver.session_sites)
     counts[3] += sum(function in reported for function, _ in program.solver.unresolved)
     found = [found for rule in known for found in _of_rule(program, rule)]
-    shown = _shown(tree, found, wanted, request.hints)
-    shown = _suppressed(shown, sources, wanted, tree, known)
+    shown = _suppressed(_selected(tree, found, wanted), sources, wanted, tree, known)
+    shown = [finding for finding in shown if request.hints or finding.severity > Severity.HINT]
     shown = [_for_display(tree, finding) for finding in _fingerprinted(shown, program)]
     findings.extend(shown)
     if tree.settings.strict:
@@ -169,16 +169,28 @@ def _files(tree: _Tree, unread: list[Unread]) -> list[str]:
     def excluded(path: str) -> bool:
         return patterns.match(path) or ignored.match(path)
 
-    def closed(path: str, error: OSError) -> None:
-        unread.append(Unread(_display(tree, path), error.strerror or str(error)))
+    selected = [_relative(path, tree.root) for path in tree.selected]
 
-    files = python_files(tree.root, excluded, closed)
-    for path in tree.selected:
+    def closed(path: str, error: OSError) -> None:
+        if any(path == named or named == "." or path.startswith(f"{named}/") for named in selected):
+            unread.append(Unread(_display(tree, path), error.strerror or str(error)))
+
+    files = set(python_files(tree.root, excluded, closed))
+    for path, relative in zip(tree.selected, selected, strict=True):
+        # What is named is wanted, even where it is vendored code or .gitignore leaves it out.
         if os.path.isfile(path):
-            relative = _relative(path, tree.root)
-            if relative not in files and not patterns.match(relative):
-                files.append(relative)  # named, so wanted, even where .gitignore says otherwise
+            files.update(() if patterns.match(relative) else (relative,))
+        elif _is_left_out(relative, ignored):
+            inside = python_files(path, lambda below, named=relative: patterns.match(f"{named}/{below}"))  # type: ignore[misc]
+            files.update(f"{relative}/{file}" for file in inside)
     return sorted(files)
+
+
+def _is_left_out(directory: str, ignored: GitIgnores) -> bool:
+    """Does the scan of the project not enter the directory, or one around it?"""
+    parts = [] if directory == "." else directory.split("/")
+    around = ["/".join(parts[: number + 1]) + "/" for number in range(len(parts))]
+    return not SKIPPED_DIRECTORIES.isdisjoint(parts) or any(ignored.match(path) for path in around)
 
 
 def _relative(path: str, root: str) -> str:
@@ -249,13 +261,11 @@ def _of_rule(program: Program, rule: Rule) -> Iterable[Finding]:
             yield replace(finding, rule=rule.code, name=rule.name, function=function)
 
 
-def _shown(tree: _Tree, findings: list[Finding], wanted: frozenset[str], hints: bool) -> list[Finding]:
+def _selected(tree: _Tree, findings: list[Finding], wanted: frozenset[str]) -> list[Finding]:
     ignores = [(Patterns((pattern,)), codes) for pattern, codes in tree.settings.per_file_ignores]
     shown = []
     for finding in findings:
         if finding.at.path not in wanted or finding.rule not in tree.codes:
-            continue
-        if finding.severity == Severity.HINT and not hints:
             continue
         if any(finding.rule.startswith(codes) and patterns.match(finding.at.path) for patterns, codes in ignores):
             continue
