@@ -11,7 +11,7 @@ from hermetic.engine.session_types import BORROWED, MANAGED, PLAIN, REGISTRY, Ma
 from hermetic.engine.typestate import SESSION_ATTRIBUTES, SESSION_OPERATIONS
 from hermetic.engine.values import Atom, Value
 from hermetic.models import frameworks
-from hermetic.models.python import OFFLOADS
+from hermetic.models.python import MANAGER_DECORATORS, OFFLOADS
 from hermetic.models.sqlalchemy import ASYNC, QUERY_ENDINGS, SYMBOLS, SYNC
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ class Constructors:
         if name in PASS_THROUGH:
             place = PASS_THROUGH[name]
             return self.types.infer(node[2][place], fn) if len(node[2]) > place else v.UNKNOWN
+        if name in MANAGER_DECORATORS and node[2]:
+            return v.one((v.EXT_OBJECT, name, self.types.infer(node[2][0], fn)))
         if name in OFFLOADS and len(node[2]) > OFFLOADS[name]:
             return self._result_of(node[2][OFFLOADS[name]], node, fn)
         if name in ("next", "anext", "builtins.anext") and node[2]:

@@ -37,6 +37,12 @@ def _assign(node: ast.Assign, fn: FunctionBuilder, out: list[Node]) -> None:
     _emit_assign(targets, value, node.lineno, None, fn, out)
 
 
+def _type_alias(node: ast.AST, fn: FunctionBuilder, out: list[Node]) -> None:
+    """`type X = Y` is `X = Y`, as `newer_syntax` has it where the interpreter is older than the statement."""
+    name, value = vars(node)["name"], vars(node)["value"]
+    _emit_assign((target(name, fn),), lower(value, fn), name.lineno, None, fn, out)
+
+
 def _annotated(node: ast.AnnAssign, fn: FunctionBuilder, out: list[Node]) -> None:
     annotation = lower(node.annotation, fn)
     item = target(node.target, fn)
@@ -179,7 +185,7 @@ def _continue(node: ast.Continue, fn: FunctionBuilder, out: list[Node]) -> None:
 
 
 def _nothing(node: ast.stmt, fn: FunctionBuilder, out: list[Node]) -> None:
-    """`pass`, `type X = ...`: no effect on sessions."""
+    """`pass`, `nonlocal`: no effect on sessions."""
 
 
 def _assert(node: ast.Assert, fn: FunctionBuilder, out: list[Node]) -> None:
@@ -290,4 +296,4 @@ LOWERING: dict[type, Callable[..., None]] = {
     ast.Match: _match,
 }
 if hasattr(ast, "TypeAlias"):  # Python 3.12
-    LOWERING[ast.TypeAlias] = _nothing
+    LOWERING[ast.TypeAlias] = _type_alias

@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeVar
 
 from hermetic.engine import observations as seen
 from hermetic.engine.contexts import CLI, IMPORT, MIGRATION, ONCE, REQUEST, STARTUP, TEST, WORKER, Contexts
+from hermetic.engine.dependencies import InjectedManager, injected_managers
 from hermetic.engine.link import Function
 from hermetic.engine.session_types import Made
 from hermetic.engine.solve import Solver
@@ -102,6 +103,11 @@ class Program:
             for made, mark in sorted(self.solver.shared_uses[function].items()):
                 users.setdefault(made, []).append((place, mark))
         yield from sorted(users.items())
+
+    def injected_managers(self) -> Iterator[tuple[Place, InjectedManager]]:
+        """Context manager functions of sessions, given to a framework that does not enter them."""
+        for function, injected in injected_managers(self.solver):
+            yield self.place(function), injected
 
     def _observed(self, kind: type[Observation]) -> Iterator[tuple[Place, Observation]]:
         for function in sorted(self.solver.observations):

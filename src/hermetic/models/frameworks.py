@@ -15,12 +15,26 @@ INJECTORS = frozenset(
         "fastapi.param_functions.Depends",
         "fastapi.params.Depends",
         "fastapi.Security",
+        "fastapi.param_functions.Security",
         "fastapi.params.Security",
         "litestar.di.Provide",  # [litestar] usage/dependency-injection
         "litestar.params.Dependency",
         "taskiq.TaskiqDepends",  # https://taskiq-python.github.io/guide/state-and-deps.html
         "fast_depends.Depends",
         "faststream.Depends",
+    )
+)
+
+# Of these, the markers of frameworks that run a generator function themselves, and enter no context manager: [fastapi]
+# tutorial/dependencies/dependencies-with-yield. taskiq enters them (taskiq-dependencies 1.5.7, tried).
+ENTER_NO_MANAGER = frozenset(
+    (
+        "fastapi.Depends",
+        "fastapi.param_functions.Depends",
+        "fastapi.params.Depends",
+        "fastapi.Security",
+        "fastapi.param_functions.Security",
+        "fastapi.params.Security",
     )
 )
 

@@ -155,3 +155,15 @@ CACHING_DECORATORS = frozenset(
         "streamlit.cache_resource",
     )
 )
+
+# Calling what these decorate gives a context manager: https://docs.python.org/3/library/contextlib.html
+MANAGER_DECORATORS = frozenset(
+    (
+        "contextlib.contextmanager",
+        "contextlib.asynccontextmanager",
+        "contextlib2.contextmanager",  # https://contextlib2.readthedocs.io/
+        "contextlib2.asynccontextmanager",
+        "async_generator.asynccontextmanager",  # https://async-generator.readthedocs.io/
+        "fastapi.concurrency.asynccontextmanager",  # contextlib's, re-exported
+    )
+)
