@@ -126,14 +126,8 @@ def _check_tree(
     counts: list[int],
     strict: list[Finding],
 ) -> None:
-    files = _files(tree, unread)
-    wanted = _wanted(tree, files)
     sources: dict[str, bytes] = {}
-    facts: list[tuple[str, Node | None]] = []
-    for number, path in enumerate(files):
-        progress(number, len(files))
-        facts.append((path, _facts(tree, path, path in wanted, sources, unread)))
-    program = solve(facts, tree.settings.src, lambda path: _lines(sources.get(path, b"")))
+    program, wanted = _read(tree, progress, sources, unread)
     counts[0] += len(wanted)
     reported = {function.id for function in program.code.functions if program.code.path_of(function) in wanted}
     counts[1] += len(reported)
@@ -146,6 +140,29 @@ def _check_tree(
     findings.extend(shown)
     if tree.settings.strict:
         strict.extend(finding for finding in shown if finding.severity == Severity.WARNING)
+
+
+def _read(
+    tree: _Tree, progress: Progress, sources: dict[str, bytes], unread: list[Unread]
+) -> tuple[Program, frozenset[str]]:
+    """The solved program of a tree, and the files to report on."""
+    files = _files(tree, unread)
+    wanted = _wanted(tree, files)
+    facts: list[tuple[str, Node | None]] = []
+    for number, path in enumerate(files):
+        progress(number, len(files))
+        facts.append((path, _facts(tree, path, path in wanted, sources, unread)))
+    return solve(facts, tree.settings.src, lambda path: _lines(sources.get(path, b""))), wanted
+
+
+def program_around(path: str, progress: Progress = lambda done, total: None) -> tuple[Program, str]:
+    """The solved program of the project around a path, and the project's root.
+
+    Raises UsageError for a path that does not exist, SettingsError for settings of no use.
+    """
+    (tree,) = _trees(Request((path,)), rule_files.load())
+    program, _ = _read(tree, progress, {}, [])
+    return program, tree.root
 
 
 def solve(
@@ -316,4 +333,4 @@ def _shown_at(tree: _Tree, at: Position) -> Position:
     return replace(at, path=_display(tree, at.path))
 
 
-__all__ = ["Request", "SettingsError", "UsageError", "check", "decode", "solve"]
+__all__ = ["Request", "SettingsError", "UsageError", "check", "decode", "program_around", "solve"]

@@ -10,8 +10,9 @@ from typing import Any, NoReturn
 
 from hermetic import __version__
 
-COMMANDS = ("check", "explain", "rules")
+COMMANDS = ("check", "debug", "explain", "rules")
 FORMATS = ("text", "concise", "json")
+VIEWS = ("ir", "summary", "cfg")
 
 
 class _Parser(ArgumentParser):
@@ -31,7 +32,7 @@ class _Parser(ArgumentParser):
             if message.startswith("argument COMMAND") and os.path.lexists(given):
                 message = f"`{given}` is no command; did you mean `hermetic check {given}`?"
             else:
-                message = f"unknown `{given}`{_nearest(given, (*COMMANDS, *FORMATS))}"
+                message = f"unknown `{given}`{_nearest(given, (*COMMANDS, *FORMATS, *VIEWS))}"
         super().error(message)
 
     def flags(self) -> list[str]:
@@ -65,7 +66,22 @@ def parser() -> ArgumentParser:
     rules.add_argument("--output-format", choices=("text", "json"), default="text", help="default: text")
     explain = commands.add_parser("explain", help="print a rule's documentation")
     explain.add_argument("rule", help="a code or name, such as SES001 or session-not-closed")
+    _debug(commands)
     return top
+
+
+def _debug(commands: _SubParsersAction[_Parser]) -> None:
+    debug = commands.add_parser(
+        "debug",
+        help="print what hermetic believes of a function",
+        description="Print what hermetic believes of a function: `ir`, its statements as the analysis keeps them; "
+        "`summary`, what callers and rules know of it; `cfg`, its blocks and the ways between and out of them.",
+    )
+    debug.add_argument("view", choices=VIEWS, metavar="VIEW", help="ir, summary or cfg")
+    debug.add_argument(
+        "function", metavar="FUNCTION", help="a dotted name, `file.py:Class.method`, or a line as `file.py:12`"
+    )
+    debug.add_argument("path", nargs="?", metavar="PATH", help="a path in the project (default: the file named, or .)")
 
 
 def _check(commands: _SubParsersAction[_Parser]) -> None:

@@ -95,6 +95,11 @@ class Solver:
             return OPAQUE
         return self._solve(whole)
 
+    def versions(self, function: int) -> list[tuple[Key, Summary]]:
+        """Every summary that was made of a function, the general one first, by the constants it gets."""
+        found = [(key, summary) for (number, key), summary in self._summaries.items() if number == function]
+        return sorted(found, key=lambda version: (len(version[0]), version[0]))
+
     def _of_irrelevant(self, function: int) -> Summary:
         """Of a function that has nothing to do with sessions a caller need only know whether it waits and returns."""
         whole: tuple[int, Key] = (function, ())
