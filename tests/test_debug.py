@@ -10,8 +10,10 @@ from shell import hermetic, write
 from situations import FIXTURES, SITUATIONS, project_at
 
 from hermetic.driver import solve
+from hermetic.engine.ir import Node
 from hermetic.engine.link import Codebase, Function
 from hermetic.report import debug_cfg, debug_ir, debug_summary
+from hermetic.report.debug_words import Words
 
 SHOP = """\
 from contextlib import suppress
@@ -158,6 +160,13 @@ def test_summary_tells_what_was_seen(shop: Path) -> None:
     assert "seen here, for rules to judge:\n  Blocking\n    at: shop.py:24 > shop.py:11\n    callee: price\n" in text
 
 
+def test_an_engine_is_told_by_where_it_was_made() -> None:
+    facts: list[tuple[str, Node | None]] = [("base.py", facts_after_round_trip(BASE.encode()))]
+    program = solve(facts, (), lambda name: [])
+
+    assert Words(program).value(program.solver.types.global_(0, "engine")) == "engine(sync, made at base.py:3)"
+
+
 def test_summary_says_so_when_nothing_was_interpreted(shop: Path) -> None:
     assert debug_summary.IRRELEVANT in hermetic("debug", "summary", "base.price", cwd=shop).stdout
 
@@ -237,7 +246,9 @@ def test_ir_and_cfg_of_any_function(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SITUATIONS[::7], ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_summary_of_any_function(path: Path) -> None:
-    facts = [(name, facts_after_round_trip(text.encode())) for name, text in project_at(path).items()]
+    facts: list[tuple[str, Node | None]] = [
+        (name, facts_after_round_trip(text.encode())) for name, text in project_at(path).items()
+    ]
     program = solve(facts, (), lambda name: [])
 
     for fn in program.code.functions:

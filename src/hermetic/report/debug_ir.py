@@ -164,7 +164,8 @@ def expression(node: Expr) -> str:
             "{" + ", ".join(f"{expression(k)}: {expression(x)}" for k, x in zip(node[1], node[2], strict=False)) + "}"
         )
     if kind == ir.SUB:
-        return f"{expression(node[1])}[{expression(node[2])}]"
+        is_tuple = type(node[2]) is tuple and node[2][:2] == (ir.SEQ, "tuple")
+        return f"{expression(node[1])}[{_listed(node[2][2]) if is_tuple else expression(node[2])}]"
     if kind == ir.BOOL:
         return f"({(' and ' if node[1] else ' or ').join(map(expression, node[2]))})"
     return _rarer(node)

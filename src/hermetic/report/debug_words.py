@@ -42,10 +42,13 @@ class Words:
         """One alternative of a value."""
         if type(atom) is not tuple or not atom or depth == 0:
             return str(atom) if depth else "…"
+        if _is_made(atom):
+            return f"made at {self.mark(self.program.made_at(atom))}"
         describe = getattr(self, f"_{atom[0]}", None) if type(atom[0]) is str else None
         if describe is not None:
             return str(describe(atom, depth - 1))
-        return f"{str(atom[0]).replace('_', ' ')}({', '.join(self._part(part, depth - 1) for part in atom[1:])})"
+        parts = ", ".join(self._part(part, depth - 1) for part in atom[1:] if part != "")
+        return f"{str(atom[0]).replace('_', ' ')}({parts})"
 
     def _part(self, part: Any, depth: int) -> str:
         if type(part) is frozenset:
@@ -63,7 +66,7 @@ class Words:
     def field(self, name: str, value: Any) -> str:
         """A field of an observation."""
         if name == "callee":
-            return self.code.functions[value].qualname
+            return str(self.code.functions[value].qualname)
         if isinstance(value, Commit):
             return self.commit(value)
         return self._part(value, MOST_DEPTH)
@@ -198,6 +201,11 @@ def _site(site: Any) -> str:
     if type(site) is tuple and len(site) >= 2 and all(type(part) is int for part in site[:2]):
         return f"{site[0]}:{site[1] + 1}"
     return str(site)
+
+
+def _is_made(part: tuple[Any, ...]) -> bool:
+    """Is it the record of a call that makes something, see `engine.session_types`?"""
+    return len(part) == 4 and part[0] in ("module", "function", "cached") and all(type(n) is int for n in part[1:])
 
 
 def _is_mark(part: Any) -> bool:
