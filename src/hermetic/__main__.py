@@ -1,7 +1,5 @@
 """`python -m hermetic`."""
 
-import sys
+from hermetic.cli.main import process
 
-from hermetic.cli.main import main
-
-sys.exit(main())
+process()

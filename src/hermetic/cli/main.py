@@ -5,13 +5,25 @@ Exit codes: 0 nothing that fails, 1 findings, 2 usage or settings, 3 files that 
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from typing import NoReturn
 
 from hermetic.cli import terminal
 
 USAGE_ERROR, INTERNAL_ERROR, INTERRUPTED = 2, 4, 130
+
+
+def process() -> NoReturn:
+    """The process of a command: `main`, without the collector, and without taking everything apart at the end."""
+    gc.disable()
+    try:
+        code: object = main()
+    except SystemExit as end:  # argparse: help was shown, or the arguments are of no use
+        code = end.code
+    terminal.leave(code if isinstance(code, int) else 0)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,4 +53,4 @@ def _internal_error(error: Exception) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    process()

@@ -457,7 +457,7 @@ def _enter_object(run: Run, state: State, atom: Atom, position: ir.Pos, leaving:
 def leave(run: Run, state: State, leaving: list[tuple[str, Any]], line: int, raised: bool) -> None:
     """The block of a `with` is left, normally or by an exception: innermost item first."""
     position = (line, -1, line, -1)
-    for how, what in reversed(leaving):
+    for how, what in leaving[::-1]:
         if how == "session":
             target, type_ = what
             sessions.operate(run, state, target, type_, "close", run.mark(position), False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hermetic.engine import entities, ir, sessions, typestate as ts, values as v
 from hermetic.engine.project import Arguments, Keywords, make_session
 from hermetic.engine.run import DATABASE_ERROR, EXPLICIT, Run
@@ -171,7 +173,8 @@ def _option_names(option: Atom) -> list[str]:
 
 
 def _executed(run: Run, state: State, atom: Atom, statement: Value, result: str, position: ir.Pos) -> Value:
-    class_id, options = None, ()
+    class_id: int | Atom | None = None
+    options: tuple[Any, ...] = ()
     came_from: frozenset[Atom] = frozenset()
     for kind in sorted(statement, key=repr):
         if class_id is not None:

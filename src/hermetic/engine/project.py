@@ -159,9 +159,8 @@ def key_of(run: Run, state: State, fn: Function, binding: dict[int, Value]) -> K
     `save(session, commit=False)` and `save(session)` are two functions to us; so are the calls of an
     optional-session helper with and without a session.
     """
-    guards = run.solver.guard_parameters(fn)
     key = []
-    for number in guards:
+    for number in run.solver.deciding.of(fn):
         value = binding.get(number)
         fact = _fact(run, value) if value else None
         if fact is not None:

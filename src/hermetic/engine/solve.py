@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hermetic.engine import calls, ir, typestate as ts, values as v, walk
+from hermetic.engine import calls, ir, typestate as ts, values as v
 from hermetic.engine.apply import Substitution, apply, trail
 from hermetic.engine.classes import decorator_names, last_name
 from hermetic.engine.conclude import conclude
@@ -18,6 +18,7 @@ from hermetic.engine.execute import RETURNED, run_block
 from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.link import Codebase, Function
 from hermetic.engine.observations import Concurrent
+from hermetic.engine.parameters import DecidingParameters
 from hermetic.engine.project import Arguments, Key, Keywords, bind, call_function, key_of, make_session
 from hermetic.engine.relevance import relevant_functions
 from hermetic.engine.run import EXPLICIT, Raised, Run
@@ -51,6 +52,7 @@ class Solver:
     def __init__(self, code: Codebase) -> None:
         self.code = code
         self.types = Types(code)
+        self.deciding = DecidingParameters(code, self.types.classes)
         self.observations: dict[int, list[Any]] = {}
         self.shared_uses: dict[int, dict[tuple[str, int, int, int], Any]] = {}
         self.decision_marks: dict[tuple[int, Atom], Any] = {}
@@ -62,7 +64,6 @@ class Solver:
         self._active: dict[tuple[int, Key], int] = {}
         self._asked_again: set[tuple[int, Key]] = set()
         self._versions: dict[int, int] = {}
-        self._guards: dict[int, tuple[int, ...]] = {}
         self._callables: dict[int, frozenset[int]] = {}
         self._expire: dict[str, bool] = {}
         self._implementations: dict[int, tuple[int, ...]] = {}
@@ -158,33 +159,6 @@ class Solver:
                 state.put(atom, Instance(None, ENTITY_FOREIGN))
         return state
 
-    def guard_parameters(self, fn: Function) -> tuple[int, ...]:
-        """Parameters that the function tests, or hands on to a call that may."""
-        known = self._guards.get(fn.id)
-        if known is None:
-            names = {param[0]: number for number, param in enumerate(fn.params)}
-            found: set[int] = set()
-            for statement in fn.statements():
-                if statement[0] in (ir.IF, ir.WHILE, ir.ASSERT):
-                    found.update(_names_in_test(statement[1], names))
-                elif (
-                    statement[0] == ir.ASSIGN
-                    and type(statement[2]) is tuple
-                    and statement[2][0] in (ir.CMP, ir.NOT, ir.BOOL)
-                ):
-                    found.update(_names_in_test(statement[2], names))
-            for node in fn.nodes():
-                if node[0] == ir.IFEXP:
-                    found.update(_names_in_test(node[1], names))
-                elif node[0] == ir.BOOL:
-                    found.update(_names_in_test(node, names))
-                elif node[0] == ir.CALL:
-                    for argument in (*node[2], *(value for _, value in node[3])):
-                        if type(argument) is str and argument in names:
-                            found.add(names[argument])
-            known = self._guards[fn.id] = tuple(sorted(found))
-        return known
-
     # -- closures and functions as arguments --------------------------------------------------------------------
 
     def closure(self, function: int, state: State) -> Value:
@@ -228,8 +202,8 @@ class Solver:
                 observation = observation._replace(at=trail(run, position, observation.at))
                 key = ("concurrent", observation.at[:2])
             run.observe(key, observation)
-        for key, (_, callee) in inner.blocking.items():
-            run.blocking.setdefault(key, (run.mark(position), callee if callee is not None else fn.id))
+        for session, (_, callee) in inner.blocking.items():
+            run.blocking.setdefault(session, (run.mark(position), callee if callee is not None else fn.id))
         for exit_ in inner.exits.raises:
             left = exit_.state
             left.env, left.facts = state.env.copy(), dict(state.facts)
@@ -397,16 +371,6 @@ def _is_abstract(fn: Function) -> bool:
         if statement[0] != ir.RAISE or last_name(statement[1]) != "NotImplementedError":
             return False
     return bool(fn.body)
-
-
-def _names_in_test(test: ir.Expr, names: dict[str, int]) -> set[int]:
-    if type(test) is str:
-        return {names[test]} if test in names else set()
-    found: set[int] = set()
-    if type(test) is tuple and test[0] in (ir.NOT, ir.CMP, ir.BOOL):
-        for part in walk.children(test):
-            found |= _names_in_test(part, names)
-    return found
 
 
 def _is_small(fn: Function) -> bool:

@@ -165,8 +165,18 @@ class State:
 
     def become(self, other: State) -> None:
         """Take over everything from another state."""
-        for name in State.__slots__:
-            setattr(self, name, getattr(other, name))
+        self.env = other.env
+        self.heap = other.heap
+        self.facts = other.facts
+        self.stores = other.stores
+        self.log = other.log
+        self.decisions = other.decisions
+        self.escaped = other.escaped
+        self.floating = other.floating
+        self.version = other.version
+        self.dead = other.dead
+        self.handled = other.handled
+        self.touched = other.touched
 
     def put(self, atom: Atom, track: Any) -> None:
         """Record what is known of a session, instance or object from here on."""

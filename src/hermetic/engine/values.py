@@ -127,7 +127,7 @@ def sources(value: Value) -> frozenset[Atom]:
         elif kind == TUPLE:
             for element in atom[1]:
                 found |= sources(element)
-        elif kind == STATEMENT:
+        elif kind == STATEMENT and atom[1] != "option":
             found |= atom[3]
         elif kind in (QUERY, RESULT):
             found |= atom[4]
