@@ -1,6 +1,7 @@
-"""Context managers that a dependency marker names: `Depends(get_db)` where calling `get_db` gives a manager.
+"""What a dependency marker names, `Depends(get_db)`, and what becomes of the sessions that it gives.
 
-A framework that runs generator functions itself enters no manager, so what the function opens reaches nobody.
+A framework that runs generator functions itself enters no manager, so what such a function opens reaches nobody. And
+it ends generators only: a session that a function returns is closed by nobody, unless the function that gets it does.
 """
 
 from __future__ import annotations
@@ -8,15 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from hermetic.engine import ir, values as v, walk
+from hermetic.engine import ir, typestate as ts, values as v, walk
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import Codebase, Function
+from hermetic.engine.observations import Leak
+from hermetic.engine.project import deferral
+from hermetic.engine.session_types import MANAGED, PLAIN, SessionType
 from hermetic.engine.solve import Solver
-from hermetic.engine.state import Fields, Mark
+from hermetic.engine.state import CREATED, Fields, Mark, Track
 from hermetic.engine.summary import Summary
 from hermetic.engine.types import Types
 from hermetic.engine.values import Atom, Value
-from hermetic.models.frameworks import ENTER_NO_MANAGER
+from hermetic.models.frameworks import ENTER_NO_MANAGER, INJECTORS
 from hermetic.models.python import MANAGER_DECORATORS
 
 # What may stand above the decorator that makes the manager without changing what a call gives.
@@ -35,25 +39,54 @@ class InjectedManager(NamedTuple):
 
 def injected_managers(solver: Solver) -> Iterator[tuple[int, InjectedManager]]:
     """(function, what it injects) for every manager of a session that is named by such a marker, once a function."""
-    code, types = solver.code, solver.types
+    types = solver.types
     verdicts: dict[int, bool] = {}
     seen: set[tuple[object, int]] = set()
-    for owner, expression, scope in _places(code):
+    for owner, node, scope in _markers(types, ENTER_NO_MANAGER):
+        for manager in _managers(_provider(node), scope, types):
+            # Aliases stand side by side in a module's body: each of them is a mistake of its own.
+            key = (node[4] if owner.is_module else owner.id, manager.id)
+            if key not in seen and _hands_out_a_session(manager, solver, verdicts):
+                seen.add(key)
+                at = (owner.module, node[4], None)
+                yield owner.id, InjectedManager(at, manager, bool(types.call_sites(manager)))
+
+
+def injected_leaks(solver: Solver) -> Iterator[tuple[int, Leak]]:
+    """(function, leak) for every session that a provider makes and returns, and that nobody who gets it closes."""
+    users: dict[int, list[tuple[Function, Node]]] = {}
+    made_by_marker: dict[Mark, tuple[int, Leak]] = {}
+    for owner, node, scope in _markers(solver.types, INJECTORS):
+        at: Mark = (owner.module, node[4], None)
+        for atom in v.ordered(solver.types.infer(_provider(node), scope)):
+            if atom[0] in (v.FUNCTION, v.METHOD):
+                users.setdefault(atom[1], []).append((owner, node))
+            elif atom[0] == v.FACTORY and not _closes_parameter(owner, node, solver):
+                session = (v.SESSION, node[4][:3], SessionType(atom[1].flavour))
+                made_by_marker.setdefault(at, (owner.id, Leak(at, "injected", None, session)))
+    for number, markers in sorted(users.items()):
+        provider = solver.code.functions[number]
+        if deferral(provider) in ("context", "generator") or solver.types.is_cached(provider):
+            continue
+        summary = solver.summary(number)
+        for session, created in _left_open(summary.returns, summary, solver.types):
+            if not _closed_by_its_users(session, markers, solver):
+                owner, node = markers[0]
+                yield number, Leak(created, "injected", (owner.module, node[4], None), session)
+    yield from made_by_marker.values()
+
+
+def _markers(types: Types, known: frozenset[str]) -> Iterator[tuple[Function, Node, Function]]:
+    """(owner, marker, scope of its names) of every call of one of the known markers."""
+    for owner, expression, scope in _places(types.code, known):
         for node in walk.subexpressions(expression):
-            if node[0] != ir.CALL or not _is_marker(node, scope, types):
-                continue
-            for manager in _managers(_provider(node), scope, types):
-                # Aliases stand side by side in a module's body: each of them is a mistake of its own.
-                key = (node[4] if owner.is_module else owner.id, manager.id)
-                if key not in seen and _hands_out_a_session(manager, solver, verdicts):
-                    seen.add(key)
-                    at = (owner.module, node[4], None)
-                    yield owner.id, InjectedManager(at, manager, bool(types.call_sites(manager)))
+            if node[0] == ir.CALL and _is_marker(node, scope, types, known):
+                yield owner, node, scope
 
 
-def _places(code: Codebase) -> Iterator[tuple[Function, Expr, Function]]:
+def _places(code: Codebase, known: frozenset[str]) -> Iterator[tuple[Function, Expr, Function]]:
     """(owner, expression, scope of its names) of whatever may hold a marker."""
-    users = {user for name in _marker_names(code) for user in code.users_of(name)}
+    users = {user for name in _marker_names(code, known) for user in code.users_of(name)}
     for number in sorted({code.functions[user].module for user in users}):
         module = code.modules[number]
         top = code.functions[module.functions[0]]
@@ -73,14 +106,14 @@ def _places(code: Codebase) -> Iterator[tuple[Function, Expr, Function]]:
                 yield from ((fn, node, fn) for node in fn.nodes() if node[0] == ir.CALL)
 
 
-def _marker_names(code: Codebase) -> frozenset[str]:
+def _marker_names(code: Codebase, known: frozenset[str]) -> frozenset[str]:
     """The markers' names, with those that files give them on import."""
-    known = frozenset(name.rpartition(".")[2] for name in ENTER_NO_MANAGER)
-    return known.union(item[0] for module in code.modules for item in module.imports if item[0] and item[2] in known)
+    last = frozenset(name.rpartition(".")[2] for name in known)
+    return last.union(item[0] for module in code.modules for item in module.imports if item[0] and item[2] in last)
 
 
-def _is_marker(node: Node, scope: Function, types: Types) -> bool:
-    return any(atom[0] == v.EXT and atom[1] in ENTER_NO_MANAGER for atom in types.infer(node[1], scope))
+def _is_marker(node: Node, scope: Function, types: Types, known: frozenset[str]) -> bool:
+    return any(atom[0] == v.EXT and atom[1] in known for atom in types.infer(node[1], scope))
 
 
 def _provider(node: Node) -> Expr:
@@ -138,4 +171,58 @@ def _is_or_holds_a_session(atom: Atom, summary: Summary, depth: int) -> bool:
     if atom[0] == v.OBJECT:
         held = (fields for made, fields in summary.effects.tracks if made == atom and type(fields) is Fields)
         return any(_holds_a_session(value, summary, depth) for fields in held for _, value in fields.items)
+    return False
+
+
+# -- sessions that a provider returns ---------------------------------------------------------------------------
+
+# A class with one of these can be ended by whoever gets its object.
+ENDINGS = ("close", "aclose", "__exit__", "__aexit__", "__del__", "shutdown", "dispose")
+
+
+def _left_open(value: Value, summary: Summary, types: Types, depth: int = DEEPEST_OBJECT) -> list[tuple[Atom, Mark]]:
+    """The sessions that were made for a value, and where: the value itself, or what an object holds that has no end."""
+    found: list[tuple[Atom, Mark]] = []
+    kept = summary.effects.escaped.union(*(stored for _, _, stored in summary.effects.stores))
+    for atom in v.ordered(value - kept) if depth else ():
+        for made, track in summary.effects.tracks:
+            if made != atom:
+                continue
+            if type(track) is Track and atom[0] == v.SESSION and atom[2].kind == PLAIN and ts.may(track.word, ts.OPEN):
+                created = track.mark(CREATED)
+                if created is not None:
+                    found.append((atom, created))
+            elif type(track) is Fields and not _has_an_end(atom, types):
+                for _, inner in track.items:
+                    found += _left_open(inner, summary, types, depth - 1)
+    return list(dict(found).items())
+
+
+def _has_an_end(atom: Atom, types: Types) -> bool:
+    return atom[0] != v.OBJECT or any(types.classes.member(atom[2], name) is not None for name in ENDINGS)
+
+
+def _closed_by_its_users(session: Atom, markers: list[tuple[Function, Node]], solver: Solver) -> bool:
+    """Does every function that gets the session close it? By a marker of its own, or by an alias's."""
+    closed = [_closes_parameter(owner, node, solver) for owner, node in markers if not owner.is_module]
+    for fn in solver.code.functions:
+        for number in range(len(fn.params)):
+            for atom in solver.types.param(fn, number):
+                if atom[0] == v.ANY_SESSION and atom[1].kind == MANAGED and atom[1].made == session[2].made:
+                    closed.append(_closes(fn, number, solver))
+    return bool(closed) and all(closed)
+
+
+def _closes_parameter(owner: Function, marker: Node, solver: Solver) -> bool:
+    """Does a function close the session that a marker in its signature puts into a parameter?"""
+    for number, param in enumerate(owner.params):
+        if any(marker is node for expression in param[1:3] for node in walk.subexpressions(expression)):
+            return _closes(owner, number, solver)
+    return False
+
+
+def _closes(fn: Function, number: int, solver: Solver) -> bool:
+    for atom, track in solver.summary(fn.id).effects.tracks:
+        if atom == (v.PARAM, fn.id, number) and type(track) is Track:
+            return ts.must(track.word, ts.CLOSED)
     return False

@@ -10,7 +10,8 @@ from hermetic.engine.values import Atom
 
 
 class Leak(NamedTuple):
-    """A session made here is open and ours at an exit. `how`: normal, exception, yield, stored, dropped."""
+    """A session made here is open and ours at an exit. `how`: normal, exception, yield, stored, dropped; injected: a
+    framework gets it from a dependency, at the marker `at` or (None) by calling the factory itself."""
 
     created: Mark
     how: str

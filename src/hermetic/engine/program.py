@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 
 from hermetic.engine import observations as seen
 from hermetic.engine.contexts import CLI, IMPORT, MIGRATION, ONCE, REQUEST, STARTUP, TEST, WORKER, Contexts
-from hermetic.engine.dependencies import InjectedManager, injected_managers
+from hermetic.engine.dependencies import InjectedManager, injected_leaks, injected_managers
 from hermetic.engine.link import Function
 from hermetic.engine.session_types import Made
 from hermetic.engine.solve import Solver
@@ -54,8 +54,10 @@ class Program:
     # -- questions ----------------------------------------------------------------------------------------------
 
     def leaks(self) -> Iterator[tuple[Place, seen.Leak]]:
-        """Sessions that are open and ours at an exit of the function that made them."""
-        return self._observed(seen.Leak)
+        """Sessions that are open and ours at an exit of the function that made them, or that a dependency returns."""
+        yield from self._observed(seen.Leak)
+        for function, leak in injected_leaks(self.solver):
+            yield self.place(function), leak
 
     def unguarded_commits(self) -> Iterator[tuple[Place, seen.UnguardedCommit]]:
         """Commits after whose failure nothing rolls back or closes the session made here."""

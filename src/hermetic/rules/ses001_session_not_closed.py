@@ -15,10 +15,11 @@ at the `yield`.
 
 ## When it stays silent
 
-The session is returned or yielded under a `with` or `finally`, stored on an object that closes it, passed to a
-callee that closes it, entered on an `ExitStack`, or closed by a flag (`own = session is None ... if own:
-session.close()`). Registries (`scoped_session`, Flask-SQLAlchemy) and sessions over a borrowed connection have
-another owner. A session that is passed to code which hermetic cannot see stays ours.
+The session is returned to code that may close it (a framework does not, unless every function that gets it does), or
+yielded under a `with` or `finally`, stored on an object that closes it, passed to a callee that closes it, entered on
+an `ExitStack`, or closed by a flag (`own = session is None ... if own: session.close()`). Registries
+(`scoped_session`, Flask-SQLAlchemy) and sessions over a borrowed connection have another owner. A session that is
+passed to code which hermetic cannot see stays ours.
 
 ## References
 
@@ -59,6 +60,26 @@ def total(number: str) -> int:
 """,
 )
 
+RETURNED = Example(
+    "a dependency that returns its session instead of yielding it",
+    SETUP
+    + """
+from fastapi import Depends, FastAPI
+from sqlalchemy import orm
+
+app = FastAPI()
+
+
+def get_session() -> orm.Session:
+    return Session()  # expect: SES001
+
+
+@app.get("/invoices/{number}")
+def invoice(number: str, session: orm.Session = Depends(get_session)):
+    return session.get(Invoice, number)
+""",
+)
+
 DEPENDENCY = Example(
     "an exception in the endpoint is thrown in at the yield",
     SETUP
@@ -87,7 +108,7 @@ def get_session():
 )
 
 # The worst of several exits is the one to show.
-ORDER = ("normal", "yield", "stored", "exception")
+ORDER = ("normal", "injected", "yield", "stored", "exception")
 
 
 def check(program: Program) -> Iterator[Finding]:
@@ -105,21 +126,33 @@ def finding(program: Program, place: Place, leak: Leak) -> Finding:
     function = place.function
     at = program.position(leak.created)
     trace = list(program.steps(leak.created, "opened here"))
+    fix = Fix("unsafe", "open it in a `with` block, or close it in `finally`")
     if leak.how == "normal":
         message = f"the session opened here is still open when `{function.name}` returns"
     elif leak.how == "yield":
         message = f"the session opened here stays open when an exception is thrown into `{function.name}` at its yield"
+    elif leak.how == "injected":
+        whose = "that the framework opens here" if leak.at is None else f"that {_quoted(function.name)} returns"
+        message = f"nobody closes the session {whose}: a framework ends only the dependencies that yield"
     elif leak.how == "stored":
         message = "the session opened here is kept on an object that never closes it"
     else:
         message = f"the session opened here stays open when an exception leaves `{function.name}`"
-    if leak.at is not None:
+    if leak.how == "injected":
+        if leak.at is not None:
+            trace.append(Step(program.position(leak.at), f"what {_quoted(function.name)} returns is handed out here"))
+        fix = Fix("unsafe", "write a generator function that yields the session from inside of a `with` block")
+    elif leak.at is not None:
         place_of_exit = program.position(leak.at)
         where = "may raise here" if leak.how != "yield" else "the caller's exception comes out of this yield"
         trace.append(Step(place_of_exit, where))
-    fix = Fix("unsafe", "open it in a `with` block, or close it in `finally`")
-    severity = Severity.WARNING if place.is_command or leak.how == "stored" else Severity.ERROR
+    minor = leak.how == "stored" or (place.is_command and leak.how != "injected")
+    severity = Severity.WARNING if minor else Severity.ERROR
     return Finding(at, severity, message, tuple(trace), fix)
+
+
+def _quoted(name: str) -> str:
+    return "the lambda" if name == "<lambda>" else f"`{name}`"
 
 
 RULE = Rule(
@@ -127,6 +160,6 @@ RULE = Rule(
     "session-not-closed",
     "a session made here can be left open",
     check,
-    bad=(EARLY_RETURN, DEPENDENCY),
+    bad=(EARLY_RETURN, DEPENDENCY, RETURNED),
     good=(WITH,),
 )
