@@ -304,7 +304,7 @@ def effects_of(run: Run, state: State, value: Value) -> Effects:
         elif type(track) is Instance and (track.owner is not None or track.word != ENTITY_FOREIGN):
             tracks.append((atom, track))
     stores = tuple((base, name, held) for (base, name), held in state.stores.items() if _kept(run, held))
-    escaped = frozenset(atom for atom in state.escaped if atom[0] in v.PLACES)
+    escaped = frozenset(atom for atom in state.escaped if atom[0] in v.PLACES or atom in reached)
     return Effects(tuple(tracks), stores, state.log, state.floating, escaped)
 
 
