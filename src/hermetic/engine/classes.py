@@ -17,6 +17,9 @@ COLUMN, RELATIONSHIP, OTHER = "column", "relationship", "other"
 
 PROPERTY_DECORATORS = frozenset(("property", "cached_property", "hybrid_property", "declared_attr", "reify"))
 
+# Classes of data, never mapped: https://docs.pydantic.dev/latest/api/base_model/
+PYDANTIC_BASES = frozenset(("pydantic.BaseModel", "pydantic.main.BaseModel", "pydantic_settings.BaseSettings"))
+
 
 class Member(NamedTuple):
     """Where a class gets an attribute from."""
@@ -123,6 +126,8 @@ class ClassTable:
             return any(self.code.classes[owner].keywords.get("table") == ir.TRUE for owner in self.mro(class_id))
         if external & MODEL_BASES or any(SYMBOLS.get(base, ("",))[0] == "model_base" for base in external):
             return True
+        if not PYDANTIC_BASES.isdisjoint(external):
+            return False  # `sqlmodel.Field(sa_column=...)` in a schema says nothing
         names = {name for owner in self.mro(class_id) for name in self.code.classes[owner].attributes}
         if "__tablename__" in names or "__table__" in names:
             return True

@@ -25,6 +25,9 @@ _BY_NAME = {
     frameworks.TEST: TEST,
 }
 
+# A function that reads the command line is a command: https://docs.python.org/3/library/argparse.html
+PARSES_ARGUMENTS = frozenset(("parse_args", "parse_known_args"))
+
 _TEST_DIRECTORIES = frozenset(("tests", "test", "testing", "e2e", "e2e_tests", "integration_tests", "unit_tests"))
 _MIGRATION_DIRECTORIES = frozenset(("alembic", "migrations", "migration", "versions"))
 
@@ -59,11 +62,14 @@ class Contexts:
     def _roots_of_module(self, number: int, path: str) -> None:
         module = self.code.modules[number]
         everywhere = (TEST if is_test(path) else 0) | (MIGRATION if is_migration(path) else 0)
+        has_arguments = any("argparse" in (item[1], item[2]) for item in module.imports)
         for function in module.functions:
             fn = self.code.functions[function]
             self.bits[function] |= everywhere
             if fn.is_module:
                 self.bits[function] |= IMPORT
+            elif has_arguments and not PARSES_ARGUMENTS.isdisjoint(fn.identifiers):
+                self.bits[function] |= CLI
             for decorator in fn.decorators:
                 self.bits[function] |= self._decorated(decorator, fn)
             for param in fn.params:

@@ -96,6 +96,7 @@ def _grow(run: Run, state: State, name: str, method: str, args: list[Value]) -> 
 
 
 def _await(run: Run, state: State, node: Node) -> Value:
+    run.awaited = node[1]
     return calls.await_(run, state, evaluate(run, state, node[1]), node)
 
 

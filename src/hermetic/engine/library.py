@@ -306,7 +306,7 @@ def engine_operation(run: Run, state: State, flavour: str, name: str, position: 
     sends, result = (CONNECTION_METHODS if connection else ENGINE_METHODS).get(name, (False, ""))
     mark = run.mark(position)
     if sends:
-        if flavour == SYNC and not run.offloaded:
+        if flavour == SYNC and not run.offloaded and run.call_node is not run.awaited:
             run.blocking.setdefault("internal", (mark, None))
         run.raise_(state, DATABASE_ERROR, mark)
     if result == "connection":

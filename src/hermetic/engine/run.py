@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hermetic.engine import values as v
-from hermetic.engine.ir import Node
+from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import Function
 from hermetic.engine.session_types import MANAGED, SessionType
 from hermetic.engine.state import Mark, State, merge
@@ -66,6 +66,7 @@ class Run:
     """`frames`: variables of the functions around a call that is interpreted in place, by function."""
 
     __slots__ = (
+        "awaited",
         "blocking",
         "call_node",
         "caught",
@@ -104,6 +105,7 @@ class Run:
         self.frames = frames or {}
         self.salt = fn.id if depth else 0  # keeps what an inlined callee makes apart from what its caller makes
         self.call_node: Node | None = None
+        self.awaited: Expr = None  # the operand of the `await` at hand
         self.exits = Exits()
         self.observations: dict[tuple[Any, ...], Any] = {}
         self.blocking: dict[Any, tuple[Mark, int | None]] = {}

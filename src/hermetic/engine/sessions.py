@@ -86,7 +86,8 @@ def statement(
     """Something is about to be sent to the database over a session; it can fail."""
     touch(run, state, atom, mark)
     state.touched = True
-    if type_.flavour == SYNC and not run.offloaded:
+    if type_.flavour == SYNC and not run.offloaded and run.call_node is not run.awaited:
+        # What is awaited at once is an AsyncSession, whatever its annotation says.
         run.blocking.setdefault(atom, (mark, None))
     if type_.made is not None and type_.made[0] != "function" and type_.kind != REGISTRY:
         run.shared_uses.setdefault(type_.made, mark)
