@@ -76,6 +76,7 @@ def _half_closed(run: Run, normal: list[State], raised: list[Raised]) -> None:
             atom
             for atom, track in state.heap.items()
             if type(track) is Track and atom[0] in v.PLACES and ts.must(track.word, ts.CLOSED)
+            if not any(kind[0] == v.REGISTRY for kind in run.type_of(atom))  # the registry's owner ends what is left
         }
         closed = here if closed is None else closed & here
     for exit_ in raised if closed else ():

@@ -8,9 +8,9 @@ written `(CTOR, object, p)`, and parameters of nested constructors are followed 
 from __future__ import annotations
 
 from hermetic.engine import ir, values as v
+from hermetic.engine.arguments import argument_of
 from hermetic.engine.run import Run
 from hermetic.engine.state import State
-from hermetic.engine.types import argument_of
 from hermetic.engine.values import Atom, Value
 from hermetic.models.sqlalchemy import ASYNC, SYNC
 

@@ -11,6 +11,7 @@ import ast
 from collections.abc import Callable
 
 from hermetic.engine import ir, values as v, walk
+from hermetic.engine.arguments import argument_of
 from hermetic.engine.builder import FunctionBuilder, ModuleBuilder
 from hermetic.engine.classes import (
     ATTRIBUTE,
@@ -24,6 +25,7 @@ from hermetic.engine.classes import (
     last_name,
 )
 from hermetic.engine.construct import Constructors
+from hermetic.engine.inheritance import seen_from_subclass
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import BOUND_STORE, BOUND_VALUE, Codebase, Function
 from hermetic.engine.lower_expressions import lower
@@ -308,6 +310,8 @@ class Types:
             for method, store in class_.fields.get(name, ()):
                 scope = self.code.functions[method]
                 declared = self.annotation(store[2], scope) if store[2] is not None else v.UNKNOWN
+                if owner != class_id:
+                    declared = seen_from_subclass(self, class_id, scope, store[1]) or declared
                 out = v.union(out, declared or self.infer(store[1], scope))
             if out:
                 return convincing(out)
@@ -730,20 +734,6 @@ def elements(value: Value, number: int | None = None) -> Value:
     return out
 
 
-def argument_of(node: Node, fn: Function, number: int, bound: bool) -> Expr:
-    """The argument expression that a call gives to a parameter; `bound` if the receiver is not among them."""
-    name = fn.params[number][0]
-    for keyword, value in node[3]:
-        if keyword == name:
-            return value
-    place = number - 1 if bound else number
-    if 0 <= place < len(node[2]):
-        argument = node[2][place]
-        starred = any(type(item) is tuple and item[0] == ir.STAR for item in node[2][: place + 1])
-        return None if starred else argument
-    return None
-
-
 def _is_static(fn: Function) -> bool:
     return "staticmethod" in decorator_names(fn)
 
@@ -763,4 +753,4 @@ def _made_where(atom: Atom, where: str) -> Atom:
     return atom
 
 
-__all__ = ["ATTRIBUTE", "EXTERNAL", "FIELD", "Types", "argument_of", "elements", "frameworks", "sqlalchemy"]
+__all__ = ["ATTRIBUTE", "EXTERNAL", "FIELD", "Types", "elements", "frameworks", "sqlalchemy"]
