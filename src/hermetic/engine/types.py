@@ -613,7 +613,9 @@ class Types:
         if name == "Callable":
             return self._callable(parts, fn)
         if name in ("type", "Type"):
-            return frozenset(atom for atom in self._symbol(parts[0], fn) if atom[0] in (v.CLASS, v.EXT))
+            classes = frozenset(atom for atom in self._symbol(parts[0], fn) if atom[0] in (v.CLASS, v.EXT))
+            bounds = self.annotation(parts[0], fn) if not classes else v.UNKNOWN  # of a TypeVar
+            return classes or frozenset((v.CLASS, atom[1]) for atom in bounds if atom[0] == v.INSTANCE)
         if name in FACTORY_BASES and parts:
             return self._factory(base, parts[0], fn)
         return self._named(base, fn)
