@@ -222,10 +222,10 @@ def _lives_on(track: Any) -> bool:
 def _certain(log: tuple[Commit, ...], normal: list[State]) -> tuple[Commit, ...]:
     """Mark the commits that only some of the normal exits come through.
 
-    Exits after a failure that was handled, and exits before anything was asked of the database ("nothing to do"),
-    say nothing about what the function normally does.
+    Exits after a failure that was handled, exits before anything was asked of the database ("nothing to do"), and
+    those that a setting leads to ("read only", "demo") say nothing about what the function normally does.
     """
-    telling = [state for state in normal if not state.handled and state.touched]
+    telling = [state for state in normal if not state.handled and not state.aside and state.touched]
     found = [state for state in telling if state.env.get(RETURNED, v.NOTHING) != v.NOTHING]
     telling = found or telling  # `return None`, where others return something, is "not found"
     places = [{done.committed for done in state.log if done.wrote and done.always} for state in telling]

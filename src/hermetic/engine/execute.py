@@ -179,6 +179,8 @@ def _if(run: Run, node: Node, states: list[State]) -> list[State]:
         for branch, outcome, out in ((state, True, yes), (other, False, no)):
             if assume(run, branch, test, outcome):
                 branch.decisions |= decided
+                if outcome and _is_a_setting(value):
+                    branch.aside = True
                 out.append(branch)
     after_then = run_block(run, then, run.merge(yes))
     after_else = run_block(run, orelse, run.merge(no)) if orelse else no
@@ -188,6 +190,12 @@ def _if(run: Run, node: Node, states: list[State]) -> list[State]:
         for state in (*after_then, *after_else):
             state.decisions = common
     return run.merge(after_then + after_else)
+
+
+def _is_a_setting(value: Value) -> bool:
+    """Does a test look at nothing but attributes of what the module, or another one, has made once?"""
+    sources = v.sources(value)
+    return bool(sources) and all(source[0] == v.FIELD and source[1][0] == v.GLOBAL for source in sources)
 
 
 def _for(run: Run, node: Node, states: list[State]) -> list[State]:

@@ -179,11 +179,7 @@ class Solver:
             known = self._callables[fn.id] = _called_parameters(fn)
         if not known:
             return False
-        return any(
-            atom[0] in (v.CLOSURE, v.PARTIAL, v.METHOD, v.FUNCTION, v.OPERATION)
-            for number in known
-            for atom in binding.get(number, ())
-        )
+        return any(_is_callable(atom) for number in known for atom in binding.get(number, ()))
 
     def inline(self, run: Run, state: State, fn: Function, binding: dict[int, Value], position: ir.Pos) -> Value:
         """Interpret a callee with the very values it gets, in the caller's state."""
@@ -375,6 +371,13 @@ def _is_abstract(fn: Function) -> bool:
 
 def _is_small(fn: Function) -> bool:
     return len(fn.statements()) <= LARGEST_INLINED
+
+
+def _is_callable(atom: Atom) -> bool:
+    """A function or bound method; what is read from a library's object need not be one."""
+    if atom[0] == v.OPERATION:
+        return atom[1][0] not in (v.EXT_OBJECT, v.OPERATION)
+    return atom[0] in (v.CLOSURE, v.PARTIAL, v.METHOD, v.FUNCTION)
 
 
 def _holds_coroutines(value: Value) -> bool:

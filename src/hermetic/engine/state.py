@@ -119,6 +119,7 @@ class State:
     no longer this function."""
 
     __slots__ = (
+        "aside",
         "dead",
         "decisions",
         "env",
@@ -146,6 +147,7 @@ class State:
         self.dead = False
         self.touched = False  # something was asked of a database on some path to here
         self.handled = False  # every path to here went through an exception handler
+        self.aside = False  # every path to here is only taken where the program is configured so
 
     def copy(self) -> State:
         other = State.__new__(State)
@@ -160,6 +162,7 @@ class State:
         other.version = self.version
         other.dead = self.dead
         other.handled = self.handled
+        other.aside = self.aside
         other.touched = self.touched
         return other
 
@@ -176,6 +179,7 @@ class State:
         self.version = other.version
         self.dead = other.dead
         self.handled = other.handled
+        self.aside = other.aside
         self.touched = other.touched
 
     def put(self, atom: Atom, track: Any) -> None:
@@ -235,6 +239,7 @@ def join(left: State, right: State) -> State:
     left.decisions &= right.decisions
     left.escaped |= right.escaped
     left.handled = left.handled and right.handled
+    left.aside = left.aside and right.aside
     left.touched = left.touched or right.touched
     if right.floating is not None:
         left.floating = right.floating if left.floating is None else left.floating | right.floating
