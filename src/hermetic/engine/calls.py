@@ -335,6 +335,7 @@ def force_atom(run: Run, state: State, atom: Atom, position: ir.Pos) -> Value:
         concurrency.awaited(run, state, atom)
         return Value(atom[2])
     if kind == "attribute":
+        entities.awaited(state, atom[2], atom[3])
         return v.one((v.FIELD, atom[2], atom[3]))
     kwargs: Keywords = {None if name == "**" else name: value for name, value in atom[5]}
     if kind == "operation":

@@ -144,6 +144,20 @@ class ClassTable:
             self._attribute_kinds[key] = kind
         return self._attribute_kinds[key]
 
+    def is_deferred(self, class_id: int, name: str) -> bool:
+        """Is it a column that a query leaves out, and that is loaded by a statement of its own when it is read?"""
+        found = self.member(class_id, name)
+        if found is None or found.kind != ATTRIBUTE or not isinstance(found.item, tuple):
+            return False
+        value = found.item[2]
+        if type(value) is not tuple or value[0] != ir.CALL:
+            return False
+        if any(keyword == "deferred" and setting == ir.TRUE for keyword, setting in value[3]):
+            return True
+        module = self.code.classes[found.owner].module
+        resolved = self._resolve(value[1], module)
+        return any(SYMBOLS.get(str(atom[1]), ("",))[0] == "deferred_column" for atom in resolved if atom[0] == v.EXT)
+
     def _attribute_kind(self, class_: Class, attribute: Node) -> str:
         _, annotation, value, _ = attribute
         if type(value) is tuple and value[0] == ir.CALL:
@@ -152,6 +166,8 @@ class ClassTable:
                     kind = SYMBOLS.get(atom[1], ("",))[0]
                     if kind in (COLUMN, RELATIONSHIP):
                         return kind
+                    if kind == "deferred_column":
+                        return COLUMN
                     # Flask-SQLAlchemy spells them `db.Column`, `db.relationship`.
                     if atom[1].rpartition(".")[2] in ("Column", "mapped_column"):
                         return COLUMN

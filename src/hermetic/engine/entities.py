@@ -7,7 +7,7 @@ from hermetic.engine.classes import COLUMN, OTHER, RELATIONSHIP
 from hermetic.engine.observations import EndedUse
 from hermetic.engine.run import Run
 from hermetic.engine.session_types import Made
-from hermetic.engine.sessions import write
+from hermetic.engine.sessions import expires, write
 from hermetic.engine.state import (
     DETACHED,
     ENTITY_FOREIGN,
@@ -22,6 +22,9 @@ from hermetic.engine.state import (
 )
 from hermetic.engine.values import Atom, Value
 from hermetic.models.sqlalchemy import ASYNC
+
+# A column that is loaded when it is read: of the kinds of `classes.attribute_kind` it is a COLUMN.
+DEFERRED = "deferred"
 
 # `loaded` of an instance that was made here and not read from the database: everything can be read.
 EVERYTHING = frozenset(("*",))
@@ -71,11 +74,33 @@ def adopt(run: Run, state: State, atom: Atom, owner: Atom | None) -> None:
     state.put(atom, known._replace(owner=owner).clear(DETACHED))
 
 
-def refreshed(run: Run, state: State, atom: Atom, position: ir.Pos) -> None:
+def refreshed(run: Run, state: State, atom: Atom, names: frozenset[str] = frozenset()) -> None:
+    """`session.refresh(instance, names)`: what is named is loaded, relationships too."""
     known = state.instance(atom)
     run.rechecks = True
     if known is not None:
-        state.put(atom, known.clear(EXPIRED, STALE))
+        state.put(atom, known._replace(loaded=known.loaded | names).clear(EXPIRED, STALE))
+
+
+def awaited(state: State, atom: Atom, name: str) -> None:
+    """`await instance.awaitable_attrs.name` loads the attribute."""
+    known = state.instance(atom)
+    if known is not None:
+        state.put(atom, known._replace(loaded=known.loaded | {name}).clear(EXPIRED))
+
+
+def merged(run: Run, state: State, owner: Atom, given: Value, position: ir.Pos) -> Value:
+    """`session.merge(instance)` gives another instance, which is in the session."""
+    out = v.UNKNOWN
+    for atom in given:
+        class_id = entity_class(run, atom)
+        if class_id is None:
+            out = v.union(out, v.one(atom))
+            continue
+        known = state.instance(atom)
+        options = tuple(sorted(known.loaded)) if known is not None and known.loaded != EVERYTHING else ()
+        out = v.union(out, loaded(run, state, owner, class_id, options, position, v.sources(v.one(atom))))
+    return out
 
 
 def read(run: Run, state: State, atom: Atom, name: str, position: ir.Pos) -> None:
@@ -87,14 +112,16 @@ def read(run: Run, state: State, atom: Atom, name: str, position: ir.Pos) -> Non
     kind = run.types.classes.attribute_kind(class_id, name)
     if kind == OTHER:
         return
+    if kind == COLUMN and run.types.classes.is_deferred(class_id, name):
+        kind = DEFERRED
     flavour = _flavour(run, known.owner)
     if ts.may(known.word, DETACHED):
-        _read_detached(run, atom, known, kind, name, position)
+        _read_detached(run, atom, known, kind, name, position, class_id)
     elif flavour == ASYNC and not run.offloaded:
         _read_attached_async(run, atom, known, kind, name, position, class_id)
     elif ts.may(known.word, EXPIRED):
         state.put(atom, known.clear(EXPIRED))  # an open sync session reloads it
-    elif kind == RELATIONSHIP and name not in known.loaded:
+    elif kind != COLUMN and name not in known.loaded:
         state.put(atom, known._replace(loaded=known.loaded | {name}))
 
 
@@ -106,19 +133,31 @@ def _flavour(run: Run, owner: Atom | None) -> str:
     return ""
 
 
-def _read_detached(run: Run, atom: Atom, known: Instance, kind: str, name: str, position: ir.Pos) -> None:
+def _read_detached(
+    run: Run, atom: Atom, known: Instance, kind: str, name: str, position: ir.Pos, class_id: int
+) -> None:
     mark = run.mark(position)
     ended, where = known.mark(DETACHED), known.mark(LOADED)
     certain = ts.must(known.word, DETACHED)
     if ts.may(known.word, EXPIRED):
         why = "expired"
-    elif kind == RELATIONSHIP and name not in known.loaded and known.loaded != EVERYTHING:
-        why = "unloaded"
+    elif kind != COLUMN and name not in known.loaded and known.loaded != EVERYTHING:
+        if kind == RELATIONSHIP and not _loads_lazily(run, class_id, name):
+            return
+        why = "unloaded" if kind == RELATIONSHIP else "deferred"
     elif kind == COLUMN and not ts.may(known.word, EXPUNGED) and known.loaded != EVERYTHING:
+        if _never_expires(run, known.owner):
+            return
         why = "loaded"
     else:
         return
     run.observe(("ended", atom, name, why), EndedUse(mark, why, name, ended, where, certain, atom))
+
+
+def _never_expires(run: Run, owner: Atom | None) -> bool:
+    """Is the session one whose commits expire nothing?"""
+    kinds = run.type_of(owner) if owner is not None else v.UNKNOWN
+    return bool(kinds) and all(kind[0] in (v.ANY_SESSION, v.REGISTRY) and not expires(run, kind[1]) for kind in kinds)
 
 
 def _read_attached_async(
@@ -131,11 +170,10 @@ def _read_attached_async(
         options_at = _options_at(run, known.owner)
         found = EndedUse(mark, "expired_async", name, known.mark(EXPIRED), where, certain, atom, options_at)
         run.observe(("ended", atom, name, "expired"), found)
-    elif kind == RELATIONSHIP and name not in known.loaded and known.loaded != EVERYTHING:
-        if _loads_lazily(run, class_id, name):
-            run.observe(
-                ("ended", atom, name, "unloaded"), EndedUse(mark, "unloaded_async", name, None, where, True, atom)
-            )
+    elif kind != COLUMN and name not in known.loaded and known.loaded != EVERYTHING:
+        if kind == DEFERRED or _loads_lazily(run, class_id, name):
+            why = "unloaded_async" if kind == RELATIONSHIP else "deferred_async"
+            run.observe(("ended", atom, name, "unloaded"), EndedUse(mark, why, name, None, where, True, atom))
 
 
 def _options_at(run: Run, owner: Atom | None) -> Made | None:

@@ -9,7 +9,7 @@ from hermetic.engine.project import Arguments, Keywords, make_session
 from hermetic.engine.run import DATABASE_ERROR, EXPLICIT, Run
 from hermetic.engine.session_types import REGISTRY, SessionType
 from hermetic.engine.sessions import sessions_in
-from hermetic.engine.state import DELETED, DETACHED, EXPIRED, EXPUNGED, Instance, State
+from hermetic.engine.state import DELETED, DETACHED, EXPIRED, EXPUNGED, STALE, Instance, State
 from hermetic.engine.types import elements
 from hermetic.engine.values import Atom, Value
 from hermetic.models.exceptions import RESULT_ERRORS
@@ -95,7 +95,7 @@ def _result(
         came_from = v.sources(v.derived(*args[1:], *kwargs.values()))
         return v.union(entities.loaded(run, state, atom, class_id, options, position, came_from), v.NOTHING)
     if result == "merged":
-        return first
+        return entities.merged(run, state, atom, first, position)
     if result in ("result", "scalars", "scalar"):
         return _executed(run, state, atom, first, result, position)
     if result == "query":
@@ -107,7 +107,9 @@ def _result(
         return v.one((v.CONNECTION, type_.flavour))
     if result == "run_sync":
         return run.solver.call_in_greenlet(run, state, args, kwargs, atom, position)
-    _instances(run, state, atom, result, first, position)
+    named = [*args[1:], *(value for key, value in kwargs.items() if key == "attribute_names")]
+    names = _relationship_names([value | elements(value) for value in named])
+    _instances(run, state, atom, result, first, names, position)
     return v.UNKNOWN
 
 
@@ -123,13 +125,15 @@ def class_reference(argument: Value) -> int | Atom | None:
     return None
 
 
-def _instances(run: Run, state: State, atom: Atom, result: str, first: Value, position: ir.Pos) -> None:
+def _instances(
+    run: Run, state: State, atom: Atom, result: str, first: Value, names: frozenset[str], position: ir.Pos
+) -> None:
     """refresh, expunge, expire: operations on single instances."""
     mark = run.mark(position)
     targets = sorted(first | elements(first), key=repr)
     if result == "refreshed":
         for target in targets:
-            entities.refreshed(run, state, target, position)
+            entities.refreshed(run, state, target, names)
     elif result == "expunged":
         for target in targets:
             known = state.instance(target)
@@ -143,7 +147,7 @@ def _instances(run: Run, state: State, atom: Atom, result: str, first: Value, po
         for target in targets:
             known = state.instance(target)
             if known is not None:
-                state.put(target, known.put(EXPIRED, mark))
+                state.put(target, known.put(EXPIRED, mark).clear(STALE))  # what it is read for next is fresh
     elif result == "expired_all":
         sessions.each_instance(state, atom, EXPIRED, mark)
 

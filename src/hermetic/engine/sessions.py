@@ -12,6 +12,7 @@ from hermetic.engine.state import (
     DETACHED,
     ENTERED,
     EXPIRED,
+    EXPUNGED,
     FAILED_WRITE,
     HANDED_OVER,
     LOADED,
@@ -254,8 +255,8 @@ def each_instance(state: State, owner: Atom, flag: int, mark: Mark, only_loaded:
     changed = None
     for atom, track in state.heap.items():
         if type(track) is Instance and track.owner == owner:
-            if flag == EXPIRED and ts.must(track.word, DELETED):
-                continue  # a deleted instance is detached by the commit, not expired
+            if flag == EXPIRED and (ts.must(track.word, DELETED) or ts.must(track.word, EXPUNGED)):
+                continue  # a deleted instance is detached, not expired, and an expunged one is not of this session
             if only_loaded and track.mark(LOADED) is None:
                 continue  # a rollback makes what was never flushed transient, with its values
             if changed is None:
@@ -274,6 +275,8 @@ def wait(run: Run, state: State, kind: str, mark: Mark) -> None:
     changed = None
     for atom, track in state.heap.items():
         if type(track) is Instance and not ts.may(track.word, LOCKED) and not ts.must(track.word, STALE):
+            if ts.must(track.word, EXPIRED):
+                continue  # it is read anew when it is needed
             if changed is None:
                 changed = dict(state.heap)
             changed[atom] = track.put(STALE, mark)

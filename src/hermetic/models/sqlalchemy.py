@@ -113,6 +113,7 @@ SYMBOLS: dict[str, tuple[str, str]] = {
     "sqlalchemy.orm.subqueryload": ("eager", ""),  # [ldr]
     "sqlalchemy.orm.contains_eager": ("eager", ""),  # [ldr]
     "sqlalchemy.orm.immediateload": ("eager", ""),  # [ldr]
+    "sqlalchemy.orm.undefer": ("eager", ""),  # https://docs.sqlalchemy.org/en/20/orm/queryguide/columns.html
     "sqlalchemy.orm.make_transient": ("make_transient", ""),  # [orm]
     "sqlalchemy.pool.NullPool": ("null_pool", ""),  # [eng]
     "sqlalchemy.NullPool": ("null_pool", ""),

@@ -94,6 +94,8 @@ MESSAGES = {
     "loaded": "`{name}` is read after its session was closed; this works only as long as nothing expires it",
     "expired_async": "`{name}` is expired, and an AsyncSession cannot reload it on reading: it raises MissingGreenlet",
     "unloaded_async": "`{name}` is loaded lazily, which an AsyncSession cannot do: reading it raises MissingGreenlet",
+    "deferred": "`{name}` is a deferred column and its session is closed: reading it raises DetachedInstanceError",
+    "deferred_async": "`{name}` is a deferred column, which an AsyncSession cannot load on reading: MissingGreenlet",
     "session": "the session is used after the `with` that closed it: it silently begins anew, and nobody closes it",
 }
 
@@ -117,6 +119,8 @@ def check(program: Program) -> Iterator[Finding]:
 def _advice(use: EndedUse) -> str:
     if use.why == "unloaded_async" or use.why == "unloaded":
         return f"load it in the query, with `selectinload({use.attribute})`"
+    if use.why == "deferred" or use.why == "deferred_async":
+        return f"load it in the query, with `undefer({use.attribute})`"
     if use.why == "expired_async":
         return "make the factory with `expire_on_commit=False`, or `await session.refresh(...)` first"
     if use.why == "session":
