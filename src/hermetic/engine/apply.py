@@ -169,11 +169,16 @@ def apply(run: Run, state: State, summary: Summary, sub: Substitution, callee: F
         return v.UNKNOWN
     _blocking(run, state, summary, sub, callee)
     state.touched = state.touched or summary.touches
-    if summary.slow is not None:
-        wait(run, state, summary.slow[0], trail(run, sub.position, summary.slow[1]))
+    waits = (summary.slow[0], trail(run, sub.position, summary.slow[1])) if summary.slow is not None else None
+    if waits is not None and summary.writes_after_wait:
+        wait(run, state, *waits)
+    if run.slow is not None and _writes(summary.effects):
+        run.writes_after_wait = True
     apply_effects(run, state, summary.effects, sub)
     run.rechecks = run.rechecks or summary.rechecks
-    if summary.slow is not None and not summary.rechecks and _writes(summary.effects):
+    if waits is not None and not summary.writes_after_wait:
+        wait(run, state, *waits)
+    elif waits is not None and not summary.rechecks and _writes(summary.effects):
         stale(run, state, run.mark(sub.position), frozenset())
     return sub.value(summary.returns)
 

@@ -216,6 +216,8 @@ def _method_of_unknown(
     for argument in (*args, *kwargs.values()):
         _lend(run, state, argument)
     derived = v.derived(frozenset((receiver,)), *args, *kwargs.values())
+    if kind is not None:
+        derived = v.answered(derived)
     return v.union(derived, v.one((v.EXT_OBJECT, full))) if full else derived
 
 
@@ -299,6 +301,7 @@ def await_(run: Run, state: State, value: Value, node: ir.Node) -> Value:
     if not known:
         run.raise_(state, ERROR, run.mark(position))
         sessions.wait(run, state, "something outside of this process", run.mark(position))
+        out = v.answered(out)
     return out
 
 

@@ -103,8 +103,8 @@ def _plain(run: Run, state: State, name: str, args: Arguments, kwargs: Keywords,
     for value in (*args, *kwargs.values()):
         held |= reachable_sessions(state, value)
     result = (v.EXT_OBJECT, name, frozenset(held)) if held else (v.EXT_OBJECT, name)
-    derived = v.sources(v.derived(*args, *kwargs.values()))
-    return frozenset((result, (v.DERIVED, derived))) if derived else v.one(result)
+    derived = v.derived(*args, *kwargs.values())
+    return (v.answered(derived) if kind is not None else derived) | {result}
 
 
 def slow_kind(name: str) -> str | None:

@@ -91,6 +91,7 @@ class Run:
         "trying",
         "type_memo",
         "types",
+        "writes_after_wait",
         "yields",
     )
 
@@ -110,7 +111,8 @@ class Run:
         self.observations: dict[tuple[Any, ...], Any] = {}
         self.blocking: dict[Any, tuple[Mark, int | None]] = {}
         self.rechecks = False  # something was locked or refreshed
-        self.slow: tuple[str, Mark] | None = None
+        self.slow: tuple[str, Mark] | None = None  # the first wait
+        self.writes_after_wait = False
         self.shared_uses: dict[tuple[str, int, int, int], Mark] = {}
         self.yields: list[Yield] = []
         self.trying = 0  # how many `try` with handlers are around the point at hand

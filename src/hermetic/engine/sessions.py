@@ -159,6 +159,8 @@ def write(
     """Something was added, changed or deleted, made from `sources`; `own` are the sources that were read from the
     written instance itself."""
     stale(run, state, mark, own)
+    if run.slow is not None:
+        run.writes_after_wait = True
     if atom is None:
         state.floating = sources if state.floating is None else state.floating | sources
         return

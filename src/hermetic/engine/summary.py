@@ -42,7 +42,8 @@ class Summary(NamedTuple):
     never_returns: bool = False
     # session or "internal" -> where its first statement is, and in which callee
     blocking: tuple[tuple[Any, Mark, int | None], ...] = ()
-    slow: tuple[str, Mark] | None = None
+    slow: tuple[str, Mark] | None = None  # the first wait
+    writes_after_wait: bool = False
     touches: bool = False  # it asks something of a database, over whatever session
     rechecks: bool = False  # it locks or refreshes what it then writes
     # of generators and context managers: what is handed out, and what happens after

@@ -151,6 +151,16 @@ def limited(found: frozenset[Atom]) -> frozenset[Atom]:
     return frozenset(roots) if len(roots) <= MOST_SOURCES else frozenset()
 
 
+def answered(value: Value) -> Value:
+    """What somebody outside answers to a question made from these: of the rows, but no state of theirs."""
+    return frozenset(
+        (DERIVED, frozenset(source[1] if source[0] == FIELD else source for source in atom[1]))
+        if atom[0] == DERIVED
+        else atom
+        for atom in value
+    )
+
+
 def derived(*values: Value) -> Value:
     """A value computed from these."""
     found: frozenset[Atom] = frozenset()
