@@ -21,6 +21,10 @@ PROPERTY_DECORATORS = frozenset(("property", "cached_property", "hybrid_property
 PYDANTIC_BASES = frozenset(("pydantic.BaseModel", "pydantic.main.BaseModel", "pydantic_settings.BaseSettings"))
 
 
+# Keywords of `Column`, `mapped_column` and `sqlmodel.Field` that make a column a key.
+KEY_OPTIONS = frozenset(("primary_key", "foreign_key"))
+
+
 class Member(NamedTuple):
     """Where a class gets an attribute from."""
 
@@ -143,6 +147,23 @@ class ClassTable:
                 kind = self._attribute_kind(self.code.classes[found.owner], found.item)
             self._attribute_kinds[key] = kind
         return self._attribute_kinds[key]
+
+    def is_key(self, class_id: int, name: str) -> bool:
+        """Is it a column of a primary or foreign key? What such a column says hardly ever changes."""
+        found = self.member(class_id, name)
+        if found is None or found.kind != ATTRIBUTE or not isinstance(found.item, tuple):
+            return False
+        pending = [found.item[2]]
+        for value in pending:
+            if type(value) is tuple and value[0] == ir.CALL:
+                if last_name(value[1]) == "ForeignKey":
+                    return True
+                if any(
+                    keyword in ("primary_key", "foreign_key") and setting is not None for keyword, setting in value[3]
+                ):
+                    return True
+                pending += [*value[2], *(setting for keyword, setting in value[3] if keyword == "sa_column")]
+        return False
 
     def is_deferred(self, class_id: int, name: str) -> bool:
         """Is it a column that a query leaves out, and that is loaded by a statement of its own when it is read?"""

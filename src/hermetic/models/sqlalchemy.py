@@ -141,6 +141,13 @@ MODEL_BASES = frozenset(
     )
 )
 
+# Methods of an AsyncSession that no other kind of client is likely to have. [aio]
+STATEMENT_METHODS = frozenset(
+    """
+    execute scalar scalars exec stream stream_scalars get_one commit flush refresh rollback merge begin_nested run_sync
+    """.split()
+)
+
 # Methods of Query and of Select that end the building: what each sends and returns. [qry]
 QUERY_ENDINGS: dict[str, str] = {
     "all": "many",
