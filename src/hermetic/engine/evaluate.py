@@ -105,6 +105,7 @@ def assign(run: Run, state: State, target: Expr, value: Value, line: int = 0) ->
     if type(target) is str:
         if target in run.fn.globals:
             write_field(run, state, (v.MODULE, run.fn.module), target, value)
+            state.escaped |= reachable_sessions(state, value)  # whoever clears the variable answers for it
         else:
             state.bind(target, value)
     elif type(target) is tuple:

@@ -348,7 +348,17 @@ def _same_heap(left: State, right: State) -> bool:
 def _same_facts(left: State, right: State, flags: frozenset[str]) -> bool:
     if left.facts != right.facts:
         return False
+    if left.log != right.log and _unwritten(left) != _unwritten(right):
+        return False  # either it was committed, or it is still to be: together they would be two parts
     return all(_constant(left, name) == _constant(right, name) for name in flags)
+
+
+def _unwritten(state: State) -> bool:
+    """Is something pending that no commit has written yet?"""
+    return state.floating is not None or any(
+        type(track) is Track and ts.may(track.word, ts.DIRTY) and track.mark(ts.DIRTY) is not None
+        for track in state.heap.values()
+    )
 
 
 def _constant(state: State, name: str) -> Value | None:
