@@ -56,7 +56,10 @@ def is_session(run: Run, atom: Atom) -> bool:
 def operate(run: Run, state: State, atom: Atom, type_: SessionType, name: str, mark: Mark, weak: bool) -> None:
     """One operation on one session. `weak`: it may be another session that is meant."""
     operation = ts.SESSION_OPERATIONS[name]
-    if operation.statement:
+    if name == "connection":
+        work(run, state, atom, type_, mark)
+        run.raise_(state, DATABASE_ERROR, mark)  # no connection, no transaction that could need a rollback
+    elif operation.statement:
         statement(run, state, atom, type_, mark, COMMITTING if name in ("commit", "flush") else NO_NAMES)
     elif name not in ("rollback", "close", "aclose", "reset", "invalidate", "remove", "add", "add_all"):
         touch(run, state, atom, mark)
@@ -85,6 +88,12 @@ def statement(
     run: Run, state: State, atom: Atom, type_: SessionType, mark: Mark, names: frozenset[str] = NO_NAMES
 ) -> None:
     """Something is about to be sent to the database over a session; it can fail."""
+    work(run, state, atom, type_, mark)
+    fail(run, state, atom, mark, names)
+
+
+def work(run: Run, state: State, atom: Atom, type_: SessionType, mark: Mark) -> None:
+    """The database is asked for something: the thread waits for it, and whoever shares the session meets it here."""
     touch(run, state, atom, mark)
     state.touched = True
     if type_.flavour == SYNC and not run.offloaded and run.call_node is not run.awaited:
@@ -92,7 +101,6 @@ def statement(
         run.blocking.setdefault(atom, (mark, None))
     if type_.made is not None and type_.made[0] != "function" and type_.kind != REGISTRY:
         run.shared_uses.setdefault(type_.made, mark)
-    fail(run, state, atom, mark, names)
 
 
 def fail(run: Run, state: State, atom: Atom, mark: Mark, names: frozenset[str]) -> None:
