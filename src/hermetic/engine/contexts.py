@@ -54,6 +54,7 @@ class Contexts:
         self.bits = [0] * len(code.functions)
         for module in code.modules:
             self._roots_of_module(module.number, module.path)
+        self._subcommands()
         self._flow(edges)
 
     def of(self, function: int) -> int:
@@ -136,6 +137,17 @@ class Contexts:
                 for keyword, value in node[3]:
                     if keyword in ("lifespan", "on_startup", "on_shutdown"):
                         self._mark_startup(value, top)
+
+    def _subcommands(self) -> None:
+        """`parser.set_defaults(func=serve)`, argparse's way to name the function behind a subcommand."""
+        for user in self.code.users_of("set_defaults"):
+            fn = self.code.functions[user]
+            for node in fn.nodes():
+                if node[0] == ir.CALL and last_name(node[1]) == "set_defaults":
+                    for _, value in node[3]:
+                        for atom in self.types.infer(value, fn):
+                            if atom[0] in (v.FUNCTION, v.METHOD):
+                                self.bits[atom[1]] |= CLI
 
     def _mark_startup(self, expression: ir.Expr, scope: Function) -> None:
         for atom in self.types.infer(expression, scope):
