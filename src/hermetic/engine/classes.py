@@ -141,19 +141,22 @@ class ClassTable:
         """Of a mapped class: is the attribute a column, a relationship, or something else?"""
         key = (class_id, name)
         if key not in self._attribute_kinds:
-            found = self.member(class_id, name)
-            kind = OTHER
-            if found is not None and found.kind == ATTRIBUTE and isinstance(found.item, tuple):
-                kind = self._attribute_kind(self.code.classes[found.owner], found.item)
-            self._attribute_kinds[key] = kind
+            declared = self.declared(class_id, name)
+            self._attribute_kinds[key] = OTHER if declared is None else self._attribute_kind(*declared)
         return self._attribute_kinds[key]
+
+    def declared(self, class_id: int, name: str) -> tuple[Class, Node] | None:
+        """Where the body of a class, or of a base, assigns the attribute; what a constructor fills is not declared."""
+        for owner in self.mro(class_id):
+            attribute = self.code.classes[owner].attributes.get(name)
+            if attribute is not None:
+                return self.code.classes[owner], attribute
+        return None
 
     def is_key(self, class_id: int, name: str) -> bool:
         """Is it a column of a primary or foreign key? What such a column says hardly ever changes."""
-        found = self.member(class_id, name)
-        if found is None or found.kind != ATTRIBUTE or not isinstance(found.item, tuple):
-            return False
-        pending = [found.item[2]]
+        declared = self.declared(class_id, name)
+        pending = [declared[1][2]] if declared is not None else []
         for value in pending:
             if type(value) is tuple and value[0] == ir.CALL:
                 if last_name(value[1]) == "ForeignKey":
@@ -167,16 +170,13 @@ class ClassTable:
 
     def is_deferred(self, class_id: int, name: str) -> bool:
         """Is it a column that a query leaves out, and that is loaded by a statement of its own when it is read?"""
-        found = self.member(class_id, name)
-        if found is None or found.kind != ATTRIBUTE or not isinstance(found.item, tuple):
-            return False
-        value = found.item[2]
-        if type(value) is not tuple or value[0] != ir.CALL:
+        declared = self.declared(class_id, name)
+        value = declared[1][2] if declared is not None else None
+        if declared is None or type(value) is not tuple or value[0] != ir.CALL:
             return False
         if any(keyword == "deferred" and setting == ir.TRUE for keyword, setting in value[3]):
             return True
-        module = self.code.classes[found.owner].module
-        resolved = self._resolve(value[1], module)
+        resolved = self._resolve(value[1], declared[0].module)
         return any(SYMBOLS.get(str(atom[1]), ("",))[0] == "deferred_column" for atom in resolved if atom[0] == v.EXT)
 
     def _attribute_kind(self, class_: Class, attribute: Node) -> str:

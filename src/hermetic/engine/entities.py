@@ -192,10 +192,8 @@ EAGER_SETTINGS = frozenset(
 
 def _loads_lazily(run: Run, class_id: int, name: str) -> bool:
     """Is the relationship declared without an eager loading strategy?"""
-    found = run.types.classes.member(class_id, name)
-    if found is None or not isinstance(found.item, tuple):
-        return False
-    value = found.item[2]
+    declared = run.types.classes.declared(class_id, name)
+    value = declared[1][2] if declared is not None else None
     if type(value) is not tuple or value[0] != ir.CALL:
         return False
     for keyword, setting in value[3]:

@@ -63,6 +63,8 @@ def operate(run: Run, state: State, atom: Atom, type_: SessionType, name: str, m
         statement(run, state, atom, type_, mark, COMMITTING if name in ("commit", "flush") else NO_NAMES)
     elif name not in ("rollback", "close", "aclose", "reset", "invalidate", "remove", "add", "add_all"):
         touch(run, state, atom, mark)
+    elif name == "rollback":
+        _rolled_back(run, state.track(atom), mark)
     if name == "commit":
         commit(run, state, atom, type_, mark)
     track = state.track(atom)
@@ -82,6 +84,12 @@ def operate(run: Run, state: State, atom: Atom, type_: SessionType, name: str, m
     elif name == "rollback":
         state.floating = None
         each_instance(state, atom, EXPIRED, mark, only_loaded=True)
+
+
+def _rolled_back(run: Run, track: Track, mark: Mark) -> None:
+    """`rollback()` behind the `with` of its session, mostly in a handler around it: nothing is left to roll back."""
+    if ts.may(track.word, ts.CLOSED) and not ts.may(track.word, ts.OPEN) and track.mark(ENTERED) is not None:
+        run.observe(("ended", mark), EndedUse(mark, "rolled_back", "", track.mark(ts.CLOSED), None, True))
 
 
 def statement(

@@ -96,6 +96,7 @@ MESSAGES = {
     "unloaded_async": "`{name}` is loaded lazily, which an AsyncSession cannot do: reading it raises MissingGreenlet",
     "deferred": "`{name}` is a deferred column and its session is closed: reading it raises DetachedInstanceError",
     "deferred_async": "`{name}` is a deferred column, which an AsyncSession cannot load on reading: MissingGreenlet",
+    "rolled_back": "the `with` has rolled back and closed the session: this `rollback()` does nothing, or hides an error",
     "session": "the session is used after the `with` that closed it: it silently begins anew, and nobody closes it",
 }
 
@@ -107,7 +108,7 @@ def check(program: Program) -> Iterator[Finding]:
     for uses in ended.values():
         uses.sort(key=lambda use: use.at[1])
         first = uses[0]
-        severity = Severity.WARNING if first.why == "loaded" else Severity.ERROR
+        severity = Severity.WARNING if first.why in ("loaded", "rolled_back") else Severity.ERROR
         if not first.certain:
             severity = Severity.HINT
         message = MESSAGES[first.why].format(name=first.attribute)
@@ -123,6 +124,8 @@ def _advice(use: EndedUse) -> str:
         return f"load it in the query, with `undefer({use.attribute})`"
     if use.why == "expired_async":
         return "make the factory with `expire_on_commit=False`, or `await session.refresh(...)` first"
+    if use.why == "rolled_back":
+        return "leave it out: a `with Session()` block rolls back what it did not commit"
     if use.why == "session":
         return "move the use into the block, or open a new session"
     return "read it before the session ends"
