@@ -96,7 +96,7 @@ MESSAGES = {
     "unloaded_async": "`{name}` is loaded lazily, which an AsyncSession cannot do: reading it raises MissingGreenlet",
     "deferred": "`{name}` is a deferred column and its session is closed: reading it raises DetachedInstanceError",
     "deferred_async": "`{name}` is a deferred column, which an AsyncSession cannot load on reading: MissingGreenlet",
-    "rolled_back": "its `with` has rolled back and closed the session: this `rollback()` does nothing, or hides an error",
+    "rolled_back": "its `with` rolled back and closed the session: this `rollback()` does nothing or hides an error",
     "session": "the session is used after the `with` that closed it: it silently begins anew, and nobody closes it",
 }
 
