@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from hermetic.engine import calls, ir, typestate as ts, values as v
 from hermetic.engine.classes import last_name
-from hermetic.engine.entities import entity_class
+from hermetic.engine.entities import is_identity
 from hermetic.engine.evaluate import assign, evaluate
 from hermetic.engine.guards import assume
 from hermetic.engine.ir import Block, Expr, Node
@@ -30,21 +30,10 @@ def decided_by(run: Run, state: State, value: Value, line: int) -> frozenset[Ato
     """The attributes of instances that a test looks at; identities cannot change and decide nothing."""
     found = set()
     for source in v.sources(value):
-        if source[0] == v.FIELD and state.instance(source[1]) is not None and not _is_identity(run, *source[1:]):
+        if source[0] == v.FIELD and state.instance(source[1]) is not None and not is_identity(run, *source[1:]):
             found.add(source)
             run.solver.decision_marks[(run.fn.id, source)] = run.line_mark(line)
     return frozenset(found)
-
-
-def _is_identity(run: Run, instance: Atom, name: str) -> bool:
-    class_id = entity_class(run, instance)
-    if class_id is not None and run.types.classes.is_key(class_id, name):
-        return True
-    return (
-        name in ("id", "pk", "uuid")
-        or name.endswith(("_id", "_pk", "_uuid", "_type", "_name"))
-        or name in ("name", "created_at")
-    )
 
 
 # -- loops ----------------------------------------------------------------------------------------------------------

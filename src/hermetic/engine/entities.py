@@ -207,10 +207,26 @@ def _loads_lazily(run: Run, class_id: int, name: str) -> bool:
     return True
 
 
+def is_identity(run: Run, instance: Atom, name: str) -> bool:
+    """Does the attribute say which row it is, or of what kind? Such state hardly changes while somebody waits."""
+    class_id = entity_class(run, instance)
+    if class_id is not None and run.types.classes.is_key(class_id, name):
+        return True
+    return (
+        name in ("id", "pk", "uuid")
+        or name.endswith(("_id", "_pk", "_uuid", "_type", "_name"))
+        or name in ("name", "created_at")
+    )
+
+
 def store(run: Run, state: State, atom: Atom, name: str, value: Value, position: ir.Pos) -> None:
     """`instance.name = value`."""
     known = state.instance(atom)
     owner = known.owner if known is not None else None
     sources = v.sources(value) | {atom}
-    own = frozenset(source for source in v.sources(value) if source[0] == v.FIELD and source[1] == atom)
+    own = frozenset(
+        source
+        for source in v.sources(value)
+        if source[0] == v.FIELD and source[1] == atom and not is_identity(run, atom, source[2])
+    )
     write(run, state, owner, sources, run.mark(position), own)

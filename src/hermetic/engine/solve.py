@@ -353,10 +353,21 @@ class Solver:
 
 
 def always_raises(fn: Function) -> bool:
-    """Does a function's body end in a `raise`, with no other way out?"""
-    if not fn.body or fn.body[-1][0] != ir.RAISE or last_name(fn.body[-1][1]) == "NotImplementedError":
+    """Does a function's body end in a `raise`, in each of its branches, with no other way out?"""
+    if fn.is_generator or not _ends_in_raise(fn.body):
         return False
-    return not fn.is_generator and not any(statement[0] == ir.RETURN for statement in fn.statements())
+    return not any(statement[0] == ir.RETURN for statement in fn.statements())
+
+
+def _ends_in_raise(block: ir.Block) -> bool:
+    if not block:
+        return False
+    last = block[-1]
+    if last[0] == ir.IF:
+        return _ends_in_raise(last[2]) and _ends_in_raise(last[3])
+    if last[0] == ir.WITH:
+        return _ends_in_raise(last[2])
+    return last[0] == ir.RAISE and last_name(last[1]) != "NotImplementedError"
 
 
 def _is_abstract(fn: Function) -> bool:
