@@ -13,6 +13,7 @@ from hermetic.engine.values import Atom, Value
 from hermetic.models import frameworks
 from hermetic.models.python import MANAGER_DECORATORS, OFFLOADS
 from hermetic.models.sqlalchemy import ASYNC, QUERY_ENDINGS, SYMBOLS, SYNC
+from hermetic.models.workers import ARQ_STATE
 
 if TYPE_CHECKING:
     from hermetic.engine.types import Types
@@ -309,6 +310,8 @@ class Constructors:
             return v.UNKNOWN if name in SESSION_ATTRIBUTES else v.one((v.OPERATION, atom, name))
         if kind in (v.EXT_OBJECT, v.EXT) and SYMBOLS.get(atom[1], ("",))[0] == "flask_db":
             return self._flask_member(atom, name)
+        if atom == (v.EXT_OBJECT, ARQ_STATE):
+            return self.types.queues.state(name)
         if kind in (
             v.FACTORY,
             v.ENGINE,

@@ -11,6 +11,7 @@ from hermetic.engine.fields import reachable_sessions, write_field
 from hermetic.engine.guards import assume
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.names import lookup, path_of, peek, places
+from hermetic.engine.queues import is_state
 from hermetic.engine.run import ERROR, THROWN, Run, Yield
 from hermetic.engine.state import State, join
 from hermetic.engine.types import elements
@@ -201,6 +202,11 @@ def _subscript(run: Run, state: State, node: Node) -> Value:
     if not base:
         return v.derived(index)
     number = None
+    for atom in base:
+        if is_state(run.type_of(atom)):
+            return frozenset(
+                (v.FIELD, kind, key[1]) for kind in run.type_of(atom) for key in index if key[0] == v.CONSTANT
+            )
     for atom in index:
         if atom[0] == v.CONSTANT and type(atom[1]) is int:
             number = atom[1]

@@ -29,10 +29,12 @@ from hermetic.engine.inheritance import seen_from_subclass
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import BOUND_STORE, BOUND_VALUE, Codebase, Function
 from hermetic.engine.lower_expressions import lower
+from hermetic.engine.queues import Queues, is_state
 from hermetic.engine.symbols import Symbols
 from hermetic.engine.values import Atom, Value
 from hermetic.models import frameworks, sqlalchemy
 from hermetic.models.python import CACHING_DECORATORS
+from hermetic.models.workers import ARQ_STATE
 
 # Call sites looked at to learn what an unannotated parameter gets, and of these, those that tell something.
 MOST_CALLERS = 60
@@ -79,6 +81,7 @@ class Types:
         self.symbols = Symbols(code)
         self.classes = ClassTable(code, self._base_class)
         self.constructors = Constructors(self)
+        self.queues = Queues(self)
         self._memo: dict[tuple[object, ...], Value] = {}
         self._active: dict[tuple[object, ...], int] = {}
         self._cut = 1 << 30  # depth of the outermost question that an answer in progress relied on
@@ -217,6 +220,8 @@ class Types:
             if symbols:
                 return symbols  # Generic[T] stands for Generic
             index = expression[2]
+            if is_state(base) and type(index) is tuple and index[0] == ir.CONST:
+                return self.members(base, index[1])
             number = index[1] if type(index) is tuple and index[0] == ir.CONST else None
             return elements(base, number if type(number) is int else None)
         if kind == ir.LAMBDA:
@@ -356,6 +361,8 @@ class Types:
             receiver = self._receiver(fn)
             if receiver is not None:
                 return receiver
+        if self.queues.gets_state(fn, number):
+            return v.one((v.EXT_OBJECT, ARQ_STATE))
         scope = self.code.functions[fn.parent] if fn.parent is not None else fn
         injected = self.constructors.provided(default, scope) or self.constructors.provided(annotation, scope)
         declared = self.annotation(annotation, scope) if annotation is not None else v.UNKNOWN

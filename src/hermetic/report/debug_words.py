@@ -205,7 +205,11 @@ def _site(site: Any) -> str:
 
 def _is_made(part: tuple[Any, ...]) -> bool:
     """Is it the record of a call that makes something, see `engine.session_types`?"""
-    return len(part) == 4 and part[0] in ("module", "function", "cached") and all(type(n) is int for n in part[1:])
+    return (
+        len(part) == 4
+        and part[0] in ("module", "function", "cached", "start-up")
+        and all(type(n) is int for n in part[1:])
+    )
 
 
 def _is_mark(part: Any) -> bool:

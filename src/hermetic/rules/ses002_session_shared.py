@@ -95,6 +95,13 @@ async def page():
 
 LONGEST_LIST = 3
 
+# The kinds of `made` records of what lives as long as the process.
+WHEN = {
+    "module": "when the module is imported",
+    "cached": "at the first call",
+    "start-up": "when the worker starts",
+}
+
 
 def check(program: Program) -> Iterator[Finding]:
     for made, users in program.shared_sessions():
@@ -102,7 +109,7 @@ def check(program: Program) -> Iterator[Finding]:
         if not busy:
             continue
         at = program.made_at(made)
-        trace = [Step(program.position(at), "made once, when the module is imported")]
+        trace = [Step(program.position(at), f"made once, {WHEN[made[0]]}")]
         for place, mark in busy[:LONGEST_LIST]:
             trace.append(Step(program.position(mark), f"used by every caller of `{place.function.qualname}`"))
         message = "this session is made once and shared by every request and thread"

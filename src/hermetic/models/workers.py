@@ -1,0 +1,61 @@
+"""Task queues and schedulers: the functions that they run, and what those get.
+
+Sources: [arq] https://arq-docs.helpmanuel.io/ and arq 0.28 worker.py, [rq] https://python-rq.org/docs/, [aps]
+https://apscheduler.readthedocs.io/en/3.x/modules/schedulers/base.html, [celery]
+https://docs.celeryq.dev/en/stable/userguide/, [dramatiq] https://dramatiq.io/reference.html
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from hermetic.models.frameworks import STARTUP, WORKER
+
+
+class HandOver(NamedTuple):
+    """A call that gives a function to a queue or scheduler: the number of that argument, and its keyword."""
+
+    library: str
+    place: int
+    keyword: str
+
+
+# By the last part of the callee's name.
+HAND_OVERS: dict[str, HandOver] = {
+    "enqueue": HandOver("rq", 0, "f"),  # [rq] Queue.enqueue(f, *args, **kwargs)
+    "enqueue_at": HandOver("rq", 1, "f"),  # [rq] Queue.enqueue_at(datetime, f)
+    "enqueue_in": HandOver("rq", 1, "func"),  # [rq] Queue.enqueue_in(time_delta, func)
+    "enqueue_call": HandOver("rq", 0, "func"),  # [rq] Queue.enqueue_call(func)
+    "add_job": HandOver("apscheduler", 0, "func"),  # [aps] add_job(func, trigger=None)
+}
+
+# Classes whose subclasses' methods of that name are jobs.
+JOB_CLASSES: dict[str, str] = {
+    "celery.Task": "run",  # [celery] tasks: custom task classes
+    "celery.app.task.Task": "run",
+    "dramatiq.GenericActor": "perform",  # [dramatiq] class-based actors
+    "dramatiq.generic.GenericActor": "perform",
+}
+
+# Decorators of functions that a worker runs once.
+SIGNALS: dict[str, str] = {
+    "celery.signals.worker_init.connect": STARTUP,  # [celery] signals
+    "celery.signals.worker_process_init.connect": STARTUP,
+    "celery.signals.worker_ready.connect": STARTUP,
+    "celery.signals.worker_process_shutdown.connect": STARTUP,
+    "celery.signals.worker_shutdown.connect": STARTUP,
+}
+
+# [arq] a class of settings is any class; it names functions in these attributes, and `Worker` in these keywords.
+ARQ = "arq"
+ARQ_SETTINGS: dict[str, str] = {
+    "functions": WORKER,
+    "cron_jobs": WORKER,
+    "on_startup": STARTUP,
+    "on_shutdown": STARTUP,
+    "on_job_start": WORKER,
+    "on_job_end": WORKER,
+    "after_job_end": WORKER,
+}
+# [arq] the first parameter of each of them is one dictionary: start-up fills it, each job gets a copy (Worker.run_job).
+ARQ_STATE = "arq.worker.Worker.ctx"
