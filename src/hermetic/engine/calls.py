@@ -6,6 +6,7 @@ from typing import Any
 
 from hermetic.engine import concurrency, entities, ir, library, sessions, typestate as ts, values as v
 from hermetic.engine.attributes import read_atom
+from hermetic.engine.containers import is_container
 from hermetic.engine.externals import call_external, new_session, slow_kind
 from hermetic.engine.fields import reachable_sessions, write_field
 from hermetic.engine.project import (
@@ -79,6 +80,8 @@ def invoke_atom(run: Run, state: State, atom: Atom, args: Arguments, kwargs: Key
         return invoke_atom(run, state, atom[1], [*atom[2], *args], merged, position)
     if kind in (v.FACTORY, v.REGISTRY):
         return library.factory_call(run, state, atom, atom[1], kwargs, position, kind == v.REGISTRY)
+    if is_container(atom):
+        return v.one(atom)  # the container of an inner scope
     if kind in v.PLACES or kind in (v.OBJECT, v.INSTANCE):
         return _place(run, state, atom, args, kwargs, position)
     return _unknown_call(run, state, args, kwargs, position)
@@ -97,6 +100,8 @@ def _place(run: Run, state: State, atom: Atom, args: Arguments, kwargs: Keywords
             found = run.types.classes.member(kind[1], "__call__")
             if found is not None and type(found.item) is int:
                 return call_function(run, state, found.item, atom, args, kwargs, position)
+        if is_container(kind):
+            return v.one(kind)
         if kind[0] == v.ANY_SESSION and kind[1].kind == REGISTRY:
             return v.one(atom)  # a registry, called: the session of this context
     return _unknown_call(run, state, args, kwargs, position)
@@ -169,6 +174,9 @@ def _on_library(
         and str(kind[1]).rpartition(".")[2] in ("Table", "__table__")
     ):
         return v.one((v.STATEMENT, name, None, frozenset(), ()))
+    if is_container(kind) and name == "get" and run.call_node is not None:
+        given = run.types.constructors.taken(name, run.call_node, run.fn)
+        return frozenset(named(run, state, atom, position) for atom in given)
     if kind[0] in (v.ENGINE, v.CONNECTION):
         if name == "dispose":
             run.disposed.add(kind)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hermetic.engine import ir, values as v
+from hermetic.engine.containers import is_container
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import Function
 from hermetic.engine.session_types import BORROWED, MANAGED, PLAIN, REGISTRY, Made, SessionType
@@ -234,6 +235,8 @@ class Constructors:
             )
         if kind == v.STATEMENT:
             return v.one(receiver)
+        if is_container(receiver):
+            return self.taken(name, node, fn)
         root = receiver
         while root[0] == v.OPERATION:
             root = root[1]
@@ -244,6 +247,11 @@ class Constructors:
         ):
             return v.one((v.ANY_SESSION, SessionType(SYNC, PLAIN, root[2], self.made(node, fn))))
         return v.one((v.EXT_OBJECT, f"{root[1]}.{name}")) if root[0] == v.EXT_OBJECT else v.UNKNOWN
+
+    def taken(self, name: str, node: Node, fn: Function) -> Value:
+        """`container.get(Session)`"""
+        wanted = node[2][0] if node[2] else dict(node[3]).get("dependency_type")
+        return self.types.containers.gives(self.types.annotation(wanted, fn)) if name == "get" else v.UNKNOWN
 
     def _session_operation(self, receiver: Atom, name: str, node: Node, fn: Function) -> Value:
         result = SESSION_OPERATIONS[name].result if name in SESSION_OPERATIONS else ""

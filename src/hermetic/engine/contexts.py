@@ -10,7 +10,7 @@ from hermetic.engine import ir, values as v, walk
 from hermetic.engine.classes import last_name
 from hermetic.engine.link import Codebase, Function
 from hermetic.engine.types import Types
-from hermetic.models import frameworks, workers
+from hermetic.models import containers, frameworks, workers
 
 REQUEST, WORKER, CLI, STARTUP, MIGRATION, TEST, IMPORT = (1 << n for n in range(7))
 
@@ -28,7 +28,8 @@ _BY_NAME = {
 # A function that reads the command line is a command: https://docs.python.org/3/library/argparse.html
 PARSES_ARGUMENTS = frozenset(("parse_args", "parse_known_args"))
 
-SIGNAL_NAMES = frozenset(name.rpartition(".")[2] for name in workers.SIGNALS)
+DECORATORS = workers.SIGNALS | containers.INJECT
+LAST_NAMES = frozenset(name.rpartition(".")[2] for name in DECORATORS)
 
 _TEST_DIRECTORIES = frozenset(("tests", "test", "testing", "e2e", "e2e_tests", "integration_tests", "unit_tests"))
 _MIGRATION_DIRECTORIES = frozenset(("alembic", "migrations", "migration", "versions"))
@@ -59,6 +60,8 @@ class Contexts:
         self._subcommands()
         for function, context in types.queues.functions():
             self.bits[function] |= _BY_NAME[context]
+        for function, provider in types.containers.providers().items():
+            self.bits[function] |= STARTUP if provider.lasting else REQUEST
         self._flow(edges)
 
     def of(self, function: int) -> int:
@@ -97,15 +100,15 @@ class Contexts:
                 if name not in ("get", "post", "put", "patch", "delete", "head", "options", "field", "query")
                 else 0
             )
-        kind = frameworks.TASK_DECORATORS.get(name) or self._signal(name, decorator, fn)
+        kind = frameworks.TASK_DECORATORS.get(name) or self._by_full_name(name, decorator, fn)
         return _BY_NAME[kind] if kind is not None else 0
 
-    def _signal(self, name: str, decorator: ir.Expr, fn: Function) -> str | None:
-        if name not in SIGNAL_NAMES:
+    def _by_full_name(self, name: str, decorator: ir.Expr, fn: Function) -> str | None:
+        if name not in LAST_NAMES:
             return None
         scope = self.code.functions[fn.parent] if fn.parent is not None else fn
         callee = decorator[1] if type(decorator) is tuple and decorator[0] == ir.CALL else decorator
-        known = [workers.SIGNALS.get(atom[1]) for atom in self.types.infer(callee, scope) if atom[0] == v.EXT]
+        known = [DECORATORS.get(atom[1]) for atom in self.types.infer(callee, scope) if atom[0] == v.EXT]
         return known[0] if known else None
 
     def _injected(self, expression: ir.Expr, fn: Function) -> None:

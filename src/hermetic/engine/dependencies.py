@@ -74,6 +74,17 @@ def injected_leaks(solver: Solver) -> Iterator[tuple[int, Leak]]:
                 owner, node = markers[0]
                 yield number, Leak(created, "injected", (owner.module, node[4], None), session)
     yield from made_by_marker.values()
+    yield from _left_by_containers(solver)
+
+
+def _left_by_containers(solver: Solver) -> Iterator[tuple[int, Leak]]:
+    """The same of the providers of a container; what one makes for the whole application has no end to be missed."""
+    for provider in solver.types.containers.providers().values():
+        if not provider.lasting and deferral(solver.code.functions[provider.function]) not in ("context", "generator"):
+            summary = solver.summary(provider.function)
+            for session, created in _left_open(summary.returns, summary, solver.types):
+                if not _closed_by_its_users(session, [], solver):
+                    yield provider.function, Leak(created, "injected", provider.at, session)
 
 
 def _markers(types: Types, known: frozenset[str]) -> Iterator[tuple[Function, Node, Function]]:

@@ -296,7 +296,8 @@ def _yield(run: Run, state: State, node: Node) -> Value:
     run.yields.append(Yield(value, state.copy(), mark))
     calls.after_yield(run, state)
     state.env[RESUMED] = v.YES
-    run.raise_(state, THROWN, mark)
+    if run.fn.id not in run.types.containers.providers():
+        run.raise_(state, THROWN, mark)
     return v.UNKNOWN
 
 

@@ -104,6 +104,8 @@ class Program:
                 continue
             for made, mark in sorted(self.solver.shared_uses[function].items()):
                 users.setdefault(made, []).append((place, mark))
+        for made in self.solver.types.containers.shared():
+            users.setdefault(made, [])
         yield from sorted(users.items())
 
     def injected_managers(self) -> Iterator[tuple[Place, InjectedManager]]:

@@ -25,6 +25,7 @@ from hermetic.engine.classes import (
     last_name,
 )
 from hermetic.engine.construct import Constructors
+from hermetic.engine.containers import Containers, is_container, is_from_container
 from hermetic.engine.inheritance import seen_from_subclass
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import BOUND_STORE, BOUND_VALUE, Codebase, Function
@@ -82,6 +83,7 @@ class Types:
         self.classes = ClassTable(code, self._base_class)
         self.constructors = Constructors(self)
         self.queues = Queues(self)
+        self.containers = Containers(self)
         self._memo: dict[tuple[object, ...], Value] = {}
         self._active: dict[tuple[object, ...], int] = {}
         self._cut = 1 << 30  # depth of the outermost question that an answer in progress relied on
@@ -250,6 +252,8 @@ class Types:
             return v.one((v.ANY_SESSION, self.constructors.session_type(atom, node, fn)))
         if kind == v.OPERATION:
             return self.constructors.of_operation(atom, node, fn)
+        if is_container(atom):
+            return v.one(atom)
         if kind == v.INSTANCE:
             found = self.classes.member(atom[1], "__call__")
             return self.returned(found.item, atom) if found is not None and type(found.item) is int else v.UNKNOWN
@@ -625,6 +629,8 @@ class Types:
             return classes or frozenset((v.CLASS, atom[1]) for atom in bounds if atom[0] == v.INSTANCE)
         if name in FACTORY_BASES and parts:
             return self._factory(base, parts[0], fn)
+        if name == "FromDishka" and is_from_container(self._symbol(base, fn)):
+            return self.containers.gives(self.annotation(parts[0], fn))
         return self._named(base, fn)
 
     def _factory(self, base: Expr, made: Expr, fn: Function) -> Value:

@@ -207,7 +207,7 @@ def _is_made(part: tuple[Any, ...]) -> bool:
     """Is it the record of a call that makes something, see `engine.session_types`?"""
     return (
         len(part) == 4
-        and part[0] in ("module", "function", "cached", "start-up")
+        and part[0] in ("module", "function", "cached", "start-up", "container")
         and all(type(n) is int for n in part[1:])
     )
 

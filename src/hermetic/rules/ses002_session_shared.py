@@ -100,13 +100,14 @@ WHEN = {
     "module": "when the module is imported",
     "cached": "at the first call",
     "start-up": "when the worker starts",
+    "container": "for the whole application, by its dependency container",
 }
 
 
 def check(program: Program) -> Iterator[Finding]:
     for made, users in program.shared_sessions():
         busy = [user for user in users if not user[0].once]
-        if not busy:
+        if not busy and (users or made[0] != "container"):
             continue
         at = program.made_at(made)
         trace = [Step(program.position(at), f"made once, {WHEN[made[0]]}")]
