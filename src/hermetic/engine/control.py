@@ -303,19 +303,21 @@ def _finally(run: Run, inner: Exits, after: list[State], final: Block, run_block
 
 def run_with(run: Run, node: Node, states: list[State], run_block: RunBlock) -> list[State]:
     """`with`: every exit of the body passes what leaving does."""
-    _, items, body, line, _ = node
     out: list[State] = []
     for state in states:
-        out.extend(_with_items(run, items, body, line, state, run_block))
+        out.extend(_with_items(run, node, node[1], state, run_block))
     return run.merge(out)
 
 
 def _with_items(
-    run: Run, items: tuple[tuple[Expr, Expr], ...], body: Block, line: int, state: State, run_block: RunBlock
+    run: Run, node: Node, items: tuple[tuple[Expr, Expr], ...], state: State, run_block: RunBlock
 ) -> list[State]:
+    _, _, body, line, is_async = node
     if not items:
         return run_block(run, body, [state])
     (context, target), rest = items[0], items[1:]
+    if is_async:
+        run.awaited = context
     value = evaluate(run, state, context)
     if state.dead:
         return []
@@ -327,8 +329,10 @@ def _with_items(
         assign(run, state, target, entered, line)
     outer = run.exits
     inner = run.exits = Exits()
-    after = _with_items(run, rest, body, line, state, run_block)
+    after = _with_items(run, node, rest, state, run_block)
     run.exits = outer
+    if is_async:
+        run.awaited = run.call_node  # leaving is awaited, too
     return _leave(run, inner, after, leaving, line)
 
 
