@@ -190,9 +190,16 @@ def _on_library(
 
 
 def _on_transaction(run: Run, state: State, transaction: Atom, name: str, position: ir.Pos) -> Value:
-    if name in ("commit", "rollback") and transaction[1] is not None and transaction[2] is not True:
-        for target, type_ in sessions_in(run, frozenset((transaction[1],))):
-            sessions.operate(run, state, target, type_, name, run.mark(position), False)
+    if name not in ("commit", "rollback") or transaction[1] is None:
+        return v.UNKNOWN
+    mark = run.mark(position)
+    for target, type_ in sessions_in(run, frozenset((transaction[1],))):
+        if transaction[2] is not True:
+            sessions.operate(run, state, target, type_, name, mark, False)
+        elif name == "commit":
+            sessions.operate(run, state, target, type_, "flush", mark, False)
+        else:
+            sessions.to_savepoint(state, target)
     return v.UNKNOWN
 
 
@@ -510,10 +517,8 @@ def _leave_transaction(run: Run, state: State, transaction: Atom, position: ir.P
     for target, type_ in sessions_in(run, frozenset((session,))):
         mark = run.mark(position)
         if nested is True:
-            # A savepoint: its failure is undone without harm to the transaction around it.
-            track = state.track(target)
             if raised:
-                state.put(target, track._replace(word=ts.clear(track.word, ts.FAILED)))
+                sessions.to_savepoint(state, target)
             continue
         before = len(run.exits.raises)
         sessions.operate(run, state, target, type_, "rollback" if raised else "commit", mark, False)

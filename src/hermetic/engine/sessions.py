@@ -92,6 +92,11 @@ def _rolled_back(run: Run, track: Track, mark: Mark) -> None:
         run.observe(("ended", mark), EndedUse(mark, "rolled_back", "", track.mark(ts.CLOSED), None, True))
 
 
+def to_savepoint(state: State, atom: Atom) -> None:
+    """A failure since the savepoint is undone, without harm to the transaction around it."""
+    state.put(atom, state.track(atom).recovered())
+
+
 def statement(
     run: Run, state: State, atom: Atom, type_: SessionType, mark: Mark, names: frozenset[str] = NO_NAMES
 ) -> None:
@@ -314,6 +319,7 @@ __all__ = [
     "sessions_in",
     "stale",
     "statement",
+    "to_savepoint",
     "touch",
     "wait",
     "write",
