@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from hermetic.engine import ir, values as v
+from hermetic.engine import ir, values as v, walk
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import Class, Codebase, Function
 from hermetic.engine.values import Value
@@ -23,6 +23,10 @@ PYDANTIC_BASES = frozenset(("pydantic.BaseModel", "pydantic.main.BaseModel", "py
 
 # Keywords of `Column`, `mapped_column` and `sqlmodel.Field` that make a column a key.
 KEY_OPTIONS = frozenset(("primary_key", "foreign_key"))
+
+
+# The mapper's option: https://docs.sqlalchemy.org/en/20/orm/versioning.html
+VERSION_COUNTER = "version_id_col"
 
 
 class Member(NamedTuple):
@@ -59,6 +63,7 @@ class ClassTable:
         self._members: dict[tuple[int, str], Member | None] = {}
         self._models: dict[int, bool] = {}
         self._attribute_kinds: dict[tuple[int, str], str] = {}
+        self._versioned: dict[int, bool] = {}
 
     def mro(self, class_id: int) -> tuple[int, ...]:
         """The project classes to look for a member in, nearest first."""
@@ -179,6 +184,18 @@ class ClassTable:
         resolved = self._resolve(value[1], declared[0].module)
         return any(SYMBOLS.get(str(atom[1]), ("",))[0] == "deferred_column" for atom in resolved if atom[0] == v.EXT)
 
+    def is_versioned(self, class_id: int) -> bool:
+        """Has its mapper a version counter, so that writing a stale row raises StaleDataError?"""
+        known = self._versioned.get(class_id)
+        if known is None:
+            declared = self.declared(class_id, "__mapper_args__")
+            nodes = list(walk.subexpressions(declared[1][2])) if declared is not None else []
+            found = self.member(class_id, "__mapper_args__")
+            if found is not None and type(found.item) is int:
+                nodes += self.code.functions[found.item].nodes()
+            known = self._versioned[class_id] = any(_names_version_counter(node) for node in nodes)
+        return known
+
     def _attribute_kind(self, class_: Class, attribute: Node) -> str:
         _, annotation, value, _ = attribute
         if type(value) is tuple and value[0] == ir.CALL:
@@ -197,6 +214,13 @@ class ClassTable:
         if type(annotation) is tuple and annotation[0] == ir.SUB and last_name(annotation[1]) == "Mapped":
             return COLUMN
         return OTHER
+
+
+def _names_version_counter(node: Node) -> bool:
+    """`{"version_id_col": ...}` or `dict(version_id_col=...)`."""
+    if node[0] == ir.DICT:
+        return (ir.CONST, VERSION_COUNTER) in node[1]
+    return node[0] == ir.CALL and any(keyword == VERSION_COUNTER for keyword, _ in node[3])
 
 
 def _method_kind(function: Function) -> str:

@@ -229,4 +229,4 @@ def store(run: Run, state: State, atom: Atom, name: str, value: Value, position:
         for source in v.sources(value)
         if source[0] == v.FIELD and source[1] == atom and not is_identity(run, atom, source[2])
     )
-    write(run, state, owner, sources, run.mark(position), own)
+    write(run, state, owner, sources, run.mark(position), own, v.one(atom))

@@ -69,7 +69,7 @@ def _before(run: Run, state: State, atom: Atom, name: str, first: Value, positio
                 known = state.instance(instance)
                 if known is not None:
                     state.put(instance, known.put(DELETED, run.mark(position)))
-        sessions.write(run, state, atom, written, run.mark(position), frozenset())
+        sessions.write(run, state, atom, written, run.mark(position), frozenset(), first)
     elif name in ("execute", "scalar", "scalars", "exec", "stream"):
         for statement in first:
             if statement[0] == v.STATEMENT and statement[1] in WRITING:

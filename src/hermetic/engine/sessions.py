@@ -175,11 +175,17 @@ def hops(mark: Mark) -> int:
 
 
 def write(
-    run: Run, state: State, atom: Atom | None, sources: frozenset[Atom], mark: Mark, own: frozenset[Atom]
+    run: Run,
+    state: State,
+    atom: Atom | None,
+    sources: frozenset[Atom],
+    mark: Mark,
+    own: frozenset[Atom],
+    instances: Value = v.UNKNOWN,
 ) -> None:
-    """Something was added, changed or deleted, made from `sources`; `own` are the sources that were read from the
-    written instance itself."""
-    stale(run, state, mark, own)
+    """Something was added, changed or deleted, made from `sources`: `instances`, if it was they. `own` are the sources
+    that were read from the written instance itself."""
+    stale(run, state, mark, own, instances)
     if run.slow is not None:
         run.writes_after_wait = True
     if atom is None:
@@ -192,17 +198,26 @@ def write(
     state.put(atom, track._replace(word=word, pending=track.pending | sources))
 
 
-def stale(run: Run, state: State, mark: Mark, own: frozenset[Atom]) -> None:
-    """Something is written here: does what was read before a wait decide it, or go into it?"""
+def stale(
+    run: Run, state: State, mark: Mark, own: frozenset[Atom], written: Value = v.UNKNOWN
+) -> None:
+    """Something is written here: does what was read before a wait decide it, or go into it? A row whose version is
+    counted is written as it was read, or not at all."""
     for source in (*v.ordered(state.decisions), *v.ordered(own - state.decisions)):
         instance = state.instance(source[1]) if source[0] == v.FIELD else None
         if instance is None or not ts.may(instance.word, STALE):
+            continue
+        if source[1] in written and _is_versioned(run, source[1]):
             continue
         wait = instance.mark(STALE)
         if wait is not None:
             use = run.solver.decision_marks.get((run.fn.id, source)) if source in state.decisions else None
             found = StaleWrite(use or mark, wait, instance.mark(LOADED), mark, source[2])
             run.observe(("stale", source[1]), found)
+
+
+def _is_versioned(run: Run, instance: Atom) -> bool:
+    return any(kind[0] == v.INSTANCE and run.types.classes.is_versioned(kind[1]) for kind in run.type_of(instance))
 
 
 def commit(run: Run, state: State, atom: Atom, type_: SessionType, mark: Mark) -> None:
