@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hermetic.engine import ir, typestate as ts, values as v
-from hermetic.engine.classes import COLUMN, OTHER, RELATIONSHIP
+from hermetic.engine.classes import COLUMN, OTHER, RELATIONSHIP, last_name
 from hermetic.engine.observations import EndedUse
 from hermetic.engine.run import Run
 from hermetic.engine.session_types import Made
@@ -184,17 +184,18 @@ def _options_at(run: Run, owner: Atom | None) -> Made | None:
     return None
 
 
-# lazy= settings with which a relationship needs no statement when it is read
-EAGER_SETTINGS = frozenset(
-    ("selectin", "joined", "subquery", "immediate", "raise", "raise_on_sql", "noload", "write_only", "dynamic")
-)
+# Annotations that stand for `lazy="write_only"` and `lazy="dynamic"`: reading them gives something that makes queries.
+# https://docs.sqlalchemy.org/en/20/orm/large_collections.html
+COLLECTIONS_THAT_QUERY = frozenset(("WriteOnlyMapped", "DynamicMapped"))
 
 
 def _loads_lazily(run: Run, class_id: int, name: str) -> bool:
     """Is the relationship declared without an eager loading strategy?"""
     declared = run.types.classes.declared(class_id, name)
     value = declared[1][2] if declared is not None else None
-    if type(value) is not tuple or value[0] != ir.CALL:
+    if declared is None or type(value) is not tuple or value[0] != ir.CALL:
+        return False
+    if last_name(declared[1][1]) in COLLECTIONS_THAT_QUERY:
         return False
     for keyword, setting in value[3]:
         if keyword is None:
