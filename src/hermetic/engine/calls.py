@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from hermetic.engine import concurrency, entities, ir, library, sessions, typestate as ts, values as v
@@ -47,6 +48,10 @@ def invoke(run: Run, state: State, callee: Value, args: Arguments, kwargs: Keywo
         callee, key=repr
     )[:1]
     out = v.UNKNOWN
+    if _is_one_of_several_sessions(atoms):
+        for atom in atoms:
+            out = v.union(out, _operation(run, state, atom, args, kwargs, position, weak=len(atoms) > 1))
+        return out
     after: State | None = None
     for atom in atoms:
         branch = state.copy()
@@ -59,6 +64,16 @@ def invoke(run: Run, state: State, callee: Value, args: Arguments, kwargs: Keywo
     else:
         state.become(after)
     return out
+
+
+def _is_one_of_several_sessions(atoms: Sequence[Atom]) -> bool:
+    """Is a method of one session called, which may be any of these? Every such call means the same one, so the state
+    is not to be split anew at each."""
+    if len({atom[2] for atom in atoms if atom[0] == v.OPERATION}) != 1:
+        return False
+    return all(
+        atom[0] == v.OPERATION and atom[1][0] == v.SESSION and atom[2] in ts.SESSION_OPERATIONS for atom in atoms
+    )
 
 
 def invoke_atom(run: Run, state: State, atom: Atom, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
@@ -118,8 +133,10 @@ def _construct(run: Run, state: State, class_id: int, args: Arguments, kwargs: K
     return construct(run, state, class_id, args, kwargs, position)
 
 
-def _operation(run: Run, state: State, atom: Atom, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
-    """A method of a library object, or of a place that holds one."""
+def _operation(
+    run: Run, state: State, atom: Atom, args: Arguments, kwargs: Keywords, position: ir.Pos, weak: bool = False
+) -> Value:
+    """A method of a library object, or of a place that holds one; `weak`: it may be another session that is meant."""
     receiver, name = atom[1], atom[2]
     types = run.type_of(receiver)
     for kind in v.ordered(types):
@@ -129,7 +146,7 @@ def _operation(run: Run, state: State, atom: Atom, args: Arguments, kwargs: Keyw
             if kind[1].flavour == ASYNC and name not in SYNC_ON_ASYNC:
                 named = tuple(sorted(((key or "**", value) for key, value in kwargs.items()), key=lambda item: item[0]))
                 return v.one((v.DEFERRED, "operation", atom, None, tuple(args), named, position))
-            return on_session(run, state, atom, args, kwargs, position)
+            return on_session(run, state, atom, args, kwargs, position, weak)
         result = _on_library(run, state, receiver, kind, name, args, kwargs, position)
         if result is not None:
             return result
@@ -145,14 +162,22 @@ SYNC_ON_ASYNC = frozenset(
 )
 
 
-def on_session(run: Run, state: State, atom: Atom, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
-    """Perform an operation on the session or sessions that it is bound to."""
+def on_session(
+    run: Run,
+    state: State,
+    atom: Atom,
+    args: Arguments,
+    kwargs: Keywords,
+    position: ir.Pos,
+    weak: bool = False,
+) -> Value:
+    """Perform an operation on the session or sessions that it is bound to; `weak`: or on another."""
     found = sessions_in(run, frozenset((atom[1],)))
+    weak = weak or len(found) > 1
     out = v.UNKNOWN
     for target, type_ in found:
-        out = v.union(
-            out, library.session_operation(run, state, target, type_, atom[2], args, kwargs, position, len(found) > 1)
-        )
+        value = library.session_operation(run, state, target, type_, atom[2], args, kwargs, position, weak)
+        out = v.union(out, value)
     return out
 
 

@@ -77,8 +77,11 @@ def operate(run: Run, state: State, atom: Atom, type_: SessionType, name: str, m
             track = track.with_mark(flag, mark)
     if ts.FAILED in operation.clears and not weak:
         track = track.recovered()
-    pending = frozenset() if ts.DIRTY in operation.clears and not weak else track.pending
-    state.put(atom, track._replace(word=track.word | word if weak else word, pending=pending))
+    if weak:
+        word |= track.word
+    if ts.DIRTY in operation.clears:  # of whichever session is meant: what was written went to the same one
+        word, track = ts.clear(word, ts.DIRTY), track._replace(pending=frozenset())
+    state.put(atom, track._replace(word=word))
     if name in ("close", "aclose", "reset", "remove", "invalidate"):
         each_instance(state, atom, DETACHED, mark)
     elif name == "rollback":
@@ -198,9 +201,7 @@ def write(
     state.put(atom, track._replace(word=word, pending=track.pending | sources))
 
 
-def stale(
-    run: Run, state: State, mark: Mark, own: frozenset[Atom], written: Value = v.UNKNOWN
-) -> None:
+def stale(run: Run, state: State, mark: Mark, own: frozenset[Atom], written: Value = v.UNKNOWN) -> None:
     """Something is written here: does what was read before a wait decide it, or go into it? A row whose version is
     counted is written as it was read, or not at all."""
     for source in (*v.ordered(state.decisions), *v.ordered(own - state.decisions)):
