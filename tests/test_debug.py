@@ -162,7 +162,7 @@ def test_summary_tells_what_was_seen(shop: Path) -> None:
 
 def test_an_engine_is_told_by_where_it_was_made() -> None:
     facts: list[tuple[str, Node | None]] = [("base.py", facts_after_round_trip(BASE.encode()))]
-    program = solve(facts, (), lambda name: [])
+    program = solve(facts, lambda name: [])
 
     assert Words(program).value(program.solver.types.global_(0, "engine")) == "engine(sync, made at base.py:3)"
 
@@ -249,7 +249,7 @@ def test_summary_of_any_function(path: Path) -> None:
     facts: list[tuple[str, Node | None]] = [
         (name, facts_after_round_trip(text.encode())) for name, text in project_at(path).items()
     ]
-    program = solve(facts, (), lambda name: [])
+    program = solve(facts, lambda name: [])
 
     for fn in program.code.functions:
         assert debug_summary.render(fn, program).startswith(debug_ir.head(fn))

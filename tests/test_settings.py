@@ -81,6 +81,41 @@ def test_a_src_directory_that_cannot_be_inferred(tmp_path: Path) -> None:
     assert places(check_json(root)) == [("app.py", 5, "SES001")]
 
 
+SLOW = """
+from sqlalchemy.orm import Session
+
+from acme import Client
+from shop.mail import send
+from shop.models import Invoice
+
+
+def bill(session: Session, client: Client) -> None:
+    send(session.get_one(Invoice, 1).address)
+    session.commit()
+    client.charge(session.get_one(Invoice, 2).amount)
+"""
+
+
+@pytest.mark.parametrize(
+    ("names", "lines"),
+    [
+        ([], []),
+        (["shop.mail.send"], [10]),
+        (["acme.Client.charge"], [12]),
+        (["acme.Client."], [12]),
+        (["mail.send"], [10]),
+        (["ail.send", "shop.mail", "acme.Client"], []),
+    ],
+)
+def test_slow_calls_of_the_project_and_of_libraries(tmp_path: Path, names: list[str], lines: list[int]) -> None:
+    files = {"shop/__init__.py": "", "shop/mail.py": "def send(address):\n    print(address)\n", "shop/bills.py": SLOW}
+    models = "from sqlalchemy.orm import DeclarativeBase\n\n\nclass Invoice(DeclarativeBase):\n    pass\n"
+    settings = f"[tool.hermetic]\nslow-calls = {names}\n"
+    root = write(tmp_path, {**files, "shop/models.py": models, "pyproject.toml": settings})
+
+    assert [finding["line"] for finding in check_json(root)["findings"] if finding["rule"] == "SES102"] == lines
+
+
 def test_the_nearest_table_holds(tmp_path: Path) -> None:
     root = project(tmp_path, 'ignore = ["SES005"]', **{"sub/app.py": LEAK})
     (root / ".git").mkdir()
@@ -105,7 +140,7 @@ def test_other_tables_are_nobody_s_business(tmp_path: Path) -> None:
         assert paths(check_json(write(tmp_path / str(number), {"app.py": LEAK, "pyproject.toml": text}))) == ["app.py"]
 
 
-LISTS = ("select", "ignore", "exclude", "src")
+LISTS = ("select", "ignore", "exclude", "src", "slow-calls")
 FLAGS = ("tests", "migrations", "strict")
 MISTYPED = [
     *((f"{key} = {value}", key) for key in LISTS for value in ('"x"', "1", "true", "[1]", '["a", []]', "{a = 1}")),

@@ -152,7 +152,8 @@ def _read(
     for number, path in enumerate(files):
         progress(number, len(files))
         facts.append((path, _facts(tree, path, path in wanted, sources, unread)))
-    return solve(facts, tree.settings.src, lambda path: _lines(sources.get(path, b""))), wanted
+    program = solve(facts, lambda path: _lines(sources.get(path, b"")), tree.settings.src, tree.settings.slow_calls)
+    return program, wanted
 
 
 def program_around(path: str, progress: Progress = lambda done, total: None) -> tuple[Program, str]:
@@ -166,13 +167,16 @@ def program_around(path: str, progress: Progress = lambda done, total: None) -> 
 
 
 def solve(
-    facts: list[tuple[str, Node | None]], source_roots: tuple[str, ...], lines: Callable[[str], list[str]]
+    facts: list[tuple[str, Node | None]],
+    lines: Callable[[str], list[str]],
+    source_roots: tuple[str, ...] = (),
+    slow_calls: tuple[str, ...] = (),
 ) -> Program:
     """Link facts and interpret every function in them."""
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(max(limit, RECURSION_LIMIT))
     try:
-        solver = Solver(Codebase(facts, source_roots))
+        solver = Solver(Codebase(facts, source_roots), slow_calls)
         solver.solve()
         return Program(solver, lines)
     finally:

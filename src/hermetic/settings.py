@@ -33,6 +33,7 @@ class Settings:
     exclude: tuple[str, ...] = ()  # patterns of paths, as in .gitignore, that are not read at all
     per_file_ignores: tuple[tuple[str, tuple[str, ...]], ...] = ()  # pattern of paths -> rules ignored there
     src: tuple[str, ...] = ()  # source roots, relative to the project, where inferring them fails
+    slow_calls: tuple[str, ...] = ()  # full names of functions that wait for something slow, see SES102
     tests: bool = False  # report on tests too
     migrations: bool = False  # report on migrations too
     strict: bool = False  # warnings fail as well

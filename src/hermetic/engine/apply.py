@@ -7,7 +7,7 @@ from hermetic.engine.fields import read_field, read_parameter, write_field
 from hermetic.engine.link import Function
 from hermetic.engine.run import Raised, Run
 from hermetic.engine.session_types import SessionType
-from hermetic.engine.sessions import each_instance, expires, record, sessions_in, stale, touch, wait
+from hermetic.engine.sessions import each_instance, expires, hold, lapse, record, sessions_in, stale, touch, wait
 from hermetic.engine.state import DETACHED, EXPIRED, OF_A_FAILURE, Commit, Fields, Instance, Mark, State, Track
 from hermetic.engine.summary import Effects, Summary
 from hermetic.engine.values import Atom, Value
@@ -168,19 +168,31 @@ def apply(run: Run, state: State, summary: Summary, sub: Substitution, callee: F
         state.dead = True
         return v.UNKNOWN
     _blocking(run, state, summary, sub, callee)
+    _held(run, state, summary, sub)
     state.touched = state.touched or summary.touches
     waits = (summary.slow[0], trail(run, sub.position, summary.slow[1])) if summary.slow is not None else None
     if waits is not None and summary.writes_after_wait:
-        wait(run, state, *waits)
+        lapse(run, state, *waits)
     if run.slow is not None and _writes(summary.effects):
         run.writes_after_wait = True
     apply_effects(run, state, summary.effects, sub)
     run.rechecks = run.rechecks or summary.rechecks
     if waits is not None and not summary.writes_after_wait:
-        wait(run, state, *waits)
+        lapse(run, state, *waits)
     elif waits is not None and not summary.rechecks and _writes(summary.effects):
         stale(run, state, run.mark(sub.position), frozenset())
     return sub.value(summary.returns)
+
+
+def _held(run: Run, state: State, summary: Summary, sub: Substitution) -> None:
+    """The slow steps inside of the callee, for transactions that are open here."""
+    named = run.solver.slow.functions.get(sub.callee.id)
+    if named is not None:
+        wait(run, state, named, run.mark(sub.position))
+        return
+    for settled, kind, inner in summary.waits:
+        found = frozenset(target for atom in settled for target, _ in sessions_in(run, sub.atom(atom)))
+        hold(run, state, kind, trail(run, sub.position, inner), found)
 
 
 def _writes(effects: Effects) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from hermetic.engine import concurrency, entities, ir, library, sessions, typestate as ts, values as v
 from hermetic.engine.attributes import read_atom
 from hermetic.engine.containers import is_container
-from hermetic.engine.externals import call_external, new_session, slow_kind
+from hermetic.engine.externals import call_external, new_session
 from hermetic.engine.fields import reachable_sessions, write_field
 from hermetic.engine.project import (
     Arguments,
@@ -248,7 +248,7 @@ def _method_of_unknown(
     if receiver[0] in (v.MANY, v.TUPLE):
         return _container_method(run, state, receiver, name, args, position)
     full = full_name(atom)
-    kind = slow_kind(full) if full else None
+    kind = run.solver.slow.kind(full) if full else None
     if kind is not None:
         sessions.wait(run, state, kind, run.mark(position))
     if name not in NEVER_RAISING_METHODS:
@@ -258,6 +258,7 @@ def _method_of_unknown(
     derived = v.derived(frozenset((receiver,)), *args, *kwargs.values())
     if kind is not None:
         derived = v.answered(derived)
+        full += "()"  # the answer: what is done with it waits no more
     return v.union(derived, v.one((v.EXT_OBJECT, full))) if full else derived
 
 
@@ -342,7 +343,7 @@ def await_(run: Run, state: State, value: Value, node: ir.Node) -> Value:
         run.raise_(state, ERROR, run.mark(position))
     elif not known:
         run.raise_(state, ERROR, run.mark(position))
-        sessions.wait(run, state, "something outside of this process", run.mark(position))
+        sessions.wait(run, state, sessions.OUTSIDE, run.mark(position))
         out = v.answered(out)
     return out
 

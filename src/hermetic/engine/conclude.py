@@ -196,6 +196,7 @@ def _summary(run: Run, normal: list[State], raised: list[Raised]) -> Summary:
         never_returns=end is None and not run.yields and run.solver.may_trust_no_return(run.fn, raised),
         blocking=blocking,
         slow=run.slow,
+        waits=tuple((settled, kind, mark) for settled, (kind, mark) in run.waits.items()),
         writes_after_wait=run.writes_after_wait,
         rechecks=run.rechecks,
         touches=any(state.touched for state in normal),

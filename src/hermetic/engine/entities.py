@@ -121,8 +121,20 @@ def read(run: Run, state: State, atom: Atom, name: str, position: ir.Pos) -> Non
         _read_attached_async(run, atom, known, kind, name, position, class_id)
     elif ts.may(known.word, EXPIRED):
         state.put(atom, known.clear(EXPIRED))  # an open sync session reloads it
+        _query(run, state, known.owner, position)
     elif kind != COLUMN and name not in known.loaded:
         state.put(atom, known._replace(loaded=known.loaded | {name}))
+        if kind == DEFERRED or _loads_lazily(run, class_id, name):
+            _query(run, state, known.owner, position)
+
+
+def _query(run: Run, state: State, owner: Atom | None, position: ir.Pos) -> None:
+    """A read that loads: it begins a transaction, like any statement."""
+    if owner is not None:
+        track = state.track(owner)
+        if not ts.must(track.word, ts.TRANSACTION):
+            begun = track._replace(word=ts.put(track.word, ts.TRANSACTION))
+            state.put(owner, begun.with_mark(ts.TRANSACTION, run.mark(position)))
 
 
 def _flavour(run: Run, owner: Atom | None) -> str:

@@ -15,7 +15,7 @@ from hermetic.engine.types import elements
 from hermetic.engine.values import Value
 from hermetic.models.python import CONCURRENT, NEVER_RAISE, NEVER_RETURN, OFFLOADS, SPAWNS
 from hermetic.models.sqlalchemy import REMOVED_OPTIONS, SYMBOLS
-from hermetic.models.waiting import WAITS
+from hermetic.models.waiting import SLEEP
 
 # Functions whose value is (one of) their arguments.
 SAME_VALUE: dict[str, int] = {
@@ -94,7 +94,9 @@ def _plain(run: Run, state: State, name: str, args: Arguments, kwargs: Keywords,
         return _super(run, state)
     if name == "getattr" and len(args) >= 2:
         return _getattr(run, state, args)
-    kind = slow_kind(name)
+    kind = run.solver.slow.kind(name)
+    if kind == SLEEP and args and args[0] == v.one((v.CONSTANT, 0)):
+        kind = None  # only lets others run
     if kind is not None:
         wait(run, state, kind, run.mark(position))
     if name not in NEVER_RAISE:
@@ -105,20 +107,6 @@ def _plain(run: Run, state: State, name: str, args: Arguments, kwargs: Keywords,
     result = (v.EXT_OBJECT, name, frozenset(held)) if held else (v.EXT_OBJECT, name)
     derived = v.derived(*args, *kwargs.values())
     return (v.answered(derived) if kind is not None else derived) | {result}
-
-
-def slow_kind(name: str) -> str | None:
-    """What a call waits for, by the longest known beginning of its name."""
-    best = None
-    for beginning, kind in WAITS_BY_ROOT.get(name.partition(".")[0], ()):
-        if name == beginning or (name.startswith(beginning) and (beginning.endswith("."))):
-            best = kind
-    return best
-
-
-WAITS_BY_ROOT: dict[str, list[tuple[str, str]]] = {}
-for _beginning in sorted(WAITS):
-    WAITS_BY_ROOT.setdefault(_beginning.partition(".")[0], []).append((_beginning, WAITS[_beginning]))
 
 
 def _super(run: Run, state: State) -> Value:
@@ -247,4 +235,4 @@ def _is_connection(kind: v.Atom) -> bool:
     return kind[0] == v.EXT_OBJECT and isinstance(kind[1], str) and kind[1].endswith("get_bind")
 
 
-__all__ = ["call_external", "new_session", "sessions_in", "slow_kind"]
+__all__ = ["call_external", "new_session", "sessions_in"]

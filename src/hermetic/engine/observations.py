@@ -77,6 +77,15 @@ class StaleWrite(NamedTuple):
     attribute: str
 
 
+class Held(NamedTuple):
+    """A transaction that began at `since` is open while something slow, of which `kind` says what, is waited for."""
+
+    at: Mark
+    kind: str
+    session: Atom
+    since: Mark | None
+
+
 class Concurrent(NamedTuple):
     """One session is used by several tasks or threads, or by one beside its owner."""
 

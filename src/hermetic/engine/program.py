@@ -91,6 +91,10 @@ class Program:
         """Writes that depend on what was read before a wait."""
         return self._observed(seen.StaleWrite)
 
+    def held_transactions(self) -> Iterator[tuple[Place, seen.Held]]:
+        """Slow steps that are taken while a transaction is open."""
+        return self._observed(seen.Held)
+
     def concurrent_uses(self) -> Iterator[tuple[Place, seen.Concurrent]]:
         """Sessions used by several tasks or threads at once."""
         return self._observed(seen.Concurrent)

@@ -91,6 +91,7 @@ class Run:
         "trying",
         "type_memo",
         "types",
+        "waits",
         "writes_after_wait",
         "yields",
     )
@@ -112,6 +113,8 @@ class Run:
         self.blocking: dict[Any, tuple[Mark, int | None]] = {}
         self.rechecks = False  # something was locked or refreshed
         self.slow: tuple[str, Mark] | None = None  # the first wait
+        # Slow steps, the first for each set of the caller's sessions whose transaction is not as it was at entry.
+        self.waits: dict[frozenset[Atom], tuple[str, Mark]] = {}
         self.writes_after_wait = False
         self.shared_uses: dict[tuple[str, int, int, int], Mark] = {}
         self.yields: list[Yield] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hermetic.engine import typestate as ts, values as v
-from hermetic.engine.observations import Concurrent, EndedUse, Split, StaleWrite, SwallowedFailure
+from hermetic.engine.observations import Concurrent, EndedUse, Held, Split, StaleWrite, SwallowedFailure
 from hermetic.engine.run import DATABASE_ERROR, Raised, Run
 from hermetic.engine.session_types import MANAGED, REGISTRY, SessionType
 from hermetic.engine.state import (
@@ -17,6 +17,7 @@ from hermetic.engine.state import (
     HANDED_OVER,
     LOADED,
     LOCKED,
+    NONE,
     STALE,
     SWALLOWED,
     Commit,
@@ -30,6 +31,9 @@ from hermetic.engine.values import Atom, Value
 from hermetic.models.sqlalchemy import ASYNC, SYNC
 
 NO_NAMES: frozenset[str] = frozenset()
+NO_ATOMS: frozenset[Atom] = frozenset()
+OUTSIDE = "something outside of this process"  # what is waited for where no model says more
+MOST_WAITS = 4  # of a function, that its summary tells apart
 COMMITTING = frozenset(("commit",))
 
 
@@ -306,7 +310,14 @@ def each_instance(state: State, owner: Atom, flag: int, mark: Mark, only_loaded:
 
 
 def wait(run: Run, state: State, kind: str, mark: Mark) -> None:
-    """Something slow or outside of this process happened: what was read before may have changed meanwhile."""
+    """Something slow or outside of this process happens."""
+    lapse(run, state, kind, mark)
+    if kind != OUTSIDE:
+        hold(run, state, kind, mark)
+
+
+def lapse(run: Run, state: State, kind: str, mark: Mark) -> None:
+    """Time goes by: what was read before may have changed meanwhile."""
     if run.caught:
         return  # the pause between two attempts is no step of the operation
     if run.slow is None:
@@ -323,12 +334,42 @@ def wait(run: Run, state: State, kind: str, mark: Mark) -> None:
         state.heap = changed
 
 
+def hold(run: Run, state: State, kind: str, mark: Mark, settled: frozenset[Atom] = NO_ATOMS) -> None:
+    """A slow step begins: a transaction that is open keeps its connection until the step is over. `settled`: sessions
+    of which the callee that waits has said, in its own finding or by ending the transaction, how they are meanwhile."""
+    if run.caught or _is_prepared_once(run, state):
+        return  # the pause between two attempts, or what only the first call waits for
+    known = set(settled)
+    for atom, track in state.heap.items():
+        if type(track) is not Track or atom in settled or ts.untouched(track.word, ts.TRANSACTION):
+            continue
+        known.add(atom)
+        if ts.may(track.word, ts.TRANSACTION):
+            run.observe(("held", atom), Held(mark, kind, atom, track.mark(ts.TRANSACTION)))
+    theirs = frozenset(atom for atom in known if atom[0] in v.PLACES)
+    if len(run.waits) < MOST_WAITS:
+        run.waits.setdefault(theirs, (kind, mark))
+
+
+def _is_prepared_once(run: Run, state: State) -> bool:
+    """Is something made here that later calls find made: a client in a global, or in an attribute that was None?"""
+    if run.fn.globals or run.types.is_cached(run.fn):
+        return True
+    if run.fn.class_id is None or not run.fn.params:
+        return False
+    attributes = run.fn.params[0][0] + "."
+    return any(fact == NONE and path.startswith(attributes) for path, fact in state.facts.items())
+
+
 __all__ = [
     "ASYNC",
+    "OUTSIDE",
     "commit",
     "each_instance",
     "expires",
+    "hold",
     "is_session",
+    "lapse",
     "operate",
     "record",
     "root_of",

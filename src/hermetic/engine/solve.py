@@ -16,6 +16,7 @@ from hermetic.engine.conclude import conclude
 from hermetic.engine.entities import is_entity
 from hermetic.engine.execute import RETURNED, run_block
 from hermetic.engine.fields import reachable_sessions
+from hermetic.engine.injection import Injection
 from hermetic.engine.link import Codebase, Function
 from hermetic.engine.observations import Concurrent
 from hermetic.engine.parameters import DecidingParameters
@@ -28,7 +29,7 @@ from hermetic.engine.state import ENTITY_FOREIGN, Fields, Instance, Mark, State,
 from hermetic.engine.summary import NEVER_RETURNING, OPAQUE, TRIVIAL, Summary
 from hermetic.engine.types import Types
 from hermetic.engine.values import Atom, Value
-from hermetic.models.waiting import WAITS
+from hermetic.engine.waits import SlowCalls
 
 # Versions of one function by the constants it gets; more than this share the general one.
 MOST_VERSIONS = 8
@@ -40,8 +41,6 @@ MOST_ROUNDS = 3
 DEEPEST_CHAIN = 120
 # Constructors whose options say how a project's sessions expire.
 MAKERS = ("Session", "AsyncSession", "sessionmaker", "async_sessionmaker")
-# Words without which a function does not wait for anything.
-WAITING_WORDS = frozenset(part for name in WAITS for part in name.split(".") if part)
 # Larger functions are not interpreted in place.
 LARGEST_INLINED = 60
 
@@ -49,9 +48,11 @@ LARGEST_INLINED = 60
 class Solver:
     """Interprets the functions of a program. `observations` holds what was seen in each, by function."""
 
-    def __init__(self, code: Codebase) -> None:
+    def __init__(self, code: Codebase, slow_calls: tuple[str, ...] = ()) -> None:
         self.code = code
         self.types = Types(code)
+        self.slow = SlowCalls(code, slow_calls)
+        self.injection = Injection(self.types, self.summary)
         self.deciding = DecidingParameters(code, self.types.classes)
         self.observations: dict[int, list[Any]] = {}
         self.shared_uses: dict[int, dict[tuple[str, int, int, int], Any]] = {}
@@ -72,6 +73,8 @@ class Solver:
     def solve(self) -> None:
         """Interpret every function that can have to do with sessions."""
         self.relevant = relevant_functions(self.code, self.types)
+        # With a session in its hands a function need not use it to hold its transaction.
+        self.relevant.update(fn.id for fn in self.injection.receivers() if self.slow.may_wait(fn))
         for function in sorted(self.relevant):
             self.summary(function)
 
@@ -107,7 +110,7 @@ class Solver:
         known = self._summaries.get(whole)
         if known is None:
             fn = self.code.functions[function]
-            if fn.is_async or not WAITING_WORDS.isdisjoint(fn.identifiers):
+            if self.slow.may_wait(fn):
                 known = OPAQUE if len(self._active) > DEEPEST_CHAIN else self._solve(whole)
             else:
                 known = NEVER_RETURNING if always_raises(fn) and self.may_trust_no_return(fn, []) else OPAQUE
@@ -157,6 +160,9 @@ class Solver:
             atom = (v.PARAM, run.fn.id, number)
             if number and param[1] is not None and fact is None and is_entity(run, atom):
                 state.put(atom, Instance(None, ENTITY_FOREIGN))
+        for number, where in self.injection.begun(run.fn):
+            begun = Track(ts.put(ts.FOREIGN, ts.TRANSACTION), ((ts.TRANSACTION, where),))
+            state.put((v.PARAM, run.fn.id, number), begun)
         return state
 
     # -- closures and functions as arguments --------------------------------------------------------------------

@@ -43,6 +43,8 @@ class Summary(NamedTuple):
     # session or "internal" -> where its first statement is, and in which callee
     blocking: tuple[tuple[Any, Mark, int | None], ...] = ()
     slow: tuple[str, Mark] | None = None  # the first wait
+    # slow steps: sessions whose transaction the function itself began or ended before it, what is waited for, where
+    waits: tuple[tuple[frozenset[Atom], str, Mark], ...] = ()
     writes_after_wait: bool = False
     touches: bool = False  # it asks something of a database, over whatever session
     rechecks: bool = False  # it locks or refreshes what it then writes

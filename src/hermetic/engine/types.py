@@ -624,7 +624,7 @@ class Types:
         if name == "Callable":
             return self._callable(parts, fn)
         if name in ("type", "Type"):
-            classes = frozenset(atom for atom in self._symbol(parts[0], fn) if atom[0] in (v.CLASS, v.EXT))
+            classes = frozenset(atom for atom in self.symbol(parts[0], fn) if atom[0] in (v.CLASS, v.EXT))
             bounds = self.annotation(parts[0], fn) if not classes else v.UNKNOWN  # of a TypeVar
             return classes or frozenset((v.CLASS, atom[1]) for atom in bounds if atom[0] == v.INSTANCE)
         if name in FACTORY_BASES and parts:
@@ -659,7 +659,7 @@ class Types:
         )
         return made | generated
 
-    def _symbol(self, expression: Expr, fn: Function) -> Value:
+    def symbol(self, expression: Expr, fn: Function) -> Value:
         """The classes or library symbols an annotation names, aliases and NewTypes followed."""
         if type(expression) is tuple and expression[0] == ir.CONST:
             expression = self._parse_quoted(expression[1]) if type(expression[1]) is str else None
@@ -667,13 +667,13 @@ class Types:
             imported = self.symbols.local_import(expression, fn)
             return imported if imported is not None else self.symbols.module_level(expression, fn)
         if type(expression) is tuple and expression[0] == ir.ATTR:
-            base = self._symbol(expression[1], fn)
+            base = self.symbol(expression[1], fn)
             return self.members(base, expression[2])
         return v.UNKNOWN
 
     def _named(self, expression: Expr, fn: Function) -> Value:
         out = v.UNKNOWN
-        for atom in self._symbol(expression, fn):
+        for atom in self.symbol(expression, fn):
             if atom[0] == v.CLASS:
                 instance = self.constructors.instance_of_class(atom[1])
                 out = v.union(out, self._handed_out(atom[1]) or instance)

@@ -1,63 +1,200 @@
 """Calls that wait for something outside of this process, and awaits that do not.
 
-Sources: the libraries' own documentation; [py] https://docs.python.org/3/library/
+Sources: the libraries' own documentation, named at their first line; [py] https://docs.python.org/3/library/
 """
 
 from __future__ import annotations
 
-# Beginning of a full name -> what is waited for. The longest beginning wins.
+HTTP, SLEEP, PROCESS, MAIL = "an HTTP request", "a sleep", "a subprocess", "a mail server"
+MODEL, AWS, STORE, PAYMENT = "a language model", "an AWS call", "an object store", "a payment provider"
+PERSON, CHAT, HOST, TASK = "a person's answer", "a messaging service", "another machine", "a task's result"
+
+# Full name -> what is waited for. A name that ends in a dot stands for everything that begins so: the methods of an
+# object, reached by whatever attributes. The longest beginning wins.
 WAITS: dict[str, str] = {
-    "requests.get": "an HTTP request",  # https://requests.readthedocs.io/
-    "requests.post": "an HTTP request",
-    "requests.put": "an HTTP request",
-    "requests.patch": "an HTTP request",
-    "requests.delete": "an HTTP request",
-    "requests.head": "an HTTP request",
-    "requests.request": "an HTTP request",
-    "requests.Session.": "an HTTP request",
-    "requests.session.": "an HTTP request",
-    "httpx.get": "an HTTP request",  # https://www.python-httpx.org/api/
-    "httpx.post": "an HTTP request",
-    "httpx.put": "an HTTP request",
-    "httpx.patch": "an HTTP request",
-    "httpx.delete": "an HTTP request",
-    "httpx.request": "an HTTP request",
-    "httpx.stream": "an HTTP request",
-    "httpx.Client.": "an HTTP request",
-    "httpx.AsyncClient.": "an HTTP request",
-    "aiohttp.ClientSession.": "an HTTP request",  # https://docs.aiohttp.org/
-    "aiohttp.request": "an HTTP request",
-    "urllib.request.urlopen": "an HTTP request",  # [py]
-    "urllib3.PoolManager.": "an HTTP request",
-    "time.sleep": "a sleep",  # [py]
-    "asyncio.sleep": "a sleep",
-    "anyio.sleep": "a sleep",
-    "trio.sleep": "a sleep",
-    "subprocess.run": "a subprocess",  # [py]
-    "subprocess.call": "a subprocess",
-    "subprocess.check_call": "a subprocess",
-    "subprocess.check_output": "a subprocess",
-    "subprocess.Popen.": "a subprocess",
-    "asyncio.create_subprocess_exec": "a subprocess",
-    "asyncio.create_subprocess_shell": "a subprocess",
-    "os.system": "a subprocess",
-    "smtplib.SMTP": "a mail server",  # [py]
-    "smtplib.SMTP_SSL": "a mail server",
-    "aiosmtplib.": "a mail server",
-    "boto3.client.": "an AWS call",  # https://boto3.amazonaws.com/
-    "boto3.resource.": "an AWS call",
-    "stripe.": "a payment provider",  # https://docs.stripe.com/api
-    "openai.OpenAI.": "a language model",  # https://platform.openai.com/docs
-    "openai.AsyncOpenAI.": "a language model",
-    "anthropic.Anthropic.": "a language model",
-    "anthropic.AsyncAnthropic.": "a language model",
-    "litellm.completion": "a language model",
-    "litellm.acompletion": "a language model",
-    "paramiko.": "an SSH connection",
-    "docker.": "the Docker daemon",
-    "kubernetes.client.": "the Kubernetes API",
-    "ldap.": "an LDAP server",
+    "requests.get": HTTP,  # https://requests.readthedocs.io/
+    "requests.post": HTTP,
+    "requests.put": HTTP,
+    "requests.patch": HTTP,
+    "requests.delete": HTTP,
+    "requests.head": HTTP,
+    "requests.options": HTTP,
+    "requests.request": HTTP,
+    "requests.Session.": HTTP,
+    "requests.session.": HTTP,
+    "requests.sessions.Session.": HTTP,
+    "niquests.": HTTP,  # https://niquests.readthedocs.io/
+    "httpx.get": HTTP,  # https://www.python-httpx.org/api/
+    "httpx.post": HTTP,
+    "httpx.put": HTTP,
+    "httpx.patch": HTTP,
+    "httpx.delete": HTTP,
+    "httpx.head": HTTP,
+    "httpx.options": HTTP,
+    "httpx.request": HTTP,
+    "httpx.stream": HTTP,
+    "httpx.Client.": HTTP,
+    "httpx.AsyncClient.": HTTP,
+    "aiohttp.ClientSession.": HTTP,  # https://docs.aiohttp.org/
+    "aiohttp.request": HTTP,
+    "urllib.request.urlopen": HTTP,  # [py]
+    "urllib.request.urlretrieve": HTTP,
+    "urllib3.request": HTTP,  # https://urllib3.readthedocs.io/
+    "urllib3.PoolManager.": HTTP,
+    "http.client.HTTPConnection.": HTTP,  # [py]
+    "http.client.HTTPSConnection.": HTTP,
+    "tornado.httpclient.AsyncHTTPClient.": HTTP,  # https://www.tornadoweb.org/
+    "requests_oauthlib.OAuth2Session.": HTTP,  # https://requests-oauthlib.readthedocs.io/
+    "authlib.integrations.requests_client.OAuth2Session.": HTTP,  # https://docs.authlib.org/
+    "authlib.integrations.httpx_client.AsyncOAuth2Client.": HTTP,
+    "github.Github.": HTTP,  # https://pygithub.readthedocs.io/
+    "github.GithubIntegration.": HTTP,
+    "gitlab.Gitlab.": HTTP,  # https://python-gitlab.readthedocs.io/
+    "jira.JIRA.": HTTP,  # https://jira.readthedocs.io/
+    "git.Repo.clone_from": PROCESS,  # https://gitpython.readthedocs.io/
+    "time.sleep": SLEEP,  # [py]
+    "asyncio.sleep": SLEEP,
+    "anyio.sleep": SLEEP,
+    "trio.sleep": SLEEP,
+    "gevent.sleep": SLEEP,
+    "eventlet.sleep": SLEEP,
+    "subprocess.run": PROCESS,  # [py]
+    "subprocess.call": PROCESS,
+    "subprocess.check_call": PROCESS,
+    "subprocess.check_output": PROCESS,
+    "subprocess.getoutput": PROCESS,
+    "subprocess.getstatusoutput": PROCESS,
+    "subprocess.Popen.": PROCESS,
+    "asyncio.create_subprocess_exec": PROCESS,
+    "asyncio.create_subprocess_shell": PROCESS,
+    "anyio.run_process": PROCESS,  # https://anyio.readthedocs.io/
+    "os.system": PROCESS,
+    "smtplib.SMTP": MAIL,  # [py]
+    "smtplib.SMTP.": MAIL,
+    "smtplib.SMTP_SSL": MAIL,
+    "smtplib.SMTP_SSL.": MAIL,
+    "imaplib.IMAP4_SSL": MAIL,
+    "imaplib.IMAP4_SSL.": MAIL,
+    "aiosmtplib.": MAIL,  # https://aiosmtplib.readthedocs.io/
+    "fastapi_mail.FastMail.": MAIL,  # https://sabuhish.github.io/fastapi-mail/
+    "flask_mail.Mail.send": MAIL,  # https://flask-mail.readthedocs.io/
+    "sendgrid.SendGridAPIClient.": MAIL,  # https://github.com/sendgrid/sendgrid-python
+    "boto3.client.": AWS,  # https://boto3.amazonaws.com/
+    "boto3.resource.": AWS,
+    "boto3.Session.client.": AWS,
+    "boto3.Session.resource.": AWS,
+    "boto3.session.Session.client.": AWS,
+    "boto3.session.Session.resource.": AWS,
+    "aioboto3.Session.client.": AWS,  # https://aioboto3.readthedocs.io/
+    "aioboto3.Session.resource.": AWS,
+    "aiobotocore.session.get_session.create_client.": AWS,  # https://aiobotocore.readthedocs.io/
+    "minio.Minio.": STORE,  # https://min.io/docs/minio/linux/developers/python/API.html
+    "google.cloud.storage.Client.": STORE,  # https://cloud.google.com/python/docs/reference/storage/latest
+    "azure.storage.blob.BlobServiceClient.": STORE,  # https://learn.microsoft.com/python/api/azure-storage-blob/
+    "stripe.": PAYMENT,  # https://docs.stripe.com/api
+    "braintree.": PAYMENT,  # https://developer.paypal.com/braintree/docs/reference/overview
+    "openai.OpenAI.": MODEL,  # https://platform.openai.com/docs
+    "openai.AsyncOpenAI.": MODEL,
+    "openai.AzureOpenAI.": MODEL,
+    "openai.AsyncAzureOpenAI.": MODEL,
+    "openai.ChatCompletion.": MODEL,  # before 1.0
+    "openai.Completion.": MODEL,
+    "openai.Embedding.": MODEL,
+    "anthropic.Anthropic.": MODEL,  # https://docs.anthropic.com/
+    "anthropic.AsyncAnthropic.": MODEL,
+    "anthropic.AnthropicBedrock.": MODEL,
+    "anthropic.AsyncAnthropicBedrock.": MODEL,
+    "litellm.completion": MODEL,  # https://docs.litellm.ai/
+    "litellm.acompletion": MODEL,
+    "litellm.embedding": MODEL,
+    "litellm.aembedding": MODEL,
+    "litellm.responses": MODEL,
+    "litellm.aresponses": MODEL,
+    "pydantic_ai.Agent.run": MODEL,  # https://ai.pydantic.dev/api/agent/
+    "pydantic_ai.Agent.run_sync": MODEL,
+    "pydantic_ai.Agent.run_stream": MODEL,
+    "pydantic_ai.Agent.iter": MODEL,
+    "langchain_openai.ChatOpenAI.": MODEL,  # https://python.langchain.com/api_reference/
+    "langchain_openai.OpenAIEmbeddings.": MODEL,
+    "langchain_openai.AzureChatOpenAI.": MODEL,
+    "langchain_anthropic.ChatAnthropic.": MODEL,
+    "langchain.chat_models.init_chat_model.": MODEL,
+    "langgraph.graph.StateGraph.compile.": MODEL,  # https://langchain-ai.github.io/langgraph/reference/
+    "google.genai.Client.": MODEL,  # https://googleapis.github.io/python-genai/
+    "google.generativeai.GenerativeModel.": MODEL,
+    "mistralai.Mistral.": MODEL,  # https://github.com/mistralai/client-python
+    "cohere.Client.": MODEL,  # https://docs.cohere.com/
+    "groq.Groq.": MODEL,  # https://console.groq.com/docs/libraries
+    "groq.AsyncGroq.": MODEL,
+    "ollama.chat": MODEL,  # https://github.com/ollama/ollama-python
+    "ollama.generate": MODEL,
+    "ollama.Client.": MODEL,
+    "ollama.AsyncClient.": MODEL,
+    "celery.result.AsyncResult.get": TASK,  # https://docs.celeryq.dev/en/stable/reference/celery.result.html
+    "celery.result.AsyncResult.wait": TASK,
+    "celery.result.GroupResult.get": TASK,
+    "celery.result.GroupResult.join": TASK,
+    "slack_sdk.WebClient.": CHAT,  # https://docs.slack.dev/tools/python-slack-sdk/
+    "slack_sdk.web.async_client.AsyncWebClient.": CHAT,
+    "slack_sdk.webhook.WebhookClient.": CHAT,
+    "twilio.rest.Client.": CHAT,  # https://www.twilio.com/docs/libraries/reference/twilio-python/
+    "telegram.Bot.": CHAT,  # https://docs.python-telegram-bot.org/
+    "firebase_admin.messaging.send": CHAT,  # https://firebase.google.com/docs/reference/admin/python/
+    "apprise.Apprise.notify": CHAT,  # https://github.com/caronc/apprise
+    "apprise.Apprise.async_notify": CHAT,
+    "paramiko.SSHClient.": HOST,  # https://docs.paramiko.org/
+    "asyncssh.connect": HOST,  # https://asyncssh.readthedocs.io/
+    "fabric.Connection.": HOST,  # https://docs.fabfile.org/
+    "ftplib.FTP.": HOST,  # [py]
+    "docker.from_env.": "the Docker daemon",  # https://docker-py.readthedocs.io/
+    "docker.DockerClient.": "the Docker daemon",
+    "kubernetes.client.CoreV1Api.": "the Kubernetes API",  # https://github.com/kubernetes-client/python
+    "kubernetes.client.AppsV1Api.": "the Kubernetes API",
+    "kubernetes.client.BatchV1Api.": "the Kubernetes API",
+    "kubernetes.client.CustomObjectsApi.": "the Kubernetes API",
+    "ldap.initialize.": "an LDAP server",  # https://www.python-ldap.org/
+    "ldap3.Connection.": "an LDAP server",  # https://ldap3.readthedocs.io/
+    "temporalio.client.Client.": "a workflow engine",  # https://python.temporal.io/
+    "input": PERSON,  # [py]
+    "getpass.getpass": PERSON,
+    "click.prompt": PERSON,  # https://click.palletsprojects.com/api/
+    "click.confirm": PERSON,
+    "typer.prompt": PERSON,  # https://typer.tiangolo.com/
+    "typer.confirm": PERSON,
 }
+
+# Of what begins like the above, these only compute.
+LOCAL: frozenset[str] = frozenset(
+    (
+        "stripe.StripeClient",  # the client's constructor
+        "stripe.Webhook.construct_event",  # checks a signature
+        "aiosmtplib.SMTP",
+        "niquests.Session",
+        "niquests.AsyncSession",
+    )
+)
+
+# Methods of such objects that wait for nobody, or for the end of something that is there already.
+LOCAL_METHODS: frozenset[str] = frozenset(
+    (
+        "close",
+        "aclose",
+        "mount",  # requests.Session
+        "build_request",  # httpx
+        "update",  # of the headers, cookies and the like
+        "setdefault",
+        "generate_presigned_url",  # boto3: signed here
+        "generate_presigned_post",
+        "get_waiter",
+        "get_paginator",
+        "poll",  # subprocess.Popen
+        "kill",
+        "terminate",
+        "set_missing_host_key_policy",  # paramiko
+        "load_system_host_keys",
+        "set_option",  # ldap
+    )
+)
 
 # Awaits of these are no step outside of the process, or none that lets the data change in a way we could judge.
 NO_WAIT: tuple[str, ...] = (

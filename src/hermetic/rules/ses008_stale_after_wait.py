@@ -65,28 +65,27 @@ async def charge(client: httpx.AsyncClient, key: int) -> None:
 """,
 )
 
-LOCKED = Example(
-    "the row is locked, or read again after the wait",
+CHECKED_AFTERWARDS = Example(
+    "the transaction ends before the wait, and the row is read again after it",
     SETUP
     + """
-async def charge(client: httpx.AsyncClient, key: int) -> None:
-    async with Session() as session:
-        invoice = await session.get(Invoice, key, with_for_update=True)
-        if invoice.state != "open":
-            return
-        await client.post("/charges", json={"invoice": key})
-        invoice.state = "paid"
-        await session.commit()
-
-
 async def settle(client: httpx.AsyncClient, key: int) -> None:
     async with Session() as session:
         invoice = await session.get(Invoice, key)
+        await session.commit()
         await client.get(f"/charges/{key}")
-        await session.refresh(invoice)
+        await session.refresh(invoice, with_for_update=True)
         if invoice.state == "open":
             invoice.state = "paid"
             await session.commit()
+
+
+async def charge(client: httpx.AsyncClient, key: int) -> None:
+    await client.post("/charges", json={"invoice": key}, headers={"Idempotency-Key": f"invoice-{key}"})
+    async with Session.begin() as session:
+        invoice = await session.get(Invoice, key, with_for_update=True)
+        if invoice.state == "open":
+            invoice.state = "paid"
 """,
 )
 
@@ -111,5 +110,5 @@ RULE = Rule(
     "a write depends on what was read before a wait",
     check,
     bad=(CHECK_WAIT_WRITE,),
-    good=(LOCKED,),
+    good=(CHECKED_AFTERWARDS,),
 )

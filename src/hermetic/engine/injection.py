@@ -1,0 +1,130 @@
+"""What a framework has done with a session before the function that gets it runs: the work of other dependencies.
+
+FastAPI calls a dependency once a request: an endpoint and the dependency that looks up its user get the same session,
+and what the one has begun is open in the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from hermetic.engine import ir, typestate as ts, values as v, walk
+from hermetic.engine.ir import Expr
+from hermetic.engine.link import BOUND_VALUE, Function
+from hermetic.engine.session_types import MANAGED, Made
+from hermetic.engine.state import Mark, Track
+from hermetic.engine.summary import Summary
+from hermetic.engine.types import Types
+from hermetic.engine.values import Atom
+from hermetic.models.frameworks import INJECTORS
+
+
+class Injection:
+    """`summary`: what is known of a function, by its number."""
+
+    def __init__(self, types: Types, summary: Callable[[int], Summary]) -> None:
+        self._types = types
+        self._summary = summary
+        last = {name.rpartition(".")[2] for name in INJECTORS}
+        modules = types.code.modules
+        self._in_use = any(item[2] in last for module in modules for item in module.imports)
+        self._providers: dict[int, tuple[int, ...]] = {}
+
+    def receivers(self) -> Iterator[Function]:
+        """The functions that get a session from a framework."""
+        if self._in_use:
+            for fn in self._types.code.functions:
+                if any(self._made(fn, number) for number, _ in _told(fn)):
+                    yield fn
+
+    def begun(self, fn: Function) -> Iterator[tuple[int, Mark]]:
+        """(parameter, where) for every injected session whose transaction is open when the function begins."""
+        if not self._in_use:
+            return
+        for number, _ in _told(fn):
+            made = self._made(fn, number)
+            if made is not None:
+                where = self._begun_at(fn, made)
+                if where is not None:
+                    yield number, where
+
+    def _made(self, fn: Function, number: int) -> Made | None:
+        """The call that makes the session which a framework puts into a parameter."""
+        for atom in self._types.param(fn, number):
+            if atom[0] == v.ANY_SESSION and atom[1].kind == MANAGED:
+                made: Made | None = atom[1].made
+                return made
+        return None
+
+    def _begun_at(self, fn: Function, made: Made) -> Mark | None:
+        where = None
+        if made[0] == "function" and made[1] != fn.id:
+            where = _after(self._tracks(made[1], lambda atom: _is_made_by(atom, made)), where)
+        for provider in self.providers(fn):
+            dependency = self._types.code.functions[provider]
+            for number in range(len(dependency.params)):
+                if self._made(dependency, number) == made:
+                    parameter = (v.PARAM, provider, number)
+                    where = _after(self._tracks(provider, lambda atom, wanted=parameter: bool(atom == wanted)), where)  # type: ignore[misc]
+        return where
+
+    def _tracks(self, function: int, wanted: Callable[[Atom], bool]) -> list[Track]:
+        tracks = self._summary(function).effects.tracks
+        return [track for atom, track in tracks if type(track) is Track and wanted(atom)]
+
+    def providers(self, fn: Function) -> tuple[int, ...]:
+        """The functions that a framework calls for the parameters of a function, in their order."""
+        known = self._providers.get(fn.id)
+        if known is None:
+            scope = self._types.code.functions[fn.parent] if fn.parent is not None else fn
+            found: dict[int, None] = {}
+            for _, annotation, default, _ in fn.params:
+                for expression in (default, annotation):
+                    found.update(dict.fromkeys(self._named_by(expression, scope)))
+            known = self._providers[fn.id] = tuple(found)
+        return known
+
+    def _named_by(self, expression: Expr, scope: Function) -> Iterator[int]:
+        for marker, inside in self._markers(expression, scope):
+            provider = marker[2][0] if marker[2] else dict(marker[3]).get("dependency")
+            for atom in v.ordered(self._types.infer(provider, inside)):
+                if atom[0] in (v.FUNCTION, v.METHOD):
+                    yield atom[1]
+
+    def _markers(self, expression: Expr, scope: Function) -> Iterator[tuple[ir.Node, Function]]:
+        """The markers in an expression, or in the alias that it names."""
+        for node in walk.subexpressions(expression):
+            if node[0] == ir.CALL and any(
+                atom[0] == v.EXT and atom[1] in INJECTORS for atom in self._types.infer(node[1], scope)
+            ):
+                yield node, scope
+        if type(expression) is str or (type(expression) is tuple and expression[0] == ir.ATTR):
+            for atom in self._types.symbol(expression, scope):
+                if atom[0] == v.GLOBAL:
+                    module = self._types.code.modules[atom[1]]
+                    top = self._types.code.functions[module.functions[0]]
+                    for binding in module.names.get(atom[2], ()):
+                        if binding[0] == BOUND_VALUE and type(binding[1][1]) is tuple:
+                            yield from self._markers(binding[1][1], top)
+
+
+def _told(fn: Function) -> Iterator[tuple[int, ir.Node]]:
+    """The parameters of which the signature says something."""
+    return ((number, param) for number, param in enumerate(fn.params) if param[1] is not None or param[2] is not None)
+
+
+def _is_made_by(atom: Atom, made: Made) -> bool:
+    return bool(atom[0] == v.SESSION and atom[2].made == made)
+
+
+def _after(tracks: list[Track], where: Mark | None) -> Mark | None:
+    """Where the transaction that is open after more work on the session began, given where it had begun before."""
+    for track in tracks:
+        if ts.must(track.word, ts.TRANSACTION):
+            where = where or track.mark(ts.TRANSACTION)
+        elif not ts.untouched(track.word, ts.TRANSACTION):
+            where = None
+    return where
+
+
+__all__ = ["Injection"]

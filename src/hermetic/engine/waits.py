@@ -1,0 +1,71 @@
+"""Which calls wait for something outside of this process: those of `models.waiting`, and those that settings name."""
+
+from __future__ import annotations
+
+from hermetic.engine.link import Codebase, Function
+from hermetic.models.waiting import LOCAL, LOCAL_METHODS, WAITS
+
+# Calls between a function and a slow one that it is asked about; further away nobody looks.
+MOST_HOPS = 3
+# A name that more functions use says nothing of who is called.
+MOST_USERS = 30
+
+
+class SlowCalls:
+    """`extra`: full names of library calls or of the project's own functions, from the settings."""
+
+    def __init__(self, code: Codebase, extra: tuple[str, ...] = ()) -> None:
+        self._code = code
+        self._extra = extra
+        self._by_root: dict[str, list[tuple[str, str]]] = {}
+        for beginning, kind in sorted({**WAITS, **{name: f"`{name}`" for name in extra}}.items()):
+            self._by_root.setdefault(beginning.partition(".")[0], []).append((beginning, kind))
+        # Words without which a function does not wait for anything itself.
+        self._words = frozenset(part for name in (*WAITS, *extra) for part in name.split(".") if part)
+        self._candidates: set[int] | None = None
+        self.functions = self._named(extra) if extra else {}
+
+    def kind(self, name: str) -> str | None:
+        """What a call of a library waits for, by the longest known beginning of its full name."""
+        known = self._by_root.get(name.partition(".")[0])
+        if known is None or "()" in name or name in LOCAL or name.rpartition(".")[2] in LOCAL_METHODS:
+            return None  # with brackets in it, it is a method of an answer
+        best = None
+        for beginning, kind in known:
+            if name == beginning or (beginning.endswith(".") and name.startswith(beginning)):
+                best = kind
+        return best
+
+    def may_wait(self, function: Function) -> bool:
+        """Can a function wait, by the words in it and in what it may call? Only then need it be interpreted."""
+        if self._candidates is None:
+            self._candidates = self._find_candidates()
+        return function.is_async or function.id in self._candidates
+
+    def _named(self, extra: tuple[str, ...]) -> dict[int, str]:
+        """The project's functions that settings name: `shop.mail.send` is `send` of src/shop/mail.py too."""
+        found = {}
+        for function in self._code.functions:
+            full = "." + ".".join((*self._code.index.parts[function.module], function.qualname))
+            for name in extra:
+                if full.endswith(f".{name}"):
+                    found[function.id] = f"`{name}`"
+        return found
+
+    def _find_candidates(self) -> set[int]:
+        code = self._code
+        found = set(self.functions)
+        for module in code.modules:
+            if any(source.partition(".")[0] in self._by_root for _, source, *_ in module.imports if source):
+                inside = (code.functions[number] for number in module.functions)
+                found.update(function.id for function in inside if not self._words.isdisjoint(function.identifiers))
+        newest = sorted(found)
+        for _ in range(MOST_HOPS):
+            names = {code.functions[number].name for number in newest}
+            newest = []
+            for name in sorted(names):
+                users = code.users_of(name)
+                if len(users) <= MOST_USERS:
+                    newest.extend(user for user in users if user not in found)
+                    found.update(users)
+        return found
