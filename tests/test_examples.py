@@ -291,8 +291,8 @@ def test_every_anti_pattern_of_shop_is_found_and_nothing_else() -> None:
     assert not results.not_analysed
 
 
-def test_shop_has_each_rule() -> None:
-    assert {rule for rule, *_ in FINDINGS} == {f"SES00{number}" for number in range(1, 9)}
+def test_shop_has_each_of_the_eight() -> None:
+    assert {rule for rule, *_ in FINDINGS} >= {f"SES00{number}" for number in range(1, 9)}
 
 
 def test_the_airtight_twin_is_clean() -> None:

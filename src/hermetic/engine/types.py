@@ -629,7 +629,7 @@ class Types:
             return classes or frozenset((v.CLASS, atom[1]) for atom in bounds if atom[0] == v.INSTANCE)
         if name in FACTORY_BASES and parts:
             return self._factory(base, parts[0], fn)
-        if name == "FromDishka" and is_from_container(self._symbol(base, fn)):
+        if name == "FromDishka" and is_from_container(self.symbol(base, fn)):
             return self.containers.gives(self.annotation(parts[0], fn))
         return self._named(base, fn)
 
