@@ -7,7 +7,7 @@ from hermetic.engine.fields import read_field, read_parameter, write_field
 from hermetic.engine.link import Function
 from hermetic.engine.run import Raised, Run
 from hermetic.engine.session_types import SessionType
-from hermetic.engine.sessions import each_instance, expires, hold, lapse, record, sessions_in, stale, touch, wait
+from hermetic.engine.sessions import each_instance, expires, hold, lapse, record, sessions_in, stale, touch
 from hermetic.engine.state import DETACHED, EXPIRED, OF_A_FAILURE, Commit, Fields, Instance, Mark, State, Track
 from hermetic.engine.summary import Effects, Summary
 from hermetic.engine.values import Atom, Value
@@ -186,10 +186,6 @@ def apply(run: Run, state: State, summary: Summary, sub: Substitution, callee: F
 
 def _held(run: Run, state: State, summary: Summary, sub: Substitution) -> None:
     """The slow steps inside of the callee, for transactions that are open here."""
-    named = run.solver.slow.functions.get(sub.callee.id)
-    if named is not None:
-        wait(run, state, named, run.mark(sub.position))
-        return
     for settled, kind, inner in summary.waits:
         found = frozenset(target for atom in settled for target, _ in sessions_in(run, sub.atom(atom)))
         hold(run, state, kind, trail(run, sub.position, inner), found)

@@ -8,6 +8,7 @@ from hermetic.engine.classes import decorator_names
 from hermetic.engine.link import Function
 from hermetic.engine.run import ERROR, Run
 from hermetic.engine.session_types import REGISTRY, SessionType
+from hermetic.engine.sessions import wait
 from hermetic.engine.state import CREATED, ENTERED, ENTITY_FRESH, Fields, Instance, State, Track, join
 from hermetic.engine.summary import Summary
 from hermetic.engine.types import CONTEXT_DECORATORS
@@ -78,6 +79,9 @@ def perform(
     """Run the function's work: apply its summary for these arguments."""
     binding = bind(fn, receiver, args, kwargs)
     run.solver.edges.setdefault(fn.id, set()).add(run.fn.id)
+    slow = run.solver.slow.functions.get(fn.id)
+    if slow is not None:
+        wait(run, state, slow, run.mark(position))
     if run.depth < DEEPEST_INLINING and run.solver.calls_parameter(fn, binding):
         return run.solver.inline(run, state, fn, binding, position)
     summary = run.solver.summary(fn.id, key_of(run, state, fn, binding))

@@ -18,7 +18,7 @@ from hermetic.engine.execute import RETURNED, run_block
 from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.injection import Injection
 from hermetic.engine.link import Codebase, Function
-from hermetic.engine.observations import Concurrent
+from hermetic.engine.observations import Concurrent, Held
 from hermetic.engine.parameters import DecidingParameters
 from hermetic.engine.project import Arguments, Key, Keywords, bind, call_function, key_of, make_session
 from hermetic.engine.relevance import relevant_functions
@@ -203,7 +203,11 @@ class Solver:
             if type(observation) is Concurrent:  # the caller's doing: the callee only does what it is given
                 observation = observation._replace(at=trail(run, position, observation.at))
                 key = ("concurrent", observation.at[:2])
+            elif type(observation) is Held:  # the caller's transaction, mostly
+                observation = observation._replace(at=trail(run, position, observation.at))
             run.observe(key, observation)
+        for settled, (kind, mark) in inner.waits.items():
+            run.waits.setdefault(settled, (kind, trail(run, position, mark)))
         for session, (_, callee) in inner.blocking.items():
             run.blocking.setdefault(session, (run.mark(position), callee if callee is not None else fn.id))
         for exit_ in inner.exits.raises:
