@@ -6,6 +6,8 @@ where their file lies; from there contexts flow along calls.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from hermetic.engine import ir, values as v, walk
 from hermetic.engine.classes import last_name
 from hermetic.engine.link import Codebase, Function
@@ -63,6 +65,9 @@ class Contexts:
         for function, provider in types.containers.providers().items():
             self.bits[function] |= STARTUP if provider.lasting else REQUEST
         self._flow(edges)
+        for module in code.modules:
+            if module.functions:
+                self._run_by_the_module(code.functions[module.functions[0]], edges)
 
     def of(self, function: int) -> int:
         return self.bits[function]
@@ -153,6 +158,15 @@ class Contexts:
                     if keyword in ("lifespan", "on_startup", "on_shutdown"):
                         self._mark_startup(value, top)
 
+    def _run_by_the_module(self, top: Function, edges: dict[int, set[int]]) -> None:
+        """`main()` or `asyncio.run(main())` as a statement of a module: a function that nobody else calls runs once.
+        What it calls may still run often, so this flows no further."""
+        for statement in _run_once(top.body):
+            for node in walk.subexpressions(statement[1]):
+                for atom in self.types.infer(node[1], top) if node[0] == ir.CALL else ():
+                    if atom[0] == v.FUNCTION and all(self.code.functions[c].is_module for c in edges.get(atom[1], ())):
+                        self.bits[atom[1]] |= IMPORT
+
     def _subcommands(self) -> None:
         """`parser.set_defaults(func=serve)`, argparse's way to name the function behind a subcommand."""
         for user in self.code.users_of("set_defaults"):
@@ -185,6 +199,16 @@ class Contexts:
                 if bits & ~self.bits[callee]:
                     self.bits[callee] |= bits
                     stack.append(callee)
+
+
+def _run_once(body: ir.Block) -> Iterator[ir.Node]:
+    """The expressions that a module's body runs as statements, outside of its loops."""
+    for statement in body:
+        if statement[0] == ir.EXPR:
+            yield statement
+        elif statement[0] in (ir.IF, ir.TRY, ir.WITH):
+            for block in walk.blocks(statement):
+                yield from _run_once(block)
 
 
 def _has_path(decorator: ir.Node) -> bool:
