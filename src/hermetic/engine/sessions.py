@@ -35,6 +35,8 @@ NO_ATOMS: frozenset[Atom] = frozenset()
 OUTSIDE = "something outside of this process"  # what is waited for where no model says more
 MOST_WAITS = 4  # of a function, that its summary tells apart
 COMMITTING = frozenset(("commit",))
+# What an operation that writes what is pending fails with, by its name.
+WRITING_OUT = {"commit": COMMITTING, "flush": frozenset(("flush",))}
 
 
 def sessions_in(run: Run, value: Value) -> list[tuple[Atom, SessionType]]:
@@ -64,7 +66,7 @@ def operate(run: Run, state: State, atom: Atom, type_: SessionType, name: str, m
         work(run, state, atom, type_, mark)
         run.raise_(state, DATABASE_ERROR, mark)  # no connection, no transaction that could need a rollback
     elif operation.statement:
-        statement(run, state, atom, type_, mark, COMMITTING if name in ("commit", "flush") else NO_NAMES)
+        statement(run, state, atom, type_, mark, WRITING_OUT.get(name, NO_NAMES))
     elif name not in ("rollback", "close", "aclose", "reset", "invalidate", "remove", "add", "add_all"):
         touch(run, state, atom, mark)
     elif name == "rollback":

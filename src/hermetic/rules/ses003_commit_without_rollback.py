@@ -27,8 +27,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hermetic.engine.observations import SwallowedFailure
-from hermetic.engine.program import Program
+from hermetic.engine.observations import SwallowedFailure, UnguardedCommit
+from hermetic.engine.program import Place, Program
 from hermetic.finding import Finding, Fix, Severity, Step
 from hermetic.rule import Example, Rule
 
@@ -101,6 +101,11 @@ def load_each(rows):
 
 
 def check(program: Program) -> Iterator[Finding]:
+    yield from _swallowed(program)
+    yield from _unguarded(program)
+
+
+def _swallowed(program: Program) -> Iterator[Finding]:
     for failure in _worst(program):
         handler = program.innermost(failure.handler)
         trace = [*program.steps(failure.failed, "fails here")]
@@ -111,11 +116,21 @@ def check(program: Program) -> Iterator[Finding]:
         fix = Fix("safe", "call `rollback()` in the handler, or run the part that may fail in `begin_nested()`")
         severity = Severity.ERROR if failure.certain else Severity.HINT
         yield Finding(program.position(handler), severity, message, tuple(trace), fix)
+
+
+def _unguarded(program: Program) -> Iterator[Finding]:
+    """One finding a session: its first commit, further ones as steps."""
+    found: dict[tuple[object, ...], tuple[Place, list[UnguardedCommit]]] = {}
     for place, commit in program.unguarded_commits():
-        at = program.position(commit.commit)
+        session = commit.created or commit.commit
+        found.setdefault((place.function.id, session), (place, []))[1].append(commit)
+    for place, commits in found.values():
+        first, *further = sorted(commits, key=lambda commit: commit.commit[:2])
+        at = program.position(first.commit)
         trace = [Step(at, "fails here, and leaves")]
-        if commit.created is not None:
-            trace.insert(0, Step(program.position(commit.created), "the session is opened here"))
+        if first.created is not None:
+            trace.insert(0, Step(program.position(first.created), "the session is opened here"))
+        trace += [Step(program.position(commit.commit), "or this one fails") for commit in further]
         message = f"when this commit fails, `{place.function.name}` neither rolls back nor closes the session"
         fix = Fix("unsafe", "open the session in a `with` block, or roll back and close on the way out")
         yield Finding(at, Severity.WARNING, message, tuple(trace), fix)
