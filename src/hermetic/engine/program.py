@@ -38,6 +38,11 @@ class Place(NamedTuple):
         return bool(self.contexts & STARTUP) and not self.contexts & (REQUEST | WORKER)
 
     @property
+    def is_test(self) -> bool:
+        """Is it a test or a test's helper? Each step of a test may commit: when one fails, the test does."""
+        return bool(self.contexts & TEST)
+
+    @property
     def is_command(self) -> bool:
         return bool(self.contexts & (CLI | IMPORT)) and not self.contexts & (REQUEST | WORKER)
 
