@@ -36,7 +36,7 @@ def check_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CheckProje
             target = tmp_path / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text, encoding="utf-8")
-        results = driver.check(driver.Request((".",), isolated=True))
+        results = driver.check(driver.Request((".",), flags=(("tests", True),), isolated=True))
         assert not results.not_analysed
         return list(results.findings)
 
