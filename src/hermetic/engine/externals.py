@@ -28,6 +28,9 @@ SAME_VALUE: dict[str, int] = {
     "iter": 0,
     "reversed": 0,
 }
+# How the URL of such an SQLite database ends.
+# https://docs.sqlalchemy.org/en/20/dialects/sqlite.html#using-a-memory-database-in-multiple-threads
+IN_MEMORY = ("://", ":memory:")
 COLLECTIONS = frozenset(("dict", "list", "tuple", "set", "sorted", "frozenset", "collections.deque"))
 RUNNERS = frozenset(("asyncio.run", "anyio.run", "trio.run", "asgiref.sync.async_to_sync"))
 
@@ -163,6 +166,8 @@ def _sqlalchemy(
             return args[0]
         made = ("module" if run.fn.is_module else "function", run.fn.id, position[0], position[1])
         atom = (v.ENGINE, flavour, made, _pool(kwargs))
+        if _is_in_memory(kwargs.get("url", args[0] if args else v.UNKNOWN)):
+            run.solver.memory_engines.add(made)
         run.engines.setdefault(atom, run.mark(position))
         return v.one(atom)
     if kind in ("factory", "registry"):
@@ -181,6 +186,8 @@ def _factory(run: Run, name: str, args: Arguments, kwargs: Keywords, position: i
                 engine = atom[2]
     _check_options(run, kwargs, position)
     made = run.solver.by_type(run, name, position)
+    if engine is not None:
+        run.solver.engine_of.update((atom[1].options_at, engine[2]) for atom in made if atom[0] == v.FACTORY)
     return frozenset((*atom[:2], engine) if atom[0] in (v.FACTORY, v.REGISTRY) else atom for atom in made)
 
 
@@ -189,6 +196,12 @@ def _check_options(run: Run, kwargs: Keywords, position: ir.Pos) -> None:
         why = REMOVED_OPTIONS.get((name or "", value == v.YES))
         if why is not None and value in (v.YES, v.NO):
             run.observe(("option", position), OptionMisused(run.mark(position), name or "", why))
+
+
+def _is_in_memory(url: Value) -> bool:
+    """Is it the URL of a database that is gone with the process?"""
+    texts = [atom[1] for atom in url if atom[0] == v.CONSTANT and type(atom[1]) is str]
+    return len(texts) == len(url) == 1 and texts[0].startswith("sqlite") and texts[0].endswith(IN_MEMORY)
 
 
 def _pool(kwargs: Keywords) -> str:
@@ -226,6 +239,10 @@ def new_session(run: Run, state: State, flavour: str, bind: Value, kwargs: Keywo
     borrowed = any(_is_connection(kind) for atom in bind for kind in run.type_of(atom))
     made = ("module" if run.fn.is_module else "function", run.fn.id, position[0], position[1])
     type_ = SessionType(flavour, BORROWED if borrowed else PLAIN, expire, made, made)
+    for atom in bind:
+        for kind in run.type_of(atom):
+            if kind[0] == v.ENGINE:
+                run.solver.engine_of[made] = kind[2]
     return v.one(make_session(run, state, type_, position, is_open=not borrowed))
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
 
-from hermetic.engine import observations as seen
+from hermetic.engine import observations as seen, values as v
 from hermetic.engine.contexts import CLI, IMPORT, MIGRATION, ONCE, REQUEST, STARTUP, TEST, WORKER, Contexts
 from hermetic.engine.dependencies import InjectedManager, injected_leaks, injected_managers
 from hermetic.engine.link import Function
-from hermetic.engine.session_types import Made
+from hermetic.engine.session_types import Made, SessionType
 from hermetic.engine.solve import Solver
 from hermetic.engine.state import Mark
 from hermetic.finding import Position, Step
@@ -81,8 +81,15 @@ class Program:
         return self._observed(seen.EndedUse)
 
     def split_transactions(self) -> Iterator[tuple[Place, seen.Split]]:
-        """Second commits of one operation."""
-        return self._observed(seen.Split)
+        """Second commits of one operation, on databases that outlive it."""
+        for place, split in self._observed(seen.Split):
+            session = split.second.session
+            if session is None or session[0] != v.SESSION or not self._is_in_memory(session[2]):
+                yield place, split
+
+    def _is_in_memory(self, type_: SessionType) -> bool:
+        engines = {self.solver.engine_of.get(made) for made in (type_.made, type_.options_at) if made is not None}
+        return not engines.isdisjoint(self.solver.memory_engines)
 
     def engines(self) -> Iterator[tuple[Place, seen.EngineMade]]:
         """Engines that are made inside of functions."""

@@ -59,6 +59,8 @@ class Solver:
         self.decision_marks: dict[tuple[int, Atom], Any] = {}
         self.unresolved: set[tuple[int, Atom]] = set()
         self.session_sites: set[tuple[int, int, int]] = set()  # (function, line, column) of every session made
+        self.engine_of: dict[Made, Made | None] = {}  # session or factory -> the engine that it is bound to
+        self.memory_engines: set[Made] = set()  # whose database is gone with the process
         self.edges: dict[int, set[int]] = {}  # callee -> callers
         self.relevant: set[int] | None = None
         self._summaries: dict[tuple[int, Key], Summary] = {}

@@ -14,8 +14,8 @@ between them), make each of them repeatable and record how far you came.
 ## When it stays silent
 
 One commit for each item of a loop, exclusive branches, two pieces of writing that have nothing in common, a second
-commit with nothing to write, the steps of a test. An audit or progress record that has to survive a failure is a reason to write
-`# hermetic: ignore[SES006]` with that reason.
+commit with nothing to write, the steps of a test, a database in memory. An audit or progress record that has to survive
+a failure is a reason to write `# hermetic: ignore[SES006]` with that reason.
 
 ## References
 
