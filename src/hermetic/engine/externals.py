@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hermetic.engine import concurrency, ir, values as v
-from hermetic.engine.fields import SESSION_OF, reachable_sessions, read_field
+from hermetic.engine.fields import SESSION_OF, reachable_sessions, read_field, write_field
 from hermetic.engine.library import _relationship_names, class_reference
 from hermetic.engine.observations import OptionMisused
 from hermetic.engine.project import Arguments, Keywords, make_session
@@ -97,6 +97,9 @@ def _plain(run: Run, state: State, name: str, args: Arguments, kwargs: Keywords,
         return _super(run, state)
     if name == "getattr" and len(args) >= 2:
         return _getattr(run, state, args)
+    if name == "setattr" and len(args) == 3:
+        _setattr(run, state, args)
+        return v.UNKNOWN
     kind = run.solver.slow.kind(name)
     if kind == SLEEP and args and args[0] == v.one((v.CONSTANT, 0)):
         kind = None  # only lets others run
@@ -120,8 +123,25 @@ def _super(run: Run, state: State) -> Value:
     return v.UNKNOWN
 
 
+def _setattr(run: Run, state: State, args: Arguments) -> None:
+    """`setattr(request.state, key, session)`: a session is kept by whoever has the object."""
+    holders, named, value = args
+    names = _texts(named)
+    for atom in v.ordered(holders):
+        if len(names) == 1 and (atom[0] in v.PLACES or atom[0] in (v.OBJECT, v.INSTANCE)):
+            write_field(run, state, atom, names[0], value)
+        else:
+            state.escaped |= reachable_sessions(state, value)
+    if not holders:
+        state.escaped |= reachable_sessions(state, value)
+
+
+def _texts(value: Value) -> list[str]:
+    return [atom[1] for atom in value if atom[0] == v.CONSTANT and type(atom[1]) is str]
+
+
 def _getattr(run: Run, state: State, args: Arguments) -> Value:
-    names = [atom[1] for atom in args[1] if atom[0] == v.CONSTANT and type(atom[1]) is str]
+    names = _texts(args[1])
     if len(names) != 1:
         return v.derived(args[0])
     out = v.UNKNOWN
@@ -200,7 +220,7 @@ def _check_options(run: Run, kwargs: Keywords, position: ir.Pos) -> None:
 
 def _is_in_memory(url: Value) -> bool:
     """Is it the URL of a database that is gone with the process?"""
-    texts = [atom[1] for atom in url if atom[0] == v.CONSTANT and type(atom[1]) is str]
+    texts = _texts(url)
     return len(texts) == len(url) == 1 and texts[0].startswith("sqlite") and texts[0].endswith(IN_MEMORY)
 
 
