@@ -17,7 +17,7 @@ from hermetic.engine.project import deferral
 from hermetic.engine.session_types import MANAGED, PLAIN, SessionType
 from hermetic.engine.solve import Solver
 from hermetic.engine.state import CREATED, Fields, Mark, Track
-from hermetic.engine.summary import Summary
+from hermetic.engine.summary import Effects, Summary
 from hermetic.engine.types import Types
 from hermetic.engine.values import Atom, Value
 from hermetic.models.frameworks import ENTER_NO_MANAGER, INJECTORS
@@ -61,7 +61,7 @@ def injected_leaks(solver: Solver) -> Iterator[tuple[int, Leak]]:
         for atom in v.ordered(solver.types.infer(_provider(node), scope)):
             if atom[0] in (v.FUNCTION, v.METHOD):
                 users.setdefault(atom[1], []).append((owner, node))
-            elif atom[0] == v.FACTORY and not _closes_parameter(owner, node, solver):
+            elif _makes_sessions(atom) and not _closes_parameter(owner, node, solver):
                 session = (v.SESSION, node[4][:3], SessionType(atom[1].flavour))
                 made_by_marker.setdefault(at, (owner.id, Leak(at, "injected", None, session)))
     for number, markers in sorted(users.items()):
@@ -75,6 +75,11 @@ def injected_leaks(solver: Solver) -> Iterator[tuple[int, Leak]]:
                 yield number, Leak(created, "injected", (owner.module, node[4], None), session)
     yield from made_by_marker.values()
     yield from _left_by_containers(solver)
+
+
+def _makes_sessions(atom: Atom) -> bool:
+    """Is it a sessionmaker, and not only a callable whose annotation says that it gives sessions, perhaps kept ones?"""
+    return atom[0] == v.FACTORY and atom[1].options_at is not None
 
 
 def _left_by_containers(solver: Solver) -> Iterator[tuple[int, Leak]]:
@@ -233,7 +238,13 @@ def _closes_parameter(owner: Function, marker: Node, solver: Solver) -> bool:
 
 
 def _closes(fn: Function, number: int, solver: Solver) -> bool:
-    for atom, track in solver.summary(fn.id).effects.tracks:
-        if atom == (v.PARAM, fn.id, number) and type(track) is Track:
-            return ts.must(track.word, ts.CLOSED)
-    return False
+    """A generator dependency does so behind its yield, and whatever is thrown in there."""
+    summary = solver.summary(fn.id)
+    ends = (summary.after, summary.after_raise) if fn.is_generator else (summary.effects,)
+    return all(_is_closed((v.PARAM, fn.id, number), end) for end in ends)
+
+
+def _is_closed(session: Atom, end: Effects) -> bool:
+    return any(
+        atom == session and type(track) is Track and ts.must(track.word, ts.CLOSED) for atom, track in end.tracks
+    )
