@@ -230,9 +230,12 @@ def _certain(log: tuple[Commit, ...], normal: list[State]) -> tuple[Commit, ...]
     telling = [state for state in normal if not state.handled and not state.aside and state.touched]
     found = [state for state in telling if state.env.get(RETURNED, v.NOTHING) != v.NOTHING]
     telling = found or telling  # `return None`, where others return something, is "not found"
-    places = [{done.committed for done in state.log if done.wrote and done.always} for state in telling]
+    wrote = [{done.committed for done in state.log if done.wrote and done.always} for state in telling]
+    came_by = [{done.committed for done in state.log} for state in telling]  # what a caller has written, any commits
     return tuple(
-        done._replace(certain=done.certain and all(done.committed in found for found in places)) if done.wrote else done
+        done._replace(
+            certain=done.certain and all(done.committed in places for places in (wrote if done.wrote else came_by))
+        )
         for done in log
     )
 
