@@ -8,7 +8,7 @@ from hermetic.engine.link import Function
 from hermetic.engine.run import Raised, Run
 from hermetic.engine.session_types import SessionType
 from hermetic.engine.sessions import each_instance, expires, hold, lapse, record, sessions_in, stale, touch
-from hermetic.engine.state import DETACHED, EXPIRED, OF_A_FAILURE, Commit, Fields, Instance, Mark, State, Track
+from hermetic.engine.state import DETACHED, EXPIRED, OF_A_FAILURE, SCOPED, Commit, Fields, Instance, Mark, State, Track
 from hermetic.engine.summary import Effects, Summary
 from hermetic.engine.values import Atom, Value
 
@@ -241,6 +241,9 @@ def apply_effects(
     for atom, track in sessions:
         targets = sessions_in(run, sub.atom(atom))
         for target, type_ in targets:
+            if state.track(target).mark(SCOPED) is not None:
+                _join_scope(state, target, track, effects, sub)
+                continue
             _compose(run, state, target, track, sub, weak=len(targets) > 1)
             if len(targets) == 1:
                 _end_instances(run, state, target, type_, track, sub)
@@ -272,7 +275,10 @@ def _commits(run: Run, state: State, effects: Effects, sub: Substitution) -> Non
         session = None
         sources = sub.sources(done.sources)
         wrote = done.wrote
-        for target, _ in sessions_in(run, sub.atom(done.session)) if done.session is not None else ():
+        targets = sessions_in(run, sub.atom(done.session)) if done.session is not None else []
+        if any(state.track(target).mark(SCOPED) is not None for target, _ in targets):
+            continue
+        for target, _ in targets:
             session = target
             if target not in committed:
                 committed.add(target)
@@ -304,6 +310,18 @@ def _compose(run: Run, state: State, target: Atom, track: Track, sub: Substituti
     state.put(target, Track(word, tuple(marks.items()), pending))
 
 
+def _join_scope(state: State, target: Atom, track: Track, effects: Effects, sub: Substitution) -> None:
+    """The callee's scope is part of the one at hand: its work is done here, and nothing of it has ended."""
+    known = state.track(target)
+    word = track.word
+    for flag in (ts.CLOSED, ts.COMMITTED, ts.ROLLED_BACK, ts.FAILED):
+        word = ts.keep(word, flag)
+    word = ts.put(word, ts.DIRTY) if ts.may(track.word, ts.WROTE) else ts.keep(word, ts.DIRTY)
+    written = [done.sources for done in effects.commits if done.session == target]
+    pending = known.pending.union(sub.sources(track.pending), *(sub.sources(sources) for sources in written))
+    state.put(target, known._replace(word=ts.then(known.word, word), pending=pending))
+
+
 def _end_instances(run: Run, state: State, target: Atom, type_: SessionType, track: Track, sub: Substitution) -> None:
     """What the callee did to its caller's instances by committing or closing their session. What it did to single
     ones, a refresh after the commit say, comes after this."""
@@ -317,6 +335,8 @@ def _end_instances(run: Run, state: State, target: Atom, type_: SessionType, tra
 def _instance(run: Run, state: State, atom: Atom, track: Instance, sub: Substitution) -> None:
     owners = v.ordered(sub.atom(track.owner)) if track.owner is not None else []
     owner = owners[0] if len(owners) == 1 else None
+    if owner is not None and state.track(owner).mark(SCOPED) is not None:
+        track = track.clear(EXPIRED, DETACHED)
     marks = tuple([(flag, trail(run, sub.position, inner)) for flag, inner in track.marks])
     for target in sub.atom(atom):
         if target[0] != v.ENTITY and state.instance(target) is None and target[0] not in v.PLACES:

@@ -23,9 +23,10 @@ from hermetic.engine.project import (
     perform,
 )
 from hermetic.engine.run import ERROR, Run
+from hermetic.engine.scopes import MODES, given_by, opened_by
 from hermetic.engine.session_types import REGISTRY, SessionType
 from hermetic.engine.sessions import sessions_in
-from hermetic.engine.state import CREATED, ENTERED, State, Track, join
+from hermetic.engine.state import CREATED, ENTERED, SCOPED, State, Track, join
 from hermetic.engine.types import elements
 from hermetic.engine.values import Atom, Value
 from hermetic.models.python import (
@@ -34,6 +35,7 @@ from hermetic.models.python import (
     OFFLOADING_METHODS,
     SPAWNING_METHODS,
 )
+from hermetic.models.scopes import READER
 from hermetic.models.sqlalchemy import ASYNC, STATEMENT_METHODS, SYMBOLS
 from hermetic.models.waiting import NO_WAIT
 
@@ -199,6 +201,9 @@ def _on_library(
         and str(kind[1]).rpartition(".")[2] in ("Table", "__table__")
     ):
         return v.one((v.STATEMENT, name, None, frozenset(), ()))
+    opened = opened_by((v.OPERATION, kind, name))
+    if opened is not None:
+        return v.one(opened)
     if is_container(kind) and name == "get" and run.call_node is not None:
         given = run.types.constructors.taken(name, run.call_node, run.fn)
         return frozenset(named(run, state, atom, position) for atom in given)
@@ -247,7 +252,10 @@ def _method_of_unknown(
         _give_away(state, args)
     if receiver[0] in (v.MANY, v.TUPLE):
         return _container_method(run, state, receiver, name, args, position)
-    full = full_name(atom)
+    full = v.full_name(atom)
+    made = given_by(full)
+    if made:
+        return made
     kind = run.solver.slow.kind(full) if full else None
     if kind is not None:
         sessions.wait(run, state, kind, run.mark(position))
@@ -268,17 +276,6 @@ ENTERING_METHODS = frozenset(("enter_context", "enter_async_context"))
 
 def _is_callable(value: Value) -> bool:
     return any(atom[0] in (v.FUNCTION, v.METHOD, v.CLOSURE, v.OPERATION, v.PARTIAL) for atom in value)
-
-
-def full_name(atom: Atom) -> str:
-    """`httpx.AsyncClient.get` of a method of a library object, reached by whatever attributes."""
-    parts: list[str] = []
-    while atom[0] == v.OPERATION:
-        parts.append(atom[2])
-        atom = atom[1]
-    if atom[0] in (v.EXT_OBJECT, v.EXT):
-        return ".".join((atom[1], *reversed(parts)))
-    return ""
 
 
 def _container_method(run: Run, state: State, receiver: Atom, name: str, args: Arguments, position: ir.Pos) -> Value:
@@ -474,6 +471,8 @@ def _enter_atom(run: Run, state: State, atom: Atom, position: ir.Pos, leaving: l
     if kind == v.BORROWED:
         return Value(atom[1])
     if kind == v.TRANSACTION:
+        if atom[2] in MODES:
+            return _enter_scope(run, state, atom, position, leaving)
         leaving.append(("transaction", atom))
         if atom[2] == "own":
             _entered(run, state, atom[1], position)
@@ -487,6 +486,31 @@ def _enter_atom(run: Run, state: State, atom: Atom, position: ir.Pos, leaving: l
             leaving.append(("session", (target, type_)))
         return frozenset((atom,))
     return _enter_object(run, state, atom, position, leaving)
+
+
+def _enter_scope(run: Run, state: State, scope: Atom, position: ir.Pos, leaving: list[tuple[str, Any]]) -> Value:
+    """A scope inside of another one joins it: nothing ends with it."""
+    session = scope[1]
+    track = state.track(session)
+    if track.mark(SCOPED) is None:
+        mark = run.mark(position)
+        fresh = Track(ts.keep(ts.clear(track.word, ts.CLOSED), ts.OPEN), track.marks)
+        state.put(session, fresh.with_mark(ENTERED, mark).with_mark(SCOPED, mark))
+        leaving.append(("scope", scope))
+    return v.one(session)
+
+
+def _leave_scope(run: Run, state: State, scope: Atom, position: ir.Pos, raised: bool) -> None:
+    before = len(run.exits.raises)
+    if scope[2] == READER:
+        for target, type_ in sessions_in(run, v.one(scope[1])):
+            sessions.operate(run, state, target, type_, "close", run.mark(position), False)
+    else:
+        _leave_transaction(run, state, (v.TRANSACTION, scope[1], "own"), position, raised)
+    for ended in (state, *(exit_.state for exit_ in run.exits.raises[before:])):
+        ended.put(
+            scope[1], ended.track(scope[1]).without(SCOPED).without(ENTERED)
+        )  # the next scope has another session
 
 
 def _entered(run: Run, state: State, session: Atom, position: ir.Pos) -> None:
@@ -526,6 +550,8 @@ def leave(run: Run, state: State, leaving: list[tuple[str, Any]], line: int, rai
             leave_context(run, state, what, raised)
         elif how == "transaction":
             _leave_transaction(run, state, what, position, raised)
+        elif how == "scope":
+            _leave_scope(run, state, what, position, raised)
         elif how == "object":
             _leave_object(run, state, what, position, raised)
         elif how == "closing":

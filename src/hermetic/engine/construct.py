@@ -8,6 +8,7 @@ from hermetic.engine import ir, values as v
 from hermetic.engine.containers import is_container
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import Function
+from hermetic.engine.scopes import given_by, opened_by, session_type
 from hermetic.engine.session_types import BORROWED, MANAGED, PLAIN, REGISTRY, Made, SessionType
 from hermetic.engine.typestate import SESSION_ATTRIBUTES, SESSION_OPERATIONS
 from hermetic.engine.values import Atom, Value
@@ -70,6 +71,12 @@ class Constructors:
             return self._constructed(known[0], known[1], name, node, fn)
         if name == "typing.cast" and len(node[2]) == 2:
             return self.types.annotation(node[2][0], fn) or self.types.infer(node[2][1], fn)
+        opened = opened_by((v.EXT, name))
+        if opened is not None:
+            return self._session_in(opened)
+        made = given_by(name)
+        if made:
+            return made
         if name in PASS_THROUGH:
             place = PASS_THROUGH[name]
             return self.types.infer(node[2][place], fn) if len(node[2]) > place else v.UNKNOWN
@@ -235,6 +242,12 @@ class Constructors:
             )
         if kind == v.STATEMENT:
             return v.one(receiver)
+        opened = opened_by(atom)
+        if opened is not None:
+            return self._session_in(opened)
+        made = given_by(v.full_name(atom))
+        if made:
+            return made
         if is_container(receiver):
             return self.taken(name, node, fn)
         root = receiver
@@ -247,6 +260,9 @@ class Constructors:
         ):
             return v.one((v.ANY_SESSION, SessionType(SYNC, PLAIN, root[2], self.made(node, fn))))
         return v.one((v.EXT_OBJECT, f"{root[1]}.{name}")) if root[0] == v.EXT_OBJECT else v.UNKNOWN
+
+    def _session_in(self, scope: Atom) -> Value:
+        return self.library_member(*scope[1][1:])
 
     def taken(self, name: str, node: Node, fn: Function) -> Value:
         """`container.get(Session)`"""
@@ -318,6 +334,9 @@ class Constructors:
             return v.UNKNOWN if name in SESSION_ATTRIBUTES else v.one((v.OPERATION, atom, name))
         if kind in (v.EXT_OBJECT, v.EXT) and SYMBOLS.get(atom[1], ("",))[0] == "flask_db":
             return self._flask_member(atom, name)
+        of_scope = session_type(name) if self.types.scopes.is_context(atom) else None
+        if of_scope is not None:
+            return v.one((v.ANY_SESSION, of_scope))
         if atom == (v.EXT_OBJECT, ARQ_STATE):
             return self.types.queues.state(name)
         if kind in (

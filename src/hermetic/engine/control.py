@@ -333,10 +333,13 @@ def _with_items(
     run.exits = outer
     if is_async:
         run.awaited = run.call_node  # leaving is awaited, too
-    return _leave(run, inner, after, leaving, line)
+    return leave_block(run, inner, after, leaving, line)
 
 
-def _leave(run: Run, inner: Exits, after: list[State], leaving: list[tuple[str, object]], line: int) -> list[State]:
+def leave_block(
+    run: Run, inner: Exits, after: list[State], leaving: list[tuple[str, object]], line: int
+) -> list[State]:
+    """What leaving does, for every way out of a block."""
     outer = run.exits
     swallowed = []
     may_swallow = calls.suppresses(leaving)

@@ -32,6 +32,9 @@ def _constant(run: Run, state: State, node: Node) -> Value:
 
 
 def _attribute(run: Run, state: State, node: Node) -> Value:
+    session = run.types.scopes.session_of(node[1], node[2], run.fn)
+    if session is not None:
+        return v.one(session)
     return read(run, state, evaluate(run, state, node[1]), node[2], node[3])
 
 

@@ -9,7 +9,7 @@ from hermetic.engine.evaluate import assign, evaluate
 from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.guards import assume
 from hermetic.engine.ir import Block, Node
-from hermetic.engine.run import EXPLICIT, Raised, Run
+from hermetic.engine.run import EXPLICIT, Exits, Raised, Run
 from hermetic.engine.state import State
 from hermetic.engine.values import Atom, Value
 
@@ -24,6 +24,19 @@ def run_block(run: Run, block: Block, states: list[State]) -> list[State]:
             break
         states = STATEMENTS[statement[0]](run, statement, states)
     return states
+
+
+def run_body(run: Run, state: State) -> list[State]:
+    """Run a whole function, in the transaction scope that a decorator puts around it."""
+    scope = run.types.scopes.around(run.fn)
+    if scope is None:
+        return run_block(run, run.fn.body, [state])
+    _, leaving = calls.enter(run, state, v.one(scope), run.fn.position)
+    outer = run.exits
+    inner = run.exits = Exits()
+    after = run_block(run, run.fn.body, [state])
+    run.exits = outer
+    return control.leave_block(run, inner, after, leaving, run.fn.line)
 
 
 def _each(run: Run, states: list[State], step: Callable[[State], None]) -> list[State]:

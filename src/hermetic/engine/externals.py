@@ -8,6 +8,7 @@ from hermetic.engine.library import _relationship_names, class_reference
 from hermetic.engine.observations import OptionMisused
 from hermetic.engine.project import Arguments, Keywords, make_session
 from hermetic.engine.run import ERROR, Run
+from hermetic.engine.scopes import given_by, opened_by
 from hermetic.engine.session_types import BORROWED, PLAIN, SessionType
 from hermetic.engine.sessions import sessions_in, wait
 from hermetic.engine.state import State
@@ -37,6 +38,9 @@ RUNNERS = frozenset(("asyncio.run", "anyio.run", "trio.run", "asgiref.sync.async
 
 def call_external(run: Run, state: State, name: str, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
     """Call a library symbol by its full name."""
+    opened = opened_by((v.EXT, name))
+    if opened is not None:
+        return v.one(opened)
     known = SYMBOLS.get(name)
     if known is not None:
         return _sqlalchemy(run, state, name, known, args, kwargs, position)
@@ -100,6 +104,9 @@ def _plain(run: Run, state: State, name: str, args: Arguments, kwargs: Keywords,
     if name == "setattr" and len(args) == 3:
         _setattr(run, state, args)
         return v.UNKNOWN
+    made = given_by(name)
+    if made:
+        return made
     kind = run.solver.slow.kind(name)
     if kind == SLEEP and args and args[0] == v.one((v.CONSTANT, 0)):
         kind = None  # only lets others run

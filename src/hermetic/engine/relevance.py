@@ -33,6 +33,7 @@ def relevant_functions(code: Codebase, types: Types) -> set[int]:
         if _changes_a_row(fn, types)
         or (_mentions_sessions(fn) and _deals_with_sessions(fn, types))
         or _uses_a_typed_session(fn, types)
+        or types.scopes.around(fn) is not None
     }
     pending = sorted(found)
     calls: dict[int, dict[str, list[Expr]]] = {}

@@ -14,7 +14,7 @@ from hermetic.engine.apply import Substitution, apply, trail
 from hermetic.engine.classes import decorator_names, last_name
 from hermetic.engine.conclude import conclude
 from hermetic.engine.entities import is_entity
-from hermetic.engine.execute import RETURNED, run_block
+from hermetic.engine.execute import RETURNED, run_block, run_body
 from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.injection import Injection
 from hermetic.engine.link import Codebase, Function
@@ -136,7 +136,7 @@ class Solver:
         fn = self.code.functions[function]
         run = Run(self, fn)
         state = self._entry(run, dict(key))
-        after = run_block(run, fn.body, [state])
+        after = run_body(run, state)
         summary = conclude(run, after)
         if not key:
             self.observations[function] = list(run.observations.values())

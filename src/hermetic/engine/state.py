@@ -38,6 +38,9 @@ class Track(NamedTuple):
     def with_mark(self, flag: int, place: Mark) -> Track:
         return self._replace(marks=(*((k, p) for k, p in self.marks if k != flag), (flag, place)))
 
+    def without(self, flag: int) -> Track:
+        return self._replace(marks=tuple(mark for mark in self.marks if mark[0] != flag))
+
     def recovered(self) -> Track:
         """Nothing is left of a failure: it was rolled back, or is no concern of ours any more."""
         marks = tuple(mark for mark in self.marks if mark[0] not in OF_A_FAILURE)
@@ -51,6 +54,7 @@ HANDED_OVER = 102  # given to a task or thread that runs beside its owner
 ENTERED = 103  # the `with` that closes it
 FAILED_WRITE = 104  # what failed was a commit, a flush, or a statement after something was written
 RECORDED = 105  # the handler noted the failure in an object, for its caller to see
+SCOPED = 106  # the transaction scope that ends it, see `engine.scopes`
 OF_A_FAILURE = frozenset((ts.FAILED, SWALLOWED, FAILED_WRITE, RECORDED))
 
 # Flags of an instance, in the same three-outcome form

@@ -31,6 +31,7 @@ from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import BOUND_STORE, BOUND_VALUE, Codebase, Function
 from hermetic.engine.lower_expressions import lower
 from hermetic.engine.queues import Queues, is_state
+from hermetic.engine.scopes import CONTEXT, Scopes
 from hermetic.engine.symbols import Symbols
 from hermetic.engine.values import Atom, Value
 from hermetic.models import frameworks, sqlalchemy
@@ -84,6 +85,7 @@ class Types:
         self.constructors = Constructors(self)
         self.queues = Queues(self)
         self.containers = Containers(self)
+        self.scopes = Scopes(self)
         self._memo: dict[tuple[object, ...], Value] = {}
         self._active: dict[tuple[object, ...], int] = {}
         self._cut = 1 << 30  # depth of the outermost question that an answer in progress relied on
@@ -156,6 +158,8 @@ class Types:
         out = self.param(fn, number) if number is not None else v.UNKNOWN
         for binding in fn.bindings().get(name, ()):
             out = v.union(out, self._bound(binding, fn))
+        if not out or number is None:
+            out = v.union(out, self.scopes.context(fn, name))
         if not out:
             for statement in fn.statements():
                 if statement[0] == ir.DEF and statement[2] == name:
@@ -285,7 +289,8 @@ class Types:
         class_id = atom[1]
         found = self.classes.member(class_id, name)
         if found is None:
-            return self._inherited(atom, name)
+            inherited = self._inherited(atom, name)
+            return inherited or (self.member(CONTEXT, name) if self.scopes.is_context(atom) else v.UNKNOWN)
         if type(found.item) is int:
             if found.kind == PROPERTY and atom[0] == v.INSTANCE:
                 return self.returned(found.item, atom)
@@ -360,7 +365,7 @@ class Types:
         return self._ask(("param", fn.id, number), lambda: self._param(fn, number))
 
     def _param(self, fn: Function, number: int) -> Value:
-        _, annotation, default, kind = fn.params[number]
+        name, annotation, default, kind = fn.params[number]
         if number == 0 and fn.class_id is not None:
             receiver = self._receiver(fn)
             if receiver is not None:
@@ -374,6 +379,9 @@ class Types:
             return injected if any(atom[0] == v.ANY_SESSION for atom in injected) or not declared else declared
         if kind in (ir.VARARGS, ir.KWARGS):
             return v.UNKNOWN
+        context = self.scopes.context(fn, name)
+        if context and not any(self.scopes.is_context(atom) for atom in declared):
+            return v.union(declared, context)
         if declared:
             return declared
         passed = self._passed(fn, number) if annotation is None else v.UNKNOWN

@@ -64,6 +64,12 @@ def clear(word: int, flag: int) -> int:
     return (word & ~(7 << shift)) | (_CLEAR << shift)
 
 
+def keep(word: int, flag: int) -> int:
+    """The word of code that leaves the flag alone."""
+    shift = 3 * flag
+    return (word & ~(7 << shift)) | (_KEEP << shift)
+
+
 def then(first: int, second: int) -> int:
     """The word after `first` and then a piece of code whose own word is `second`."""
     keep = second & _ALL_KEEP

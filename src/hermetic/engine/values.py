@@ -27,7 +27,8 @@ Known by type only
     (FACTORY, type, engine)  (REGISTRY, type, engine)   engine: the ENGINE it was made with, or None
     (ENGINE, flavour, made, pool)  (CONNECTION, flavour, owner)
 Library objects with a session behind them; `c` is a class, a place that holds one, or None
-    (TRANSACTION, session, nested)  (QUERY, session, c, options, sources)
+    (TRANSACTION, session, nested)   nested: a savepoint; or "own", "writer", "reader": it ends its session
+    (QUERY, session, c, options, sources)
     (RESULT, session, c, options, sources, shape)   shape: "rows" or "scalars"
     (STATEMENT, verb, c, sources, options)   verb "option": a loader option, sources are relationship names
 Containers and deferred calls
@@ -171,3 +172,14 @@ def derived(*values: Value) -> Value:
         return UNKNOWN
     found = limited(found)
     return frozenset(((DERIVED, found),)) if found else UNKNOWN
+
+
+def full_name(atom: Atom) -> str:
+    """`httpx.AsyncClient.get` of a method of a library object, reached by whatever attributes; of others nothing."""
+    parts: list[str] = []
+    while atom[0] == OPERATION:
+        parts.append(atom[2])
+        atom = atom[1]
+    if atom[0] in (EXT_OBJECT, EXT):
+        return ".".join((atom[1], *reversed(parts)))
+    return ""

@@ -1,6 +1,7 @@
 """Exception classes, by last name, as handlers name them.
 
-Sources: [exc] https://docs.sqlalchemy.org/en/20/core/exceptions.html, [dbapi] https://peps.python.org/pep-0249/#exceptions
+Sources: [exc] https://docs.sqlalchemy.org/en/20/core/exceptions.html, [dbapi] https://peps.python.org/pep-0249/#exceptions,
+[oslo] https://docs.openstack.org/oslo.db/latest/reference/api/oslo_db.html#module-oslo_db.exception
 """
 
 from __future__ import annotations
@@ -11,7 +12,14 @@ CATCH_ALL = frozenset(("BaseException", "Exception"))
 RESULT_ERRORS = frozenset(("NoResultFound", "MultipleResultsFound"))
 
 # Catch every failure of a statement.
-EVERY_DATABASE_ERROR = frozenset(("SQLAlchemyError", "StatementError", "DBAPIError"))  # [exc]
+EVERY_DATABASE_ERROR = frozenset(
+    (
+        "SQLAlchemyError",  # [exc]
+        "StatementError",
+        "DBAPIError",
+        "DBError",  # [oslo] raised in their place
+    )
+)
 
 # Catch some failures of statements after which the transaction needs a rollback.
 DATABASE_ERRORS = frozenset(
@@ -30,6 +38,12 @@ DATABASE_ERRORS = frozenset(
         "UniqueViolation",  # psycopg.errors
         "UniqueViolationError",  # asyncpg.exceptions
         "PostgresError",
+        "DBDuplicateEntry",  # [oslo]
+        "DBReferenceError",
+        "DBConstraintError",
+        "DBDeadlock",
+        "DBConnectionError",
+        "DBDataError",
         "StaleDataError",  # [exc] raised by a flush
     )
 )
