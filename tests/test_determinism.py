@@ -18,7 +18,7 @@ def build(root: Path, seed: int) -> None:
     """Many small projects beside each other, their files written in an order of their own."""
     files = [
         (f"{situation.parent.name}_{situation.name}/{path}", text)
-        for situation in SITUATIONS[:: max(1, len(SITUATIONS) // 60)]
+        for situation in SITUATIONS[:: max(1, len(SITUATIONS) // 90)]
         for path, text in project_at(situation).items()
     ]
     random.Random(seed).shuffle(files)
