@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from hermetic.engine import ir, values as v, walk
@@ -27,6 +27,9 @@ KEY_OPTIONS = frozenset(("primary_key", "foreign_key"))
 
 # The mapper's option: https://docs.sqlalchemy.org/en/20/orm/versioning.html
 VERSION_COUNTER = "version_id_col"
+
+
+BETWEEN_NAMES = str.maketrans("[],.|'\"", "       ")
 
 
 class Member(NamedTuple):
@@ -64,6 +67,7 @@ class ClassTable:
         self._models: dict[int, bool] = {}
         self._attribute_kinds: dict[tuple[int, str], str] = {}
         self._versioned: dict[int, bool] = {}
+        self._related: dict[str, set[str]] | None = None
 
     def mro(self, class_id: int) -> tuple[int, ...]:
         """The project classes to look for a member in, nearest first."""
@@ -196,6 +200,19 @@ class ClassTable:
             known = self._versioned[class_id] = any(_names_version_counter(node) for node in nodes)
         return known
 
+    def relates(self, name: str, class_id: int) -> bool:
+        """Has some mapped class a relationship of that name to this class?"""
+        if self._related is None:
+            self._related = {}
+            for class_ in self.code.classes:
+                for attribute, node in class_.attributes.items():
+                    if self.is_model(class_.id) and self._attribute_kind(class_, node) == RELATIONSHIP:
+                        self._related.setdefault(attribute, set()).update(_named_classes(node))
+                        for backref in _backrefs(node[2]):
+                            self._related.setdefault(backref, set()).add(class_.name)
+        named = self._related.get(name, ())
+        return any(self.code.classes[owner].name in named for owner in self.mro(class_id))
+
     def _attribute_kind(self, class_: Class, attribute: Node) -> str:
         _, annotation, value, _ = attribute
         if type(value) is tuple and value[0] == ir.CALL:
@@ -214,6 +231,34 @@ class ClassTable:
         if type(annotation) is tuple and annotation[0] == ir.SUB and last_name(annotation[1]) == "Mapped":
             return COLUMN
         return OTHER
+
+
+def _named_classes(attribute: Node) -> set[str]:
+    """The classes that a relationship names, in its annotation or as its first argument, quoted or not."""
+    found: set[str] = set()
+    target = attribute[2][2][:1] if type(attribute[2]) is tuple and attribute[2][0] == ir.CALL else ()
+    pending = [attribute[1], *target]
+    for expression in pending:
+        if type(expression) is str:
+            found.add(expression)
+        elif type(expression) is tuple and expression[0] == ir.ATTR:
+            found.add(expression[2])
+        elif type(expression) is tuple and expression[0] == ir.CONST:
+            if type(expression[1]) is str:
+                found.update(expression[1].translate(BETWEEN_NAMES).split())
+        elif type(expression) is tuple:
+            pending.extend(walk.children(expression))
+    return found
+
+
+def _backrefs(call: Expr) -> Iterator[str]:
+    """`relationship("Child", backref="parent")` puts an attribute into the other class, too."""
+    if type(call) is tuple and call[0] == ir.CALL:
+        for keyword, value in call[3]:
+            if keyword == "backref" and type(value) is tuple:
+                named = value[2][0] if value[0] == ir.CALL and value[2] else value
+                if type(named) is tuple and named[0] == ir.CONST and type(named[1]) is str:
+                    yield named[1]
 
 
 def _names_version_counter(node: Node) -> bool:

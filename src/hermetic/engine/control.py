@@ -95,6 +95,7 @@ def _loop(
     outer: Exits = run.exits
     breaks: list[State] = []
     heads = states
+    fresh, returns = not any(state.handled for state in states), len(outer.returns)
     left = list(skipped)
     run.loops.append(line)
     for _ in range(MOST_ROUNDS):
@@ -123,9 +124,20 @@ def _loop(
         # A loop that writes is taken to run at least once: "nothing to write" is no case worth telling apart.
         left = [state for state in left if state not in skipped] or left
     left = run.merge(left)
+    if fresh and not skipped and len(outer.returns) > returns and all(state.handled for state in left):
+        for state in left:
+            _give_up(state)
     if orelse:
         left = run_block(run, orelse, left)
     return run.merge(left + breaks)
+
+
+def _give_up(state: State) -> None:
+    """The last of several attempts failed: what its handler had prepared for another one is not written."""
+    for atom, track in state.heap.items():
+        if type(track) is Track and ts.may(track.word, ts.DIRTY) and ts.may(track.word, ts.ROLLED_BACK):
+            state.put(atom, track._replace(word=ts.clear(track.word, ts.DIRTY), pending=frozenset()))
+    state.floating = None
 
 
 def _wrote_more(state: State, before: State) -> bool:

@@ -26,6 +26,9 @@ from hermetic.models.sqlalchemy import ASYNC
 # A column that is loaded when it is read: of the kinds of `classes.attribute_kind` it is a COLUMN.
 DEFERRED = "deferred"
 
+# The name of an attribute that is only known when the code runs: `setattr(instance, name, value)`.
+ANY_ATTRIBUTE = "*"
+
 # `loaded` of an instance that was made here and not read from the database: everything can be read.
 EVERYTHING = frozenset(("*",))
 
@@ -228,7 +231,7 @@ def is_identity(run: Run, instance: Atom, name: str) -> bool:
     return (
         name in ("id", "pk", "uuid")
         or name.endswith(("_id", "_pk", "_uuid", "_type", "_name"))
-        or name in ("name", "created_at")
+        or name in ("name", "created_at", ANY_ATTRIBUTE)
     )
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hermetic.engine import calls, entities, ir, values as v
+from hermetic.engine import calls, ir, values as v
 from hermetic.engine.attributes import read
-from hermetic.engine.classes import OTHER
 from hermetic.engine.fields import reachable_sessions, write_field
 from hermetic.engine.guards import assume
 from hermetic.engine.ir import Expr, Node
-from hermetic.engine.names import lookup, path_of, peek, places
+from hermetic.engine.names import lookup, path_of
 from hermetic.engine.queues import is_state
 from hermetic.engine.run import ERROR, THROWN, Run, Yield
 from hermetic.engine.state import State, join
+from hermetic.engine.stores import GROWING, MUTATING, change_collection, write_attribute
 from hermetic.engine.types import elements
 from hermetic.engine.values import Value
 
@@ -40,7 +40,12 @@ def _attribute(run: Run, state: State, node: Node) -> Value:
 
 def _call(run: Run, state: State, node: Node) -> Value:
     _, callee, arguments, keywords, position = node
-    function = evaluate(run, state, callee)
+    collection = v.UNKNOWN
+    if type(callee) is tuple and callee[0] == ir.ATTR and callee[2] in MUTATING:
+        collection = evaluate(run, state, callee[1])
+        function = read(run, state, collection, callee[2], callee[3])
+    else:
+        function = evaluate(run, state, callee)
     args: list[Value] = []
     for argument in arguments:
         if type(argument) is tuple and argument[0] == ir.STAR:
@@ -50,32 +55,10 @@ def _call(run: Run, state: State, node: Node) -> Value:
     kwargs = {name: evaluate(run, state, value) for name, value in keywords}
     if type(callee) is tuple and callee[0] == ir.ATTR and type(callee[1]) is str and callee[2] in GROWING and args:
         _grow(run, state, callee[1], callee[2], args)
-    if type(callee) is tuple and callee[0] == ir.ATTR and callee[2] in MUTATING:
-        _mutate(run, state, callee[1], args)
     run.call_node = node
+    if type(callee) is tuple and callee[0] == ir.ATTR and callee[2] in MUTATING:
+        change_collection(run, state, collection, callee[1], args)
     return calls.invoke(run, state, function, args, kwargs, position)
-
-
-# Methods that put their argument into a container.
-GROWING = frozenset(("append", "add", "extend", "insert", "appendleft", "put"))
-
-
-# Methods that change a collection.
-MUTATING = GROWING | frozenset(("remove", "discard", "pop", "clear", "update", "set", "setdefault"))
-
-
-def _mutate(run: Run, state: State, base: Expr, args: list[Value]) -> None:
-    """`order.lines.append(line)`: a change of the instance that the collection belongs to."""
-    if type(base) is not tuple or base[0] != ir.ATTR:
-        return
-    for owner in peek(run, state, base[1]) or _quietly(run, state, base[1]):
-        class_id = entities.entity_class(run, owner)
-        if class_id is not None and run.types.classes.attribute_kind(class_id, base[2]) != OTHER:
-            entities.store(run, state, owner, base[2], v.derived(*args), base[3])
-
-
-def _quietly(run: Run, state: State, expression: Expr) -> Value:
-    return places(run, state, expression)
 
 
 def _spread(value: Value) -> list[Value]:
@@ -128,25 +111,7 @@ def _store_attribute(run: Run, state: State, target: Node, value: Value) -> None
     path = path_of(target)
     if path is not None and path in state.facts:
         del state.facts[path]
-    for atom in v.ordered(base):
-        if entities.is_entity(run, atom):
-            entities.store(run, state, atom, name, value, position)
-        elif atom[0] in v.PLACES or atom[0] in (v.OBJECT, v.INSTANCE):
-            write_field(run, state, atom, name, value)
-            run.made_from[atom] = run.made_from.get(atom, frozenset()) | v.sources(value)
-        else:
-            state.escaped |= reachable_sessions(state, value)
-            if atom[0] == v.DERIVED:
-                _store_into_unknown(run, state, atom, value)
-    if not base:
-        state.escaped |= reachable_sessions(state, value)
-
-
-def _store_into_unknown(run: Run, state: State, atom: v.Atom, value: Value) -> None:
-    """`row.total = x` where what `row` is, is not known, but it came out of an instance or a query."""
-    if any(source[0] == v.ORIGIN for source in atom[1]):
-        changed = atom[1] | v.sources(value)
-        state.floating = changed if state.floating is None else state.floating | changed
+    write_attribute(run, state, base, name, value, position)
 
 
 def _store_element(run: Run, state: State, target: Node, value: Value) -> None:

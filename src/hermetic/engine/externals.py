@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from hermetic.engine import concurrency, ir, values as v
-from hermetic.engine.fields import SESSION_OF, reachable_sessions, read_field, write_field
+from hermetic.engine.entities import ANY_ATTRIBUTE, is_entity
+from hermetic.engine.fields import SESSION_OF, reachable_sessions, read_field
 from hermetic.engine.library import _relationship_names, class_reference
 from hermetic.engine.observations import OptionMisused
 from hermetic.engine.project import Arguments, Keywords, make_session
@@ -12,6 +13,7 @@ from hermetic.engine.scopes import given_by, opened_by
 from hermetic.engine.session_types import BORROWED, PLAIN, SessionType
 from hermetic.engine.sessions import sessions_in, wait
 from hermetic.engine.state import State
+from hermetic.engine.stores import write_attribute
 from hermetic.engine.types import elements
 from hermetic.engine.values import Value
 from hermetic.models.python import CONCURRENT, NEVER_RAISE, NEVER_RETURN, OFFLOADS, SPAWNS
@@ -102,7 +104,7 @@ def _plain(run: Run, state: State, name: str, args: Arguments, kwargs: Keywords,
     if name == "getattr" and len(args) >= 2:
         return _getattr(run, state, args)
     if name == "setattr" and len(args) == 3:
-        _setattr(run, state, args)
+        _setattr(run, state, args, position)
         return v.UNKNOWN
     made = given_by(name)
     if made:
@@ -130,19 +132,6 @@ def _super(run: Run, state: State) -> Value:
     return v.UNKNOWN
 
 
-def _setattr(run: Run, state: State, args: Arguments) -> None:
-    """`setattr(request.state, key, session)`: a session is kept by whoever has the object."""
-    holders, named, value = args
-    names = _texts(named)
-    for atom in v.ordered(holders):
-        if len(names) == 1 and (atom[0] in v.PLACES or atom[0] in (v.OBJECT, v.INSTANCE)):
-            write_field(run, state, atom, names[0], value)
-        else:
-            state.escaped |= reachable_sessions(state, value)
-    if not holders:
-        state.escaped |= reachable_sessions(state, value)
-
-
 def _texts(value: Value) -> list[str]:
     return [atom[1] for atom in value if atom[0] == v.CONSTANT and type(atom[1]) is str]
 
@@ -150,11 +139,18 @@ def _texts(value: Value) -> list[str]:
 def _getattr(run: Run, state: State, args: Arguments) -> Value:
     names = _texts(args[1])
     if len(names) != 1:
-        return v.derived(args[0])
+        unnamed = frozenset((v.FIELD, atom, ANY_ATTRIBUTE) for atom in args[0] if is_entity(run, atom))
+        return v.union(v.derived(args[0]), unnamed)
     out = v.UNKNOWN
     for atom in args[0]:
         out = v.union(out, read_field(run, state, atom, names[0]))
     return v.union(out, args[2]) if len(args) > 2 else out
+
+
+def _setattr(run: Run, state: State, args: Arguments, position: ir.Pos) -> None:
+    """`setattr(request.state, key, session)`: a row is written, or a session kept by whoever has the object."""
+    names = _texts(args[1])
+    write_attribute(run, state, args[0], names[0] if len(names) == 1 else ANY_ATTRIBUTE, args[2], position)
 
 
 def _sqlalchemy(

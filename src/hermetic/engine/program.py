@@ -100,8 +100,11 @@ class Program:
         return self._observed(seen.OptionMisused)
 
     def stale_writes(self) -> Iterator[tuple[Place, seen.StaleWrite]]:
-        """Writes that depend on what was read before a wait."""
-        return self._observed(seen.StaleWrite)
+        """Writes that depend on what was read before a wait. Where neither the function nor any caller asks anything
+        of a database, the rows are copies that a service gave."""
+        for place, stale in self._observed(seen.StaleWrite):
+            if self._is_near_a_database(place.function.id):
+                yield place, stale
 
     def held_transactions(self) -> Iterator[tuple[Place, seen.Held]]:
         """Slow steps that are taken while a transaction is open."""
@@ -134,6 +137,14 @@ class Program:
             for observation in self.solver.observations[function]:
                 if type(observation) is kind:
                     yield self.place(function), observation
+
+    def _is_near_a_database(self, function: int) -> bool:
+        around = [function]
+        for number in around:
+            if self.solver.summary(number).touches:
+                return True
+            around.extend(caller for caller in self.solver.edges.get(number, ()) if caller not in around)
+        return False
 
     # -- places -------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from hermetic.engine import ir, values as v, walk
 from hermetic.engine.ir import Expr
 from hermetic.engine.link import Codebase, Function
+from hermetic.engine.stores import MUTATING
 from hermetic.engine.types import Types
 from hermetic.engine.values import Value
 from hermetic.models.sqlalchemy import SYMBOLS
@@ -66,13 +67,48 @@ def _is_certainly_a_session(value: Value) -> bool:
 
 
 def _changes_a_row(fn: Function, types: Types) -> bool:
-    """Is it a method of a mapped class that assigns to its attributes? Its caller may commit that."""
-    return (
-        fn.class_id is not None
-        and fn.name != "__init__"
-        and bool(fn.self_stores)
-        and types.classes.is_model(fn.class_id)
-    )
+    """Does it change an instance of a mapped class that its caller has? The caller may commit that."""
+    if fn.class_id is not None and fn.self_stores and fn.name != "__init__" and types.classes.is_model(fn.class_id):
+        return True
+    for name in _changed_names(fn):
+        number = fn.parameter(name)
+        if number is not None and (number or fn.name != "__init__") and _is_a_row(types.param(fn, number), types):
+            return True
+    return False
+
+
+def _changed_names(fn: Function) -> set[str]:
+    """Variables whose attributes the function assigns, or puts something into: `x.y = 1`, `x.y.append(1)`,
+    `setattr(x, y, 1)`."""
+    found = set()
+    for statement in fn.statements():
+        if statement[0] == ir.ASSIGN or statement[0] == ir.AUG:
+            for target in statement[1] if statement[0] == ir.ASSIGN else (statement[1],):
+                if type(target) is tuple and target[0] == ir.ATTR and type(target[1]) is str:
+                    found.add(target[1])
+    if "setattr" in fn.identifiers or not MUTATING.isdisjoint(fn.identifiers):
+        for node in fn.nodes():
+            if node[0] == ir.CALL:
+                found.add(_changed_by(node))
+    found.discard("")
+    return found
+
+
+def _changed_by(call: ir.Node) -> str:
+    callee, arguments = call[1], call[2]
+    if callee == "setattr" and arguments and type(arguments[0]) is str:
+        return arguments[0]
+    if type(callee) is tuple and callee[0] == ir.ATTR and callee[2] in MUTATING and type(callee[1]) is tuple:
+        collection = callee[1]
+        if collection[0] == ir.ATTR and type(collection[1]) is str:
+            return str(collection[1])
+        if collection[0] == ir.CALL and collection[1] == "getattr" and type((*collection[2], None)[0]) is str:
+            return str(collection[2][0])
+    return ""
+
+
+def _is_a_row(value: Value, types: Types) -> bool:
+    return any(atom[0] == v.INSTANCE and types.classes.is_model(atom[1]) for atom in value)
 
 
 def _mentions_sessions(fn: Function) -> bool:

@@ -329,6 +329,8 @@ def lapse(run: Run, state: State, kind: str, mark: Mark) -> None:
         if type(track) is Instance and not ts.may(track.word, LOCKED) and not ts.must(track.word, STALE):
             if ts.must(track.word, EXPIRED):
                 continue  # it is read anew when it is needed
+            if _is_ours_alone(state, track):
+                continue
             if changed is None:
                 changed = dict(state.heap)
             changed[atom] = track.put(STALE, mark)
@@ -361,6 +363,13 @@ def _is_prepared_once(run: Run, state: State) -> bool:
         return False
     attributes = run.fn.params[0][0] + "."
     return any(fact == NONE and path.startswith(attributes) for path, fact in state.facts.items())
+
+
+def _is_ours_alone(state: State, instance: Instance) -> bool:
+    """Was it made here, and not committed yet? Nobody else can have changed it."""
+    if instance.mark(LOADED) is not None or "*" not in instance.loaded:
+        return False
+    return instance.owner is None or not ts.may(state.track(instance.owner).word, ts.COMMITTED)
 
 
 __all__ = [
