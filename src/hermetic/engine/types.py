@@ -88,6 +88,8 @@ class Types:
         self.scopes = Scopes(self)
         self._memo: dict[tuple[object, ...], Value] = {}
         self._active: dict[tuple[object, ...], int] = {}
+        self._partial: dict[tuple[object, ...], tuple[Value, int]] = {}  # the answer, and the depth it relied on
+        self._partial_by_depth: dict[int, list[tuple[object, ...]]] = {}
         self._cut = 1 << 30  # depth of the outermost question that an answer in progress relied on
         self._call_sites: dict[int, list[tuple[Function, Node]]] = {}
         self._quoted: dict[str, Expr] = {}
@@ -99,6 +101,10 @@ class Types:
         known = self._memo.get(key)
         if known is not None:
             return known
+        partial = self._partial.get(key)
+        if partial is not None:
+            self._cut = min(self._cut, partial[1])
+            return partial[0]
         if key in self._active:
             self._cut = min(self._cut, self._active[key])
             return v.UNKNOWN
@@ -109,10 +115,14 @@ class Types:
         outer, self._cut = self._cut, 1 << 30
         found = answer()
         del self._active[key]
+        for ended in self._partial_by_depth.pop(depth, ()):
+            del self._partial[ended]
         if self._cut >= depth:
             self._memo[key] = found
             self._cut = outer
         else:
+            self._partial[key] = (found, self._cut)
+            self._partial_by_depth.setdefault(self._cut, []).append(key)
             self._cut = min(outer, self._cut)
         return found
 
