@@ -9,9 +9,10 @@ from hermetic.engine import observations as seen, values as v
 from hermetic.engine.contexts import CLI, IMPORT, MIGRATION, ONCE, REQUEST, STARTUP, TEST, WORKER, Contexts
 from hermetic.engine.dependencies import InjectedManager, injected_leaks, injected_managers
 from hermetic.engine.link import Function
+from hermetic.engine.scopes import is_of_a_scope
 from hermetic.engine.session_types import Made, SessionType
 from hermetic.engine.solve import Solver
-from hermetic.engine.state import Mark
+from hermetic.engine.state import Commit, Mark
 from hermetic.finding import Position, Step
 
 Observation = TypeVar("Observation")
@@ -126,6 +127,11 @@ class Program:
         for made in self.solver.types.containers.shared():
             users.setdefault(made, [])
         yield from sorted(users.items())
+
+    def may_join_a_scope(self, place: Place, done: Commit) -> bool:
+        """Is it a commit at the end of a transaction scope, in a function that callers not seen here may run inside of
+        a scope of theirs? Then nothing would be committed there."""
+        return is_of_a_scope(done.session) and not place.contexts & ~TEST
 
     def injected_managers(self) -> Iterator[tuple[Place, InjectedManager]]:
         """Context manager functions of sessions, given to a framework that does not enter them."""

@@ -44,6 +44,11 @@ def scope_of(full_name: str) -> Atom | None:
     return None
 
 
+def is_of_a_scope(session: Atom | None) -> bool:
+    """Is it the session of a scope?"""
+    return session is not None and session[0] == v.FIELD and session[1] == CONTEXT
+
+
 def opened_by(callee: Atom) -> Atom | None:
     """The scope that a call opens, `writer.using(context)`."""
     full = v.full_name(callee)

@@ -123,7 +123,8 @@ def _finding(program: Program, place: Place, splits: list[Split]) -> Finding:
     for further in splits[1:]:
         trace.append(Step(program.position(further.second.committed), "a further part is committed"))
     message = f"`{place.function.name}` commits one operation in {'two' if len(splits) == 1 else 'several'} parts"
-    severity = Severity.ERROR if first.related else Severity.WARNING
+    proven = first.related and not program.may_join_a_scope(place, first.second)
+    severity = Severity.ERROR if proven else Severity.WARNING
     fix = Fix("unsafe", "write all parts, `flush()` where an id is needed, and commit once at the end")
     return Finding(program.position(first.second.committed), severity, message, tuple(trace), fix)
 
