@@ -164,12 +164,30 @@ def key_of(run: Run, state: State, fn: Function, binding: dict[int, Value]) -> K
     optional-session helper with and without a session.
     """
     key = []
+    seen = _class_of_receiver(run, fn, binding.get(0, v.UNKNOWN))
+    if seen is not None:
+        key.append((0, f"{CLASS_FACT}{seen}"))
     for number in run.solver.deciding.of(fn):
         value = binding.get(number)
         fact = _fact(run, value) if value else None
-        if fact is not None:
+        if fact is not None and not (number == 0 and seen is not None):
             key.append((number, fact))
     return tuple(key)
+
+
+# The beginning of the fact that the receiver is of a subclass, which defines anew what the method calls.
+CLASS_FACT = "class "
+
+
+def _class_of_receiver(run: Run, fn: Function, receiver: Value) -> int | None:
+    """The receiver's class, if the method does something else there than in the class that defines it."""
+    if fn.class_id is None or len(receiver) != 1:
+        return None
+    kinds = run.type_of(next(iter(receiver)))
+    class_id = next(iter(kinds))[1] if len(kinds) == 1 and next(iter(kinds))[0] == v.INSTANCE else None
+    if class_id is None or class_id == fn.class_id or not run.solver.calls_overridden(fn, class_id):
+        return None
+    return int(class_id)
 
 
 def _fact(run: Run, value: Value) -> str | None:

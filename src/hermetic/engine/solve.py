@@ -20,7 +20,16 @@ from hermetic.engine.injection import Injection
 from hermetic.engine.link import Codebase, Function
 from hermetic.engine.observations import Concurrent, Held
 from hermetic.engine.parameters import DecidingParameters
-from hermetic.engine.project import Arguments, Key, Keywords, bind, call_function, key_of, make_session
+from hermetic.engine.project import (
+    CLASS_FACT,
+    Arguments,
+    Key,
+    Keywords,
+    bind,
+    call_function,
+    key_of,
+    make_session,
+)
 from hermetic.engine.relevance import relevant_functions
 from hermetic.engine.run import EXPLICIT, Raised, Run
 from hermetic.engine.session_types import Made
@@ -71,6 +80,7 @@ class Solver:
         self._expire: dict[str, bool] = {}
         self._implementations: dict[int, tuple[int, ...]] = {}
         self._overridden: set[int] | None = None
+        self._dispatched: dict[tuple[int, int], bool] = {}
 
     def solve(self) -> None:
         """Interpret every function that can have to do with sessions."""
@@ -158,6 +168,9 @@ class Solver:
                 value = v.EMPTY
             elif fact == "some":
                 state.facts[param[0]] = "some"
+            elif fact is not None and fact.startswith(CLASS_FACT):
+                seen = int(fact.removeprefix(CLASS_FACT))
+                run.type_memo[(v.PARAM, run.fn.id, number)] = v.one((v.INSTANCE, seen))
             state.env[param[0]] = value
             atom = (v.PARAM, run.fn.id, number)
             if number and param[1] is not None and fact is None and is_entity(run, atom):
@@ -331,6 +344,32 @@ class Solver:
                                 found.add(atom[1].expire)
             known = self._expire[flavour] = found == {True}
         return known
+
+    def calls_overridden(self, method: Function, class_id: int) -> bool:
+        """Does a method call, directly or not, what a subclass of its class defines anew, with sessions in either?"""
+        key = (method.id, class_id)
+        known = self._dispatched.get(key)
+        if known is None:
+            inherits = method.class_id in self.types.classes.mro(class_id)
+            known = self._dispatched[key] = inherits and self._reaches_override(method, class_id)
+        return known
+
+    def _reaches_override(self, method: Function, class_id: int) -> bool:
+        classes = self.types.classes
+        relevant: set[int] | frozenset[int] = self.relevant or frozenset()
+        assert method.class_id is not None
+        reached = [method]
+        for fn in reached:
+            for name in fn.identifiers:
+                here, there = classes.member(method.class_id, name), classes.member(class_id, name)
+                if here is None or there is None or type(here.item) is not int or type(there.item) is not int:
+                    continue
+                if here.item != there.item and not relevant.isdisjoint((here.item, there.item)):
+                    return True
+                called = self.code.functions[here.item]
+                if here.item == there.item and here.item in relevant and called not in reached:
+                    reached.append(called)
+        return False
 
     def implementations(self, fn: Function, receiver: Atom) -> tuple[int, ...]:
         """Of an abstract method: the methods that override it, in the subclasses of the receiver's class."""

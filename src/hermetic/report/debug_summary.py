@@ -5,6 +5,7 @@ from __future__ import annotations
 from hermetic.engine.contexts import CLI, IMPORT, MIGRATION, REQUEST, STARTUP, TEST, WORKER
 from hermetic.engine.link import Function
 from hermetic.engine.program import Program
+from hermetic.engine.project import CLASS_FACT
 from hermetic.engine.summary import Effects, Summary
 from hermetic.report import debug_ir
 from hermetic.report.debug_words import UNKNOWN, Words
@@ -37,7 +38,7 @@ def render(fn: Function, program: Program) -> str:
     if relevant is not None and fn.id not in relevant:
         out.append(IRRELEVANT)
     for key, summary in program.solver.versions(fn.id):
-        given = ", ".join(f"{fn.params[number][0]} is {fact}" for number, fact in key)
+        given = ", ".join(f"{fn.params[number][0]} is {_fact(fact, program)}" for number, fact in key)
         out += ["", f"summary, where {given}:" if given else "summary:"]
         out += _indented(_summary(summary, words) or ["nothing that a caller must know"])
     seen = program.solver.observations.get(fn.id, [])
@@ -51,6 +52,12 @@ def render(fn: Function, program: Program) -> str:
             if value is not None
         ]
     return "\n".join(out)
+
+
+def _fact(fact: str, program: Program) -> str:
+    if fact.startswith(CLASS_FACT):
+        return f"a {program.code.classes[int(fact.removeprefix(CLASS_FACT))].qualname}"
+    return fact
 
 
 def _known(fn: Function, program: Program, words: Words) -> list[str]:
