@@ -69,7 +69,10 @@ def call_external(run: Run, state: State, name: str, args: Arguments, kwargs: Ke
 
 
 def _cast(run: Run, to: Value, value: Value) -> Value:
-    """`cast(T, x)` is x, and where nothing is known of x, some T."""
+    """`cast(T, x)` is x without what is no T, and where nothing is left of x, some T."""
+    wanted = [atom[1] for atom in to if atom[0] == v.CLASS]
+    if wanted:
+        value = frozenset(atom for atom in value if _may_be(run, atom, wanted))
     if any(atom[0] not in (v.DERIVED, v.CONSTANT) for atom in value):
         return value
     out = value
@@ -79,6 +82,14 @@ def _cast(run: Run, to: Value, value: Value) -> Value:
         elif atom[0] == v.EXT:
             out = v.union(out, run.types.constructors.instance_of_library(atom[1]))
     return out
+
+
+def _may_be(run: Run, atom: v.Atom, wanted: list[int]) -> bool:
+    """Can it be an instance of one of these classes, by what is known of it?"""
+    kinds = run.type_of(atom)
+    if not kinds or any(kind[0] != v.INSTANCE for kind in kinds):
+        return True
+    return any(run.types.classes.is_subclass(kind[1], class_id) for kind in kinds for class_id in wanted)
 
 
 def _collection(args: Arguments) -> Value:
