@@ -60,6 +60,7 @@ class Contexts:
         for module in code.modules:
             self._roots_of_module(module.number, module.path)
         self._subcommands()
+        self._lifetime_hooks()
         for function, context in types.queues.functions():
             self.bits[function] |= _BY_NAME[context]
         for function, provider in types.containers.providers().items():
@@ -153,10 +154,6 @@ class Contexts:
             elif name in ("add_api_route", "add_url_rule", "add_route", "Route", "Mount"):
                 for argument in (*node[2], *(value for _, value in node[3])):
                     self._mark_providers(argument, top)
-            elif name in ("FastAPI", "Starlette", "Litestar"):
-                for keyword, value in node[3]:
-                    if keyword in ("lifespan", "on_startup", "on_shutdown"):
-                        self._mark_startup(value, top)
 
     def _run_by_the_module(self, top: Function, edges: dict[int, set[int]]) -> None:
         """`main()` or `asyncio.run(main())` as a statement of a module: a function that nobody else calls runs once.
@@ -178,9 +175,23 @@ class Contexts:
                             if atom[0] in (v.FUNCTION, v.METHOD):
                                 self.bits[atom[1]] |= CLI
 
+    def _lifetime_hooks(self) -> None:
+        """What runs when an application begins and ends: `FastAPI(lifespan=f)`, `config.lifespan.append(f)`,
+        `app.router.lifespan_context = f`."""
+        words = frameworks.APPLICATIONS | frameworks.LIFETIME_HOOKS
+        for user in sorted({user for word in words for user in self.code.users_of(word)}):
+            fn = self.code.functions[user]
+            for node in fn.nodes():
+                if node[0] == ir.CALL:
+                    for value in _hooks_in(node):
+                        self._mark_startup(value, fn)
+            for statement in fn.statements():
+                if statement[0] == ir.ASSIGN and any(_is_hook(target) for target in statement[1]):
+                    self._mark_startup(statement[2], fn)
+
     def _mark_startup(self, expression: ir.Expr, scope: Function) -> None:
         for atom in self.types.infer(expression, scope):
-            if atom[0] == v.FUNCTION:
+            if atom[0] in (v.FUNCTION, v.METHOD):
                 self.bits[atom[1]] |= STARTUP
 
     def _flow(self, edges: dict[int, set[int]]) -> None:
@@ -199,6 +210,19 @@ class Contexts:
                 if bits & ~self.bits[callee]:
                     self.bits[callee] |= bits
                     stack.append(callee)
+
+
+def _hooks_in(call: ir.Node) -> list[ir.Expr]:
+    """The functions that a call gives to an application, to be run at its beginning or end."""
+    if last_name(call[1]) in frameworks.APPLICATIONS:
+        return [value for keyword, value in call[3] if keyword in frameworks.LIFETIME_HOOKS]
+    if last_name(call[1]) == "append" and type(call[1]) is tuple and _is_hook(call[1][1]):
+        return list(call[2])
+    return []
+
+
+def _is_hook(expression: ir.Expr) -> bool:
+    return type(expression) is tuple and expression[0] == ir.ATTR and expression[2] in frameworks.LIFETIME_HOOKS
 
 
 def _run_once(body: ir.Block) -> Iterator[ir.Node]:

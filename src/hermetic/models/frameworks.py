@@ -3,7 +3,8 @@
 Sources: [fastapi] https://fastapi.tiangolo.com/reference/, [starlette] https://www.starlette.io/, [litestar]
 https://docs.litestar.dev/, [flask] https://flask.palletsprojects.com/api/, [celery] https://docs.celeryq.dev/,
 [rq] https://python-rq.org/docs/, [dramatiq] https://dramatiq.io/reference.html, [click]
-https://click.palletsprojects.com/api/, [typer] https://typer.tiangolo.com/, [arq] https://arq-docs.helpmanuel.io/
+https://click.palletsprojects.com/api/, [typer] https://typer.tiangolo.com/, [sanic] https://sanic.dev/en/, [quart]
+https://quart.palletsprojects.com/, [arq] https://arq-docs.helpmanuel.io/
 """
 
 from __future__ import annotations
@@ -89,8 +90,20 @@ TASK_DECORATORS: dict[str, str] = {
     "group": CLI,  # [click]
     "cli": CLI,
     "on_event": STARTUP,  # [fastapi], [starlette]
+    "main_process_start": STARTUP,  # [sanic] guide/basics/listeners
+    "before_server_start": STARTUP,
+    "after_server_start": STARTUP,
+    "before_server_stop": STARTUP,
+    "after_server_stop": STARTUP,
+    "before_serving": STARTUP,  # [quart] how_to_guides/startup_shutdown
+    "after_serving": STARTUP,
     "fixture": TEST,
 }
+
+# Applications, and what of theirs holds the functions to run before they serve and after: [fastapi] advanced/events,
+# [starlette] lifespan, [litestar] usage/applications (keywords, and attributes of AppConfig).
+APPLICATIONS = frozenset(("FastAPI", "Starlette", "Litestar"))
+LIFETIME_HOOKS = frozenset(("lifespan", "on_startup", "on_shutdown", "lifespan_context"))
 
 # Classes whose methods a framework calls by HTTP verb.
 VIEW_CLASSES = frozenset(
