@@ -65,10 +65,15 @@ class Contexts:
             self.bits[function] |= _BY_NAME[context]
         for function, provider in types.containers.providers().items():
             self.bits[function] |= STARTUP if provider.lasting else REQUEST
-        self._flow(edges)
-        for module in code.modules:
-            if module.functions:
-                self._run_by_the_module(code.functions[module.functions[0]], edges)
+        callees = self._callees(edges)
+        self._flow(callees)
+        run = {
+            function
+            for module in code.modules
+            if module.functions
+            for function in self._run_by_the_module(code.functions[module.functions[0]], edges)
+        }
+        self._flow_to_own_helpers(run, callees, edges)
 
     def of(self, function: int) -> int:
         return self.bits[function]
@@ -155,14 +160,26 @@ class Contexts:
                 for argument in (*node[2], *(value for _, value in node[3])):
                     self._mark_providers(argument, top)
 
-    def _run_by_the_module(self, top: Function, edges: dict[int, set[int]]) -> None:
-        """`main()` or `asyncio.run(main())` as a statement of a module: a function that nobody else calls runs once.
-        What it calls may still run often, so this flows no further."""
+    def _run_by_the_module(self, top: Function, edges: dict[int, set[int]]) -> Iterator[int]:
+        """`main()` or `asyncio.run(main())` as a statement of a module: a function that nobody else calls runs once."""
         for statement in _run_once(top.body):
             for node in walk.subexpressions(statement[1]):
                 for atom in self.types.infer(node[1], top) if node[0] == ir.CALL else ():
                     if atom[0] == v.FUNCTION and all(self.code.functions[c].is_module for c in edges.get(atom[1], ())):
-                        self.bits[atom[1]] |= IMPORT
+                        yield atom[1]
+
+    def _flow_to_own_helpers(self, run: set[int], callees: dict[int, list[int]], edges: dict[int, set[int]]) -> None:
+        """What only such a function calls, in the same file, is part of it; anything else may have callers unseen."""
+        stack = sorted(run)
+        while stack:
+            function = stack.pop()
+            self.bits[function] |= IMPORT
+            module = self.code.functions[function].module
+            for callee in callees.get(function, ()):
+                fn, callers = self.code.functions[callee], edges.get(callee)
+                if callers and fn.module == module and not fn.decorators and not self.bits[callee]:
+                    if all(self.bits[caller] & IMPORT for caller in callers):
+                        stack.append(callee)
 
     def _subcommands(self) -> None:
         """`parser.set_defaults(func=serve)`, argparse's way to name the function behind a subcommand."""
@@ -194,7 +211,8 @@ class Contexts:
             if atom[0] in (v.FUNCTION, v.METHOD):
                 self.bits[atom[1]] |= STARTUP
 
-    def _flow(self, edges: dict[int, set[int]]) -> None:
+    def _callees(self, edges: dict[int, set[int]]) -> dict[int, list[int]]:
+        """Function -> what it calls, and the functions inside of it."""
         callees: dict[int, list[int]] = {}
         for callee, callers in edges.items():
             for caller in callers:
@@ -202,6 +220,9 @@ class Contexts:
         for function, fn in enumerate(self.code.functions):
             if fn.parent is not None and not self.code.functions[fn.parent].is_module and fn.class_id is None:
                 callees.setdefault(fn.parent, []).append(function)
+        return callees
+
+    def _flow(self, callees: dict[int, list[int]]) -> None:
         stack = [function for function, bits in enumerate(self.bits) if bits]
         while stack:
             function = stack.pop()
