@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from hermetic.engine import ir, typestate as ts, values as v
+from hermetic.engine import ir, typestate as ts, unsaved, values as v
 from hermetic.engine.fields import read_field, read_parameter, write_field
 from hermetic.engine.link import Function
 from hermetic.engine.run import Raised, Run
 from hermetic.engine.session_types import SessionType
-from hermetic.engine.sessions import each_instance, expires, hold, lapse, record, sessions_in, stale, touch
-from hermetic.engine.state import DETACHED, EXPIRED, OF_A_FAILURE, SCOPED, Commit, Fields, Instance, Mark, State, Track
+from hermetic.engine.sessions import dirty, each_instance, expires, hold, lapse, record, sessions_in, stale, touch
+from hermetic.engine.state import (
+    CHANGED,
+    DETACHED,
+    EXPIRED,
+    OF_A_FAILURE,
+    SCOPED,
+    Commit,
+    Fields,
+    Instance,
+    Mark,
+    State,
+    Track,
+)
 from hermetic.engine.summary import Effects, Summary
 from hermetic.engine.values import Atom, Value
 
@@ -295,6 +307,12 @@ def _commits(run: Run, state: State, effects: Effects, sub: Substitution) -> Non
 
 def _compose(run: Run, state: State, target: Atom, track: Track, sub: Substitution, weak: bool) -> None:
     known = state.track(target)
+    if not weak and not ts.untouched(track.word, ts.DIRTY) and not ts.may(track.word, ts.DIRTY):
+        events = ts.may(track.word, ts.COMMITTED) or ts.may(track.word, ts.ROLLED_BACK)
+        if ts.must(track.word, ts.CLOSED) and not events:
+            known = unsaved.lose(run, state, known, run.mark(sub.position))
+        else:
+            known = known.saved()
     word = ts.then(known.word, track.word)
     if weak:
         word |= known.word
@@ -338,6 +356,12 @@ def _instance(run: Run, state: State, atom: Atom, track: Instance, sub: Substitu
     if owner is not None and state.track(owner).mark(SCOPED) is not None:
         track = track.clear(EXPIRED, DETACHED)
     marks = tuple([(flag, trail(run, sub.position, inner)) for flag, inner in track.marks])
+    changed = track.mark(CHANGED)
+    if changed is not None:
+        for target in sub.atom(atom):
+            known = state.instance(target)
+            if known is not None and known.owner is not None:
+                dirty(state, known.owner, trail(run, sub.position, changed), assigned=True)
     for target in sub.atom(atom):
         if target[0] != v.ENTITY and state.instance(target) is None and target[0] not in v.PLACES:
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hermetic.engine import concurrency, entities, ir, library, sessions, typestate as ts, values as v
+from hermetic.engine import concurrency, entities, ir, library, sessions, typestate as ts, unsaved, values as v
 from hermetic.engine.attributes import read_atom
 from hermetic.engine.containers import is_container
 from hermetic.engine.externals import call_external, new_session
@@ -263,6 +263,7 @@ def _method_of_unknown(
         run.raise_(state, ERROR, run.mark(position))
     for argument in (*args, *kwargs.values()):
         _lend(run, state, argument)
+    unsaved.lend_behind(state, receiver)
     derived = v.derived(frozenset((receiver,)), *args, *kwargs.values())
     if kind is not None:
         derived = v.answered(derived)
@@ -310,6 +311,11 @@ def _lend(run: Run, state: State, argument: Value) -> None:
                 state.escaped |= {session}
         for target, _ in sessions_in(run, frozenset((atom,))):
             run.solver.unresolved.add((run.fn.id, target))
+            unsaved.lend(state, target)
+        if state.instance(atom) is not None:
+            unsaved.lend(state, atom)
+    for target in reachable_sessions(state, argument):
+        unsaved.lend(state, target)
 
 
 def _unknown_call(run: Run, state: State, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hermetic.engine import typestate as ts, values as v
+from hermetic.engine import typestate as ts, unsaved, values as v
 from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.observations import Blocking, Concurrent, EngineMade, Leak, UnguardedCommit
 from hermetic.engine.run import DATABASE_ERROR, EXPLICIT, THROWN, Raised, Run
@@ -15,6 +15,7 @@ from hermetic.engine.state import (
     ENTERED,
     ENTITY_FOREIGN,
     HANDED_OVER,
+    LOST,
     RECORDED,
     SWALLOWED,
     Commit,
@@ -40,6 +41,7 @@ def conclude(run: Run, normal: list[State]) -> Summary:
     _leaks(run, normal, raised)
     _half_closed(run, normal, raised)
     _engines(run, normal)
+    unsaved.observe(run, normal)
     for key, (mark, callee) in sorted(run.blocking.items(), key=repr):
         if run.fn.is_async:
             run.observe(("blocking", key), Blocking(mark, callee, key))
@@ -307,8 +309,8 @@ def effects_of(run: Run, state: State, value: Value) -> Effects:
         elif type(track) is Track:
             if track.word != ts.FOREIGN or track.pending:
                 tracks.append((atom, _without(track)))
-        elif type(track) is Instance and (track.owner is not None or track.word != ENTITY_FOREIGN):
-            tracks.append((atom, track))
+        elif type(track) is Instance and (track.owner is not None or track.word != ENTITY_FOREIGN or track.marks):
+            tracks.append((atom, track.settled() if state.log else track))
     stores = tuple((base, name, held) for (base, name), held in state.stores.items() if _kept(run, held))
     escaped = frozenset(atom for atom in state.escaped if atom[0] in v.PLACES or atom in reached)
     return Effects(tuple(tracks), stores, state.log, state.floating, escaped)
@@ -318,7 +320,7 @@ def _without(track: Track) -> Track:
     """Marks that mean nothing to a caller are dropped; a failure that is on record is for the caller to look up."""
     if track.mark(RECORDED) is not None:
         track = track.recovered()
-    return track._replace(marks=tuple(mark for mark in track.marks if mark[0] not in (ENTERED, CREATED)))
+    return track._replace(marks=tuple(mark for mark in track.marks if mark[0] not in (ENTERED, CREATED, LOST)))
 
 
 KEPT = frozenset((v.SESSION, v.OBJECT, v.ENTITY, v.FACTORY, v.REGISTRY, v.ENGINE, v.CONSTANT, v.TRANSACTION, v.QUERY))

@@ -65,6 +65,9 @@ class Contexts:
             self.bits[function] |= _BY_NAME[context]
         for function, provider in types.containers.providers().items():
             self.bits[function] |= STARTUP if provider.lasting else REQUEST
+        self._roots = frozenset(
+            number for number, bits in enumerate(self.bits) if bits & (REQUEST | WORKER | CLI) and not bits & TEST
+        )
         callees = self._callees(edges)
         self._flow(callees)
         run = {
@@ -74,6 +77,10 @@ class Contexts:
             for function in self._run_by_the_module(code.functions[module.functions[0]], edges)
         }
         self._flow_to_own_helpers(run, callees, edges)
+
+    def is_root(self, function: int) -> bool:
+        """Does a framework call the function itself, for a request, a job or a command?"""
+        return function in self._roots
 
     def of(self, function: int) -> int:
         return self.bits[function]

@@ -305,8 +305,10 @@ def _finally(run: Run, inner: Exits, after: list[State], final: Block, run_block
             target.extend(run_block(run, final, run.merge(jumped)))
     for kind, names in sorted({(exit_.kind, exit_.names) for exit_ in inner.raises}, key=repr):
         same = [exit_ for exit_ in inner.raises if (exit_.kind, exit_.names) == (kind, names)]
+        run.unwinding += 1
         for state in run_block(run, final, run.merge([exit_.state for exit_ in same])):
             outer.raises.append(Raised(kind, names, state, same[0].mark))
+        run.unwinding -= 1
     return run.merge(run_block(run, final, after)) if after else []
 
 
@@ -356,7 +358,9 @@ def leave_block(
     swallowed = []
     may_swallow = calls.suppresses(leaving)
     for exit_ in inner.raises:
+        run.unwinding += 1
         calls.leave(run, exit_.state, leaving, line, raised=True)
+        run.unwinding -= 1
         if may_swallow and exit_.kind != THROWN:
             swallowed.append(exit_.state.copy())
         outer.raises.append(exit_)

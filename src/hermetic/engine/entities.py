@@ -9,6 +9,7 @@ from hermetic.engine.run import Run
 from hermetic.engine.session_types import Made
 from hermetic.engine.sessions import expires, write
 from hermetic.engine.state import (
+    CHANGED,
     DETACHED,
     ENTITY_FOREIGN,
     ENTITY_FRESH,
@@ -245,4 +246,7 @@ def store(run: Run, state: State, atom: Atom, name: str, value: Value, position:
         for source in v.sources(value)
         if source[0] == v.FIELD and source[1] == atom and not is_identity(run, atom, source[2])
     )
-    write(run, state, owner, sources, run.mark(position), own, v.one(atom))
+    mark = run.mark(position)
+    write(run, state, owner, sources, mark, own, v.one(atom), assigned=True)
+    if owner is None and known is not None and known.mark(CHANGED) is None:
+        state.put(atom, known._replace(marks=(*known.marks, (CHANGED, mark))))

@@ -48,6 +48,19 @@ class Injection:
                 if where is not None:
                     yield number, where
 
+    def is_only_closed(self, fn: Function, session: Atom) -> bool:
+        """Is it a session that a generator function gives to a parameter, and ends without a commit?"""
+        while session[0] in (v.FIELD, v.CTOR):
+            session = session[1]
+        if session[0] != v.PARAM or session[1] != fn.id:
+            return False
+        made = self._made(fn, session[2])
+        if made is None or made[0] != "function":
+            return False
+        summary = self._summary(made[1])
+        after = [track for atom, track in summary.after.tracks if type(track) is Track and _is_made_by(atom, made)]
+        return bool(after) and not any(ts.may(track.word, ts.COMMITTED) for track in after)
+
     def _made(self, fn: Function, number: int) -> Made | None:
         """The call that makes the session which a framework puts into a parameter."""
         for atom in self._types.param(fn, number):

@@ -77,6 +77,16 @@ class StaleWrite(NamedTuple):
     attribute: str
 
 
+class Unsaved(NamedTuple):
+    """Something was written at `written`, and the session closed at `ended`, or the function left (None), without a
+    commit. `later`: after a commit of other writes."""
+
+    written: Mark
+    ended: Mark | None
+    session: Atom
+    later: bool
+
+
 class Held(NamedTuple):
     """A transaction that began at `since` is open while something slow, of which `kind` says what, is waited for."""
 

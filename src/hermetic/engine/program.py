@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import NamedTuple, TypeVar
 
 from hermetic.engine import observations as seen, values as v
+from hermetic.engine.classes import last_name
 from hermetic.engine.contexts import CLI, IMPORT, MIGRATION, ONCE, REQUEST, STARTUP, TEST, WORKER, Contexts
 from hermetic.engine.dependencies import InjectedManager, injected_leaks, injected_managers
 from hermetic.engine.link import Function
@@ -14,6 +16,7 @@ from hermetic.engine.session_types import Made, SessionType
 from hermetic.engine.solve import Solver
 from hermetic.engine.state import Commit, Mark
 from hermetic.finding import Position, Step
+from hermetic.models.frameworks import AFTER_REQUEST
 
 Observation = TypeVar("Observation")
 
@@ -110,6 +113,41 @@ class Program:
     def held_transactions(self) -> Iterator[tuple[Place, seen.Held]]:
         """Slow steps that are taken while a transaction is open."""
         return self._observed(seen.Held)
+
+    def lost_writes(self) -> Iterator[tuple[Place, seen.Unsaved]]:
+        """Writes that nobody commits: neither the function, nor its callers, nor a framework after it. The place is the
+        function that should: it that opens the session, that commits other writes, or that does an endpoint's work."""
+        for place, write in self._observed(seen.Unsaved):
+            if write.ended is not None or write.session[0] == v.SESSION:
+                yield place, write
+            elif self._ends_unsaved(place, write):
+                inner = write.written[2]
+                if inner is None or write.later:
+                    yield place, write
+                else:
+                    yield self.place(self.function_at(inner).id), write._replace(written=inner)
+
+    def _ends_unsaved(self, place: Place, write: seen.Unsaved) -> bool:
+        """Does a framework call the function with a session that it only closes afterwards?"""
+        function = place.function
+        if not self.contexts.is_root(function.id) or self.solver.edges.get(function.id):
+            return False
+        held = write.session
+        while held[0] in (v.FIELD, v.CTOR):
+            held = held[1]
+        if held[0] == v.GLOBAL and place.contexts & REQUEST:
+            return not self._commits_afterwards
+        return self.solver.injection.is_only_closed(function, write.session)
+
+    @cached_property
+    def _commits_afterwards(self) -> bool:
+        """Does a hook or middleware of the project commit at the end of a request what the registry's session holds?"""
+        return any(
+            self.solver.summary(fn.id).effects.commits or self.solver.summary(fn.id).after.commits
+            for fn in self.code.functions
+            if any(last_name(decorator) in AFTER_REQUEST for decorator in fn.decorators)
+            or (fn.class_id is not None and "iddleware" in self.code.classes[fn.class_id].name)
+        )
 
     def concurrent_uses(self) -> Iterator[tuple[Place, seen.Concurrent]]:
         """Sessions used by several tasks or threads at once."""

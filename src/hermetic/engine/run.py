@@ -91,6 +91,7 @@ class Run:
         "trying",
         "type_memo",
         "types",
+        "unwinding",
         "waits",
         "writes_after_wait",
         "yields",
@@ -118,6 +119,7 @@ class Run:
         self.writes_after_wait = False
         self.shared_uses: dict[tuple[str, int, int, int], Mark] = {}
         self.yields: list[Yield] = []
+        self.unwinding = 0  # in blocks that an exception passes on its way out
         self.trying = 0  # how many `try` with handlers are around the point at hand
         self.caught: list[tuple[Mark, int]] = []  # the handlers around it, innermost last, with `trying` at each
         self.loops: list[int] = []  # the loops around it, by line

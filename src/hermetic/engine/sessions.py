@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from hermetic.engine import typestate as ts, values as v
+from hermetic.engine import typestate as ts, unsaved, values as v
 from hermetic.engine.observations import Concurrent, EndedUse, Held, Split, StaleWrite, SwallowedFailure
 from hermetic.engine.run import DATABASE_ERROR, Raised, Run
 from hermetic.engine.session_types import MANAGED, REGISTRY, SessionType
 from hermetic.engine.state import (
+    ASSIGNED,
+    CHANGED,
     CREATED,
     DELETED,
     DETACHED,
@@ -20,6 +22,7 @@ from hermetic.engine.state import (
     NONE,
     STALE,
     SWALLOWED,
+    WRITTEN,
     Commit,
     Instance,
     Mark,
@@ -73,7 +76,13 @@ def operate(run: Run, state: State, atom: Atom, type_: SessionType, name: str, m
         _rolled_back(run, state.track(atom), mark)
     if name == "commit":
         commit(run, state, atom, type_, mark)
+    elif name == "flush":
+        _sent(state, atom)
     track = state.track(atom)
+    if ts.CLOSED in operation.puts:
+        track = unsaved.lose(run, state, track, mark)
+    elif ts.DIRTY in operation.clears and not weak:
+        track = track.saved()
     word = operation.apply(track.word)
     reopened = ts.CLOSED in operation.clears and ts.must(track.word, ts.CLOSED) and track.mark(CREATED) is not None
     if reopened and operation.statement and track.mark(ENTERED) is None and type_.kind not in (REGISTRY, MANAGED):
@@ -93,6 +102,14 @@ def operate(run: Run, state: State, atom: Atom, type_: SessionType, name: str, m
     elif name == "rollback":
         state.floating = None
         each_instance(state, atom, EXPIRED, mark, only_loaded=True)
+
+
+def _sent(state: State, atom: Atom) -> None:
+    """What was assigned to rows is written on purpose."""
+    track = state.track(atom)
+    assigned = track.mark(ASSIGNED)
+    if assigned is not None and track.mark(WRITTEN) is None:
+        state.put(atom, track.with_mark(WRITTEN, assigned))
 
 
 def _rolled_back(run: Run, track: Track, mark: Mark) -> None:
@@ -191,20 +208,29 @@ def write(
     mark: Mark,
     own: frozenset[Atom],
     instances: Value = v.UNKNOWN,
+    assigned: bool = False,
 ) -> None:
     """Something was added, changed or deleted, made from `sources`: `instances`, if it was they. `own` are the sources
-    that were read from the written instance itself."""
+    that were read from the written instance itself. `assigned`: by `row.attribute = value`."""
     stale(run, state, mark, own, instances)
     if run.slow is not None:
         run.writes_after_wait = True
     if atom is None:
         state.floating = sources if state.floating is None else state.floating | sources
         return
+    dirty(state, atom, mark, assigned)
     track = state.track(atom)
-    word = ts.put(ts.put(track.word, ts.DIRTY), ts.WROTE)
-    if track.mark(ts.WROTE) is None:
-        track = track.with_mark(ts.WROTE, mark)
-    state.put(atom, track._replace(word=word, pending=track.pending | sources))
+    state.put(atom, track._replace(pending=track.pending | sources))
+
+
+def dirty(state: State, atom: Atom, mark: Mark, assigned: bool) -> None:
+    """Something in the session has to be committed from here on. An assignment to a row may be for show only, until
+    something sends it to the database."""
+    track = state.track(atom)
+    for flag in (ts.WROTE, ASSIGNED if assigned else WRITTEN):
+        if track.mark(flag) is None:
+            track = track.with_mark(flag, mark)
+    state.put(atom, track._replace(word=ts.put(ts.put(track.word, ts.DIRTY), ts.WROTE)))
 
 
 def stale(run: Run, state: State, mark: Mark, own: frozenset[Atom], written: Value = v.UNKNOWN) -> None:
@@ -259,6 +285,9 @@ def record(run: Run, state: State, done: Commit) -> None:
                 run.observe(("split", done.session, done.committed[1]), Split(earlier, done, related, same))
                 break
     state.log = join_logs(state.log, (done,))
+    for atom, track in state.heap.items():
+        if type(track) is Instance and track.mark(CHANGED) is not None:
+            state.put(atom, track.settled())
 
 
 def _related(run: Run, earlier: Commit, later: Commit) -> bool | None:
@@ -376,6 +405,7 @@ __all__ = [
     "ASYNC",
     "OUTSIDE",
     "commit",
+    "dirty",
     "each_instance",
     "expires",
     "hold",

@@ -39,6 +39,7 @@ from hermetic.engine.summary import NEVER_RETURNING, OPAQUE, TRIVIAL, Summary
 from hermetic.engine.types import Types
 from hermetic.engine.values import Atom, Value
 from hermetic.engine.waits import SlowCalls
+from hermetic.models.sqlalchemy import SYMBOLS
 
 # Versions of one function by the constants it gets; more than this share the general one.
 MOST_VERSIONS = 8
@@ -52,6 +53,9 @@ DEEPEST_CHAIN = 120
 MAKERS = ("Session", "AsyncSession", "sessionmaker", "async_sessionmaker")
 # Larger functions are not interpreted in place.
 LARGEST_INLINED = 60
+
+
+SESSION_CLASSES = frozenset(name for name, (kind, _) in SYMBOLS.items() if kind == "session")
 
 
 class Solver:
@@ -81,6 +85,7 @@ class Solver:
         self._implementations: dict[int, tuple[int, ...]] = {}
         self._overridden: set[int] | None = None
         self._dispatched: dict[tuple[int, int], bool] = {}
+        self._self_committing: bool | None = None
 
     def solve(self) -> None:
         """Interpret every function that can have to do with sessions."""
@@ -89,6 +94,19 @@ class Solver:
         self.relevant.update(fn.id for fn in self.injection.receivers() if self.slow.may_wait(fn))
         for function in sorted(self.relevant):
             self.summary(function)
+
+    def sessions_commit_themselves(self) -> bool:
+        """Does a session class of the project commit when its block ends, or when it is closed? Which factory makes
+        such sessions is not followed."""
+        if self._self_committing is None:
+            self._self_committing = any(
+                "commit" in self.code.functions[method].identifiers
+                for class_ in self.code.classes
+                for name, method in class_.methods.items()
+                if name in ("__exit__", "__aexit__", "close")
+                if self.types.classes.external_bases(class_.id) & SESSION_CLASSES
+            )
+        return self._self_committing
 
     # -- summaries ------------------------------------------------------------------------------------------
 

@@ -41,6 +41,10 @@ class Track(NamedTuple):
     def without(self, flag: int) -> Track:
         return self._replace(marks=tuple(mark for mark in self.marks if mark[0] != flag))
 
+    def saved(self) -> Track:
+        """Nothing is left to be committed."""
+        return self._replace(marks=tuple(mark for mark in self.marks if mark[0] not in OF_A_WRITE))
+
     def recovered(self) -> Track:
         """Nothing is left of a failure: it was rolled back, or is no concern of ours any more."""
         marks = tuple(mark for mark in self.marks if mark[0] not in OF_A_FAILURE)
@@ -55,6 +59,11 @@ ENTERED = 103  # the `with` that closes it
 FAILED_WRITE = 104  # what failed was a commit, a flush, or a statement after something was written
 RECORDED = 105  # the handler noted the failure in an object, for its caller to see
 SCOPED = 106  # the transaction scope that ends it, see `engine.scopes`
+WRITTEN = 107  # the first write that no commit has taken yet
+ASSIGNED = 108  # the first assignment to a row that nothing has sent to the database yet
+LENT = 109  # given, after a write, to a call that nobody can follow
+LOST = 110  # closed with something written and not committed
+OF_A_WRITE = frozenset((WRITTEN, ASSIGNED, LENT))
 OF_A_FAILURE = frozenset((ts.FAILED, SWALLOWED, FAILED_WRITE, RECORDED))
 
 # Flags of an instance, in the same three-outcome form
@@ -77,6 +86,10 @@ class Instance(NamedTuple):
                 return place
         return None
 
+    def settled(self) -> Instance:
+        """Somebody has committed, or may have: mostly there is but one session."""
+        return self._replace(marks=tuple(mark for mark in self.marks if mark[0] != CHANGED))
+
     def put(self, flag: int, place: Mark) -> Instance:
         marks = (*((k, p) for k, p in self.marks if k != flag), (flag, place))
         return self._replace(word=ts.put(self.word, flag), marks=marks)
@@ -88,7 +101,9 @@ class Instance(NamedTuple):
         return self._replace(word=word)
 
 
-LOADED = 100  # mark of an instance: where it was loaded
+# Marks of an instance beyond its flags
+LOADED = 100  # where it was loaded
+CHANGED = 101  # where it was changed while nobody knew whose session it is in
 
 
 class Fields(NamedTuple):

@@ -105,6 +105,18 @@ TASK_DECORATORS: dict[str, str] = {
 APPLICATIONS = frozenset(("FastAPI", "Starlette", "Litestar"))
 LIFETIME_HOOKS = frozenset(("lifespan", "on_startup", "on_shutdown", "lifespan_context"))
 
+# Decorators of functions that run when a request has been answered.
+AFTER_REQUEST = frozenset(
+    (
+        "after_request",  # [flask]
+        "after_app_request",
+        "teardown_request",
+        "teardown_app_request",
+        "teardown_appcontext",
+        "middleware",  # [starlette]
+    )
+)
+
 # Classes whose methods a framework calls by HTTP verb.
 VIEW_CLASSES = frozenset(
     (

@@ -1,0 +1,86 @@
+"""Writes that nothing commits: what a session still had to write when it was closed, or when its function ended.
+
+Only paths without a failure count, for after one nothing is to be saved. And where some path of a function does
+commit what it wrote, the others are believed to know why they don't.
+"""
+
+from __future__ import annotations
+
+from hermetic.engine import typestate as ts, values as v
+from hermetic.engine.fields import reachable_sessions
+from hermetic.engine.observations import Unsaved
+from hermetic.engine.run import Run
+from hermetic.engine.session_types import BORROWED, SessionType
+from hermetic.engine.state import LENT, LOST, WRITTEN, Mark, State, Track
+from hermetic.engine.values import Atom
+
+
+def lose(run: Run, state: State, track: Track, mark: Mark) -> Track:
+    """The session is closed: what it has not committed is gone."""
+    if run.unwinding or run.caught or state.handled or not _is_to_be_saved(track):
+        return track
+    return track.with_mark(LOST, mark)
+
+
+def lend(state: State, atom: Atom) -> None:
+    """A call that nobody can follow gets the session: it may commit what was written."""
+    instance = state.instance(atom)
+    if instance is not None:
+        state.put(atom, instance.settled())
+    elif atom in state.heap:
+        track = state.track(atom)
+        written = track.mark(WRITTEN)
+        if written is not None:
+            state.put(atom, track.with_mark(LENT, written))
+
+
+def lend_behind(state: State, receiver: Atom) -> None:
+    """A method that nobody can follow is called: it gets what its receiver has, or the session of an instance."""
+    known = state.instance(receiver)
+    owners = {receiver, known.owner} if known is not None else set()
+    owners.update(reachable_sessions(state, frozenset((receiver,))))
+    owners.update(atom for atom in state.heap if _is_part_of(atom, receiver))
+    for atom in owners:
+        if atom is not None:
+            lend(state, atom)
+
+
+def _is_part_of(atom: Atom, whole: Atom) -> bool:
+    while atom[0] in (v.FIELD, v.CTOR):
+        atom = atom[1]
+        if atom == whole:
+            return True
+    return False
+
+
+def observe(run: Run, normal: list[State]) -> None:
+    """At the end of a function: which of its writes are lost, or left for its caller to commit?"""
+    lost: dict[Atom, Unsaved] = {}
+    saved: set[Atom] = set()
+    for state in normal:
+        for atom, track in state.heap.items():
+            if type(track) is not Track or not ts.may(track.word, ts.WROTE):
+                continue
+            ended = track.mark(LOST)
+            if ended is None and not (_is_to_be_saved(track) and not state.handled):
+                saved.add(atom)
+            elif atom not in state.escaped or ended is not None:
+                written = track.mark(WRITTEN)
+                if written is not None:
+                    lost.setdefault(atom, Unsaved(written, ended, atom, ts.may(track.word, ts.COMMITTED)))
+    for atom, found in lost.items():
+        if atom not in saved and not _is_borrowed(run, atom) and not run.solver.sessions_commit_themselves():
+            run.observe(("unsaved", atom), found)
+
+
+def _is_to_be_saved(track: Track) -> bool:
+    return ts.must(track.word, ts.DIRTY) and track.mark(WRITTEN) is not None and track.mark(LENT) is None
+
+
+def _is_borrowed(run: Run, atom: Atom) -> bool:
+    """Is it over a connection whose transaction somebody else ends?"""
+    types: list[SessionType] = [kind[1] for kind in run.type_of(atom) if kind[0] in (v.ANY_SESSION, v.REGISTRY)]
+    return any(type_.kind == BORROWED for type_ in types)
+
+
+__all__ = ["lend", "lend_behind", "lose", "observe"]
