@@ -311,11 +311,7 @@ def _lend(run: Run, state: State, argument: Value) -> None:
                 state.escaped |= {session}
         for target, _ in sessions_in(run, frozenset((atom,))):
             run.solver.unresolved.add((run.fn.id, target))
-            unsaved.lend(state, target)
-        if state.instance(atom) is not None:
-            unsaved.lend(state, atom)
-    for target in reachable_sessions(state, argument):
-        unsaved.lend(state, target)
+    unsaved.lend_among(state, argument)
 
 
 def _unknown_call(run: Run, state: State, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
@@ -524,6 +520,10 @@ def _entered(run: Run, state: State, session: Atom, position: ir.Pos) -> None:
     state.put(session, track.with_mark(ENTERED, run.mark(position)))
 
 
+# What `with` enters gives itself, as far as nothing else is known of it.
+ENTERED_THEMSELVES = frozenset((v.EXT_OBJECT, v.OBJECT, v.INSTANCE, v.CONNECTION))
+
+
 def _enter_object(run: Run, state: State, atom: Atom, position: ir.Pos, leaving: list[tuple[str, Any]]) -> Value:
     for kind in v.ordered(run.type_of(atom)):
         if kind[0] != v.INSTANCE:
@@ -542,7 +542,7 @@ def _enter_object(run: Run, state: State, atom: Atom, position: ir.Pos, leaving:
         if found is not None and type(found.item) is int:
             leaving.append(("closing", (atom, found.item)))
             return frozenset((atom,))
-    return frozenset((atom,)) if atom[0] in (v.EXT_OBJECT, v.OBJECT, v.INSTANCE) or atom[0] in v.PLACES else v.UNKNOWN
+    return frozenset((atom,)) if atom[0] in ENTERED_THEMSELVES or atom[0] in v.PLACES else v.UNKNOWN
 
 
 def leave(run: Run, state: State, leaving: list[tuple[str, Any]], line: int, raised: bool) -> None:

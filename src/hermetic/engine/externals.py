@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hermetic.engine import concurrency, ir, values as v
+from hermetic.engine import concurrency, ir, unsaved, values as v
 from hermetic.engine.entities import ANY_ATTRIBUTE, is_entity
 from hermetic.engine.fields import SESSION_OF, reachable_sessions, read_field
 from hermetic.engine.library import _relationship_names, class_reference
@@ -125,11 +125,13 @@ def _plain(run: Run, state: State, name: str, args: Arguments, kwargs: Keywords,
         kind = None  # only lets others run
     if kind is not None:
         wait(run, state, kind, run.mark(position))
-    if name not in NEVER_RAISE:
-        run.raise_(state, ERROR, run.mark(position))
     held: set[v.Atom] = set()
     for value in (*args, *kwargs.values()):
         held |= reachable_sessions(state, value)
+    if name not in NEVER_RAISE:
+        run.raise_(state, ERROR, run.mark(position))
+        for value in (*args, *kwargs.values()):
+            unsaved.lend_among(state, value)
     result = (v.EXT_OBJECT, name, frozenset(held)) if held else (v.EXT_OBJECT, name)
     derived = v.derived(*args, *kwargs.values())
     return (v.answered(derived) if kind is not None else derived) | {result}

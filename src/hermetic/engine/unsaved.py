@@ -12,7 +12,7 @@ from hermetic.engine.observations import Unsaved
 from hermetic.engine.run import Run
 from hermetic.engine.session_types import BORROWED, SessionType
 from hermetic.engine.state import LENT, LOST, WRITTEN, Mark, State, Track
-from hermetic.engine.values import Atom
+from hermetic.engine.values import Atom, Value
 
 
 def lose(run: Run, state: State, track: Track, mark: Mark) -> Track:
@@ -22,7 +22,7 @@ def lose(run: Run, state: State, track: Track, mark: Mark) -> Track:
     return track.with_mark(LOST, mark)
 
 
-def lend(state: State, atom: Atom) -> None:
+def _lend(state: State, atom: Atom) -> None:
     """A call that nobody can follow gets the session: it may commit what was written."""
     instance = state.instance(atom)
     if instance is not None:
@@ -34,6 +34,12 @@ def lend(state: State, atom: Atom) -> None:
             state.put(atom, track.with_mark(LENT, written))
 
 
+def lend_among(state: State, value: Value) -> None:
+    """Lend what a value is or leads to."""
+    for atom in (*value, *reachable_sessions(state, value)):
+        _lend(state, atom)
+
+
 def lend_behind(state: State, receiver: Atom) -> None:
     """A method that nobody can follow is called: it gets what its receiver has, or the session of an instance."""
     known = state.instance(receiver)
@@ -42,7 +48,7 @@ def lend_behind(state: State, receiver: Atom) -> None:
     owners.update(atom for atom in state.heap if _is_part_of(atom, receiver))
     for atom in owners:
         if atom is not None:
-            lend(state, atom)
+            _lend(state, atom)
 
 
 def _is_part_of(atom: Atom, whole: Atom) -> bool:
@@ -83,4 +89,4 @@ def _is_borrowed(run: Run, atom: Atom) -> bool:
     return any(type_.kind == BORROWED for type_ in types)
 
 
-__all__ = ["lend", "lend_behind", "lose", "observe"]
+__all__ = ["lend_among", "lend_behind", "lose", "observe"]
