@@ -15,8 +15,8 @@ write the result in a transaction of its own. What was read before may have chan
 ## When it stays silent
 
 Nothing was asked of the database yet, or the transaction has ended before the step. Calls that nobody can recognise
-as slow: name your own in `slow-calls` of `[tool.hermetic]`, by their full names, as in `["shop.mail.send"]`. Commands
-that run once and alone are hints, unless they wait for a person.
+as slow: name your own in `slow-calls` of `[tool.hermetic]`, by their full names, as in `["shop.mail.send"]`. In
+start-up code, migrations and tests it is a hint, unless they wait for a person.
 
 ## References
 
@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hermetic.engine.program import REQUEST, Place, Program
+from hermetic.engine.program import CLI, REQUEST, Place, Program
 from hermetic.finding import Finding, Fix, Severity, Step
 from hermetic.models.waiting import PERSON
 from hermetic.rule import Example, Rule
@@ -109,10 +109,11 @@ def check(program: Program) -> Iterator[Finding]:
 
 
 def _severity(place: Place, kind: str) -> Severity:
-    """A web process shares its pool among all requests; a worker mostly has one to itself; a command is alone."""
+    """A web process shares its pool among all requests. A worker or a command mostly has one to itself, but its locks
+    are everybody's. What starts a process, or tests it, is alone."""
     if place.contexts & REQUEST:
         return Severity.ERROR
-    if (place.is_command or place.once) and kind != PERSON:
+    if place.once and not place.contexts & CLI and kind != PERSON:
         return Severity.HINT
     return Severity.WARNING
 
