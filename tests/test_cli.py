@@ -141,7 +141,7 @@ def test_hints_only_with_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         (("check", "--sel", "SES001"), "unknown `--sel`; did you mean `--select`?"),
         (("check", "--output-format", "jsn"), "unknown `jsn`; did you mean `json`?"),
         (("check", "--select", "SES0001"), "unknown rule `SES0001`; did you mean SES001?"),
-        (("check", "--ignore", "SES01"), "unknown rule `SES01`; did you mean SES001?"),
+        (("check", "--ignore", "SES01"), "unknown rule `SES01`; did you mean SES101?"),
         (("check", "--select", "XYZ"), "unknown rule `XYZ`; known rules are SES001, "),
         (("check", "--select", ","), "at least one code is needed"),
         (("check", "--exclude", "[z-a]"), "--exclude: `[z-a]` is no pattern of paths"),

@@ -173,7 +173,7 @@ def test_every_key_is_tested_for_its_type() -> None:
         ("[tool.hermetic]\nfrobnicate = 1", "unknown key `frobnicate` in [tool.hermetic]; known keys are exclude, "),
         ('[tool.hermetic]\nselect = ["SES0001"]', "unknown rule `SES0001`; did you mean SES001?"),
         ('[tool.hermetic]\nselect = [""]', "unknown rule ``"),
-        ('[tool.hermetic]\nper-file-ignores = {"*" = ["SES01"]}', "unknown rule `SES01`; did you mean SES001?"),
+        ('[tool.hermetic]\nper-file-ignores = {"*" = ["SES01"]}', "unknown rule `SES01`; did you mean SES101?"),
         ('[tool.hermetic]\nper-file-ignores = {"*" = [""]}', "unknown rule ``"),
         ('[tool.hermetic]\nexclude = ["[z-a]"]', "`exclude` in [tool.hermetic]: `[z-a]` is no pattern of paths"),
         ('[tool.hermetic]\nexclude = ["["]', "`[` is no pattern of paths"),
