@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 
-from hermetic import rules as rule_files, settings as settings_module
+from hermetic import requirements, rules as rule_files, settings as settings_module
 from hermetic.engine.contexts import is_migration, is_test
 from hermetic.engine.ir import Node
 from hermetic.engine.link import Codebase
-from hermetic.engine.program import Program
+from hermetic.engine.program import Program, Versions
 from hermetic.engine.scan import SKIPPED_DIRECTORIES, find_root, python_files
 from hermetic.engine.solve import Solver
 from hermetic.engine.source import LARGEST_FILE, NotAnalysed, facts_of
@@ -152,7 +152,13 @@ def _read(
     for number, path in enumerate(files):
         progress(number, len(files))
         facts.append((path, _facts(tree, path, path in wanted, sources, unread)))
-    program = solve(facts, lambda path: _lines(sources.get(path, b"")), tree.settings.src, tree.settings.slow_calls)
+    program = solve(
+        facts,
+        lambda path: _lines(sources.get(path, b"")),
+        tree.settings.src,
+        tree.settings.slow_calls,
+        lambda library, path: requirements.versions(tree.root, path, library),
+    )
     return program, wanted
 
 
@@ -171,6 +177,7 @@ def solve(
     lines: Callable[[str], list[str]],
     source_roots: tuple[str, ...] = (),
     slow_calls: tuple[str, ...] = (),
+    versions: Versions = lambda library, path: None,
 ) -> Program:
     """Link facts and interpret every function in them."""
     limit = sys.getrecursionlimit()
@@ -178,7 +185,7 @@ def solve(
     try:
         solver = Solver(Codebase(facts, source_roots), slow_calls)
         solver.solve()
-        return Program(solver, lines)
+        return Program(solver, lines, versions)
     finally:
         sys.setrecursionlimit(limit)
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hermetic.engine import concurrency, entities, ir, library, sessions, typestate as ts, unsaved, values as v
+from hermetic.engine import (
+    afterwards,
+    concurrency,
+    entities,
+    ir,
+    library,
+    sessions,
+    typestate as ts,
+    unsaved,
+    values as v,
+)
 from hermetic.engine.attributes import read_atom
 from hermetic.engine.containers import is_container
 from hermetic.engine.externals import call_external, new_session
@@ -252,6 +262,9 @@ def _method_of_unknown(
         _give_away(state, args)
     if receiver[0] in (v.MANY, v.TUPLE):
         return _container_method(run, state, receiver, name, args, position)
+    for type_ in run.type_of(receiver):
+        if type_[0] == v.EXT_OBJECT and afterwards.begins(f"{type_[1]}.{name}"):
+            afterwards.begin(run, state, f"{type_[1]}.{name}", args, kwargs, position)
     full = v.full_name(atom)
     made = given_by(full)
     if made:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hermetic.engine import concurrency, ir, unsaved, values as v
+from hermetic.engine import afterwards, concurrency, ir, unsaved, values as v
 from hermetic.engine.entities import ANY_ATTRIBUTE, is_entity
 from hermetic.engine.fields import SESSION_OF, reachable_sessions, read_field
 from hermetic.engine.library import _relationship_names, class_reference
@@ -120,6 +120,8 @@ def _plain(run: Run, state: State, name: str, args: Arguments, kwargs: Keywords,
     made = given_by(name)
     if made:
         return made
+    if afterwards.begins(name):
+        afterwards.begin(run, state, name, args, kwargs, position)
     kind = run.solver.slow.kind(name)
     if kind == SLEEP and args and args[0] == v.one((v.CONSTANT, 0)):
         kind = None  # only lets others run

@@ -87,6 +87,16 @@ class Unsaved(NamedTuple):
     later: bool
 
 
+class Outlives(NamedTuple):
+    """A session goes at `at` to what runs after its request: `what` is "task" or "stream", which uses it at `used`;
+    "idle" for a stream that only keeps it open."""
+
+    at: Mark
+    what: str
+    session: Atom
+    used: Mark | None
+
+
 class Held(NamedTuple):
     """A transaction that began at `since` is open while something slow, of which `kind` says what, is waited for."""
 

@@ -51,13 +51,21 @@ class Place(NamedTuple):
         return bool(self.contexts & (CLI | IMPORT)) and not self.contexts & (REQUEST | WORKER)
 
 
-class Program:
-    """A solved program. `lines` gives the source lines of a path, for columns and code frames."""
+Version = tuple[int, ...]
+# (library, file) -> the lowest version of the library that the project around the file can have, and the lowest that
+# it cannot; None where nothing says.
+Versions = Callable[[str, str], tuple[Version, Version] | None]
 
-    def __init__(self, solver: Solver, lines: Callable[[str], list[str]]) -> None:
+
+class Program:
+    """A solved program. `lines` gives the source lines of a path, for columns and code frames; `versions` those of a
+    library that a project uses."""
+
+    def __init__(self, solver: Solver, lines: Callable[[str], list[str]], versions: Versions) -> None:
         self.code = solver.code
         self.solver = solver
         self.lines = lines
+        self._versions = versions
         self.contexts = Contexts(solver.code, solver.types, solver.edges)
 
     # -- questions ----------------------------------------------------------------------------------------------
@@ -109,6 +117,10 @@ class Program:
         for place, stale in self._observed(seen.StaleWrite):
             if self._is_near_a_database(place.function.id):
                 yield place, stale
+
+    def outliving_sessions(self) -> Iterator[tuple[Place, seen.Outlives]]:
+        """Sessions that go to what runs after their request."""
+        return self._observed(seen.Outlives)
 
     def held_transactions(self) -> Iterator[tuple[Place, seen.Held]]:
         """Slow steps that are taken while a transaction is open."""
@@ -189,6 +201,10 @@ class Program:
                 return True
             around.extend(caller for caller in self.solver.edges.get(number, ()) if caller not in around)
         return False
+
+    def versions(self, library: str, path: str) -> tuple[Version, Version] | None:
+        """The versions of a library that a file's project can have: from the one on, and below the other."""
+        return self._versions(library, path)
 
     # -- places -------------------------------------------------------------------------------------------------
 

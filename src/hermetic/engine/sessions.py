@@ -79,7 +79,9 @@ def operate(run: Run, state: State, atom: Atom, type_: SessionType, name: str, m
     elif name == "flush":
         _sent(state, atom)
     track = state.track(atom)
-    if ts.CLOSED in operation.puts:
+    if name == "expunge_all":
+        track = track.saved()
+    elif ts.CLOSED in operation.puts:
         track = unsaved.lose(run, state, track, mark)
     elif ts.DIRTY in operation.clears and not weak:
         track = track.saved()

@@ -39,6 +39,23 @@ ENTER_NO_MANAGER = frozenset(
     )
 )
 
+# What runs after the endpoint has returned: class -> the place of the function among a call's arguments.
+BACKGROUND_METHODS: dict[str, int] = {
+    "fastapi.BackgroundTasks.add_task": 0,  # [fastapi] tutorial/background-tasks
+    "fastapi.background.BackgroundTasks.add_task": 0,
+    "starlette.background.BackgroundTasks.add_task": 0,  # [starlette] background
+    "starlette.background.BackgroundTask": 0,
+}
+# Responses whose body is made, by their first argument, while it is sent.
+STREAMING_RESPONSES = frozenset(
+    (
+        "fastapi.responses.StreamingResponse",  # [fastapi] advanced/custom-response
+        "starlette.responses.StreamingResponse",  # [starlette] responses
+        "sse_starlette.EventSourceResponse",  # https://github.com/sysid/sse-starlette
+        "sse_starlette.sse.EventSourceResponse",
+    )
+)
+
 # Contexts: how code is run.
 LOOP, THREAD, REQUEST, WORKER, CLI, MIGRATION, TEST, STARTUP = (
     "event loop",
