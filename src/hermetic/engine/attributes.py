@@ -6,9 +6,11 @@ from hermetic.engine import entities, ir, values as v
 from hermetic.engine.classes import CLASS_METHOD, OTHER, PROPERTY, STATIC_METHOD
 from hermetic.engine.fields import read_field
 from hermetic.engine.project import call_function
+from hermetic.engine.repository_calls import session_of
 from hermetic.engine.run import Run
 from hermetic.engine.state import State
 from hermetic.engine.values import Atom, Value
+from hermetic.models.advanced_alchemy import NEW, SESSION
 
 LIBRARY = frozenset(
     (
@@ -101,6 +103,8 @@ def _of_class(run: Run, atom: Atom, name: str) -> Value:
         if found.kind == CLASS_METHOD:
             return v.one((v.METHOD, found.item, atom))
         return v.one((v.FUNCTION, found.item))
+    if name == NEW and run.types.repositories.is_service(atom[1]):
+        return v.one((v.OPERATION, atom, name))
     if name == "query" and run.types.classes.is_model(atom[1]):
         session = run.types.constructors.flask_session(atom[1])
         if session is not None:
@@ -158,7 +162,9 @@ def _member(run: Run, state: State, atom: Atom, class_id: int, name: str, positi
         entities.read(run, state, atom, name, position)
     found = run.types.classes.member(class_id, name)
     if found is None or type(found.item) is not int:
-        if found is None:
+        if found is None and name == SESSION and run.types.repositories.flavour(class_id) is not None:
+            return session_of(run, state, atom)
+        if found is None and run.types.classes.attribute_kind(class_id, name) == OTHER:
             inherited = run.types.member((v.INSTANCE, class_id), name)
             if inherited:
                 return _inherited(atom, name, inherited)
@@ -175,6 +181,6 @@ def _member(run: Run, state: State, atom: Atom, class_id: int, name: str, positi
 
 def _inherited(atom: Atom, name: str, members: Value) -> Value | None:
     """An attribute that a library base class gives."""
-    if any(member[0] in (v.ANY_SESSION, v.REGISTRY) for member in members):
+    if any(member[0] in (v.ANY_SESSION, v.REGISTRY, v.INSTANCE) for member in members):
         return v.one((v.FIELD, atom, name))
     return frozenset((v.OPERATION, atom, name) if member[0] == v.OPERATION else member for member in members)

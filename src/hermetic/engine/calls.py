@@ -11,6 +11,7 @@ from hermetic.engine import (
     entities,
     ir,
     library,
+    repository_calls,
     sessions,
     typestate as ts,
     unsaved,
@@ -39,6 +40,7 @@ from hermetic.engine.sessions import sessions_in
 from hermetic.engine.state import CREATED, ENTERED, SCOPED, State, Track, join
 from hermetic.engine.types import elements
 from hermetic.engine.values import Atom, Value
+from hermetic.models.advanced_alchemy import NEW
 from hermetic.models.python import (
     LOGGING_METHODS,
     NEVER_RAISING_METHODS,
@@ -142,6 +144,8 @@ def _construct(run: Run, state: State, class_id: int, args: Arguments, kwargs: K
             return new_session(run, state, known[1], bind, kwargs, position)
         if known is not None and known[0] in ("flask_db", "factory", "registry"):
             return run.solver.by_type(run, base, position)
+    if run.types.repositories.flavour(class_id) is not None and run.types.classes.member(class_id, "__init__") is None:
+        return repository_calls.make(run, state, class_id, args, kwargs, position)
     return construct(run, state, class_id, args, kwargs, position)
 
 
@@ -151,18 +155,28 @@ def _operation(
     """A method of a library object, or of a place that holds one; `weak`: it may be another session that is meant."""
     receiver, name = atom[1], atom[2]
     types = run.type_of(receiver)
+    if receiver[0] == v.CLASS and name == NEW:
+        return repository_calls.make(run, state, receiver[1], args, kwargs, position)
+    if repository_calls.is_method(run, atom):
+        if any(run.types.repositories.flavour(kind[1]) == ASYNC for kind in types if kind[0] == v.INSTANCE):
+            return _deferred(atom, args, kwargs, position)
+        return repository_calls.call(run, state, atom, args, kwargs, position)
     for kind in v.ordered(types):
         if kind[0] in (v.ANY_SESSION, v.REGISTRY):
             if name not in ts.SESSION_OPERATIONS:
                 continue
             if kind[1].flavour == ASYNC and name not in SYNC_ON_ASYNC:
-                named = tuple(sorted(((key or "**", value) for key, value in kwargs.items()), key=lambda item: item[0]))
-                return v.one((v.DEFERRED, "operation", atom, None, tuple(args), named, position))
+                return _deferred(atom, args, kwargs, position)
             return on_session(run, state, atom, args, kwargs, position, weak)
         result = _on_library(run, state, receiver, kind, name, args, kwargs, position)
         if result is not None:
             return result
     return _method_of_unknown(run, state, atom, args, kwargs, position)
+
+
+def _deferred(operation: Atom, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
+    given = tuple(sorted(((key or "**", value) for key, value in kwargs.items()), key=lambda item: item[0]))
+    return v.one((v.DEFERRED, "operation", operation, None, tuple(args), given, position))
 
 
 # Methods of AsyncSession that are plain functions. https://docs.sqlalchemy.org/en/20/orm/extensions/asyncio.html
@@ -214,6 +228,9 @@ def _on_library(
     opened = opened_by((v.OPERATION, kind, name))
     if opened is not None:
         return v.one(opened)
+    made = run.types.constructors.of_config(v.full_name((v.OPERATION, kind, name)))
+    if made:
+        return frozenset(named(run, state, atom, position) for atom in made)
     if is_container(kind) and name == "get" and run.call_node is not None:
         given = run.types.constructors.taken(name, run.call_node, run.fn)
         return frozenset(named(run, state, atom, position) for atom in given)
@@ -410,6 +427,8 @@ def force_atom(run: Run, state: State, atom: Atom, position: ir.Pos) -> Value:
         entities.awaited(state, atom[2], atom[3])
         return v.one((v.FIELD, atom[2], atom[3]))
     kwargs: Keywords = {None if name == "**" else name: value for name, value in atom[5]}
+    if kind == "operation" and repository_calls.is_method(run, atom[2]):
+        return repository_calls.call(run, state, atom[2], list(atom[4]), kwargs, atom[6])
     if kind == "operation":
         return on_session(run, state, atom[2], list(atom[4]), kwargs, atom[6])
     if kind == "coroutine":

@@ -9,6 +9,7 @@ from hermetic.engine import ir, values as v, walk
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import Class, Codebase, Function
 from hermetic.engine.values import Value
+from hermetic.models.advanced_alchemy import MODEL_COLUMNS, is_model_base
 from hermetic.models.sqlalchemy import MODEL_BASES, SYMBOLS
 
 METHOD, PROPERTY, CLASS_METHOD, STATIC_METHOD = "method", "property", "class_method", "static_method"
@@ -137,7 +138,11 @@ class ClassTable:
         class_ = self.code.classes[class_id]
         if any(base.startswith("sqlmodel.") for base in external):
             return any(self.code.classes[owner].keywords.get("table") == ir.TRUE for owner in self.mro(class_id))
-        if external & MODEL_BASES or any(SYMBOLS.get(base, ("",))[0] == "model_base" for base in external):
+        if (
+            external & MODEL_BASES
+            or any(is_model_base(base) for base in external)
+            or any(SYMBOLS.get(base, ("",))[0] == "model_base" for base in external)
+        ):
             return True
         if not PYDANTIC_BASES.isdisjoint(external):
             return False  # `sqlmodel.Field(sa_column=...)` in a schema says nothing
@@ -151,8 +156,14 @@ class ClassTable:
         key = (class_id, name)
         if key not in self._attribute_kinds:
             declared = self.declared(class_id, name)
-            self._attribute_kinds[key] = OTHER if declared is None else self._attribute_kind(*declared)
+            if declared is None:
+                self._attribute_kinds[key] = COLUMN if self._is_inherited_column(class_id, name) else OTHER
+            else:
+                self._attribute_kinds[key] = self._attribute_kind(*declared)
         return self._attribute_kinds[key]
+
+    def _is_inherited_column(self, class_id: int, name: str) -> bool:
+        return name in MODEL_COLUMNS and any(is_model_base(base) for base in self.external_bases(class_id))
 
     def declared(self, class_id: int, name: str) -> tuple[Class, Node] | None:
         """Where the body of a class, or of a base, assigns the attribute; what a constructor fills is not declared."""

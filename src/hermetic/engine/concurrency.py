@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hermetic.engine import ir, typestate as ts, values as v
+from hermetic.engine import ir, repository_calls, typestate as ts, values as v
 from hermetic.engine.apply import Substitution
 from hermetic.engine.fields import SESSION_OF, reachable_sessions, read_field
 from hermetic.engine.observations import Concurrent
@@ -46,6 +46,8 @@ def _used_by(run: Run, state: State, atom: Atom) -> set[Atom]:
     if kind == "attribute":
         owners = read_field(run, state, atom[2], SESSION_OF[ASYNC])
         return {session for session, _ in sessions_in(run, owners)} or {atom[2]}
+    if kind == "operation" and repository_calls.is_method(run, atom[2]):
+        return {session for session, _ in sessions_in(run, repository_calls.session_of(run, state, atom[2][1]))}
     if kind == "operation":
         receiver = frozenset((atom[2][1],))
         statement = ts.SESSION_OPERATIONS.get(atom[2][2])

@@ -8,6 +8,7 @@ from hermetic.engine import ir, values as v
 from hermetic.engine.containers import is_container
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import Function
+from hermetic.engine.repositories import of_config
 from hermetic.engine.scopes import given_by, opened_by, session_type
 from hermetic.engine.session_types import BORROWED, MANAGED, PLAIN, REGISTRY, Made, SessionType
 from hermetic.engine.typestate import SESSION_ATTRIBUTES, SESSION_OPERATIONS
@@ -242,6 +243,11 @@ class Constructors:
             )
         if kind == v.STATEMENT:
             return v.one(receiver)
+        if receiver[0] == v.CLASS:
+            return v.one((v.INSTANCE, receiver[1]))  # `Service.new(...)`
+        of_config = self.of_config(v.full_name(atom))
+        if of_config:
+            return of_config
         opened = opened_by(atom)
         if opened is not None:
             return self._session_in(opened)
@@ -260,6 +266,18 @@ class Constructors:
         ):
             return v.one((v.ANY_SESSION, SessionType(SYNC, PLAIN, root[2], self.made(node, fn))))
         return v.one((v.EXT_OBJECT, f"{root[1]}.{name}")) if root[0] == v.EXT_OBJECT else v.UNKNOWN
+
+    def of_config(self, full_name: str) -> Value:
+        """`config.get_session()`, `config.create_session_maker()`"""
+        made = of_config(full_name)
+        if made is None:
+            return v.UNKNOWN
+        kind, flavour = made
+        if kind == "engine":
+            return v.one((v.ENGINE, flavour, None))
+        if kind == "factory":
+            return v.one((v.FACTORY, SessionType(flavour)))
+        return v.one((v.ANY_SESSION, SessionType(flavour, MANAGED)))
 
     def _session_in(self, scope: Atom) -> Value:
         return self.library_member(*scope[1][1:])

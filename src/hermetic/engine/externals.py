@@ -5,7 +5,7 @@ from __future__ import annotations
 from hermetic.engine import afterwards, concurrency, ir, unsaved, values as v
 from hermetic.engine.entities import ANY_ATTRIBUTE, is_entity
 from hermetic.engine.fields import SESSION_OF, reachable_sessions, read_field
-from hermetic.engine.library import _relationship_names, class_reference
+from hermetic.engine.library import class_reference, relationship_names
 from hermetic.engine.observations import OptionMisused
 from hermetic.engine.project import Arguments, Keywords, make_session
 from hermetic.engine.run import ERROR, Run
@@ -193,7 +193,7 @@ def _sqlalchemy(
             flavour = _text_verb(args)
         return v.one((v.STATEMENT, flavour, class_id, v.sources(v.derived(*args)), ()))
     if kind == "eager":
-        return v.one((v.STATEMENT, "option", None, _relationship_names(args), ()))
+        return v.one((v.STATEMENT, "option", None, relationship_names(args), ()))
     if kind == "session_of":
         out = v.UNKNOWN
         for atom in args[0] if args else ():

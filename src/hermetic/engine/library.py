@@ -108,7 +108,7 @@ def _result(
     if result == "run_sync":
         return run.solver.call_in_greenlet(run, state, args, kwargs, atom, position)
     named = [*args[1:], *(value for key, value in kwargs.items() if key == "attribute_names")]
-    names = _relationship_names([value | elements(value) for value in named])
+    names = relationship_names([value | elements(value) for value in named])
     _instances(run, state, atom, result, first, names, position)
     return v.UNKNOWN
 
@@ -150,6 +150,11 @@ def _instances(
                 state.put(target, known.put(EXPIRED, mark).clear(STALE))  # what it is read for next is fresh
     elif result == "expired_all":
         sessions.each_instance(state, atom, EXPIRED, mark)
+
+
+def loader_options(value: Value) -> list[str]:
+    """The relationships that loader options name."""
+    return [name for option in value for name in _option_names(option)]
 
 
 def _options(kwargs: Keywords) -> tuple[str, ...]:
@@ -290,11 +295,11 @@ def statement_operation(statement: Atom, name: str, args: Arguments, kwargs: Key
         came_from |= v.sources(argument)
     options = statement[4] if len(statement) > 4 else ()
     if statement[1] == "option":
-        return v.one((v.STATEMENT, "option", None, statement[3] | _relationship_names(args), ()))
+        return v.one((v.STATEMENT, "option", None, statement[3] | relationship_names(args), ()))
     return v.one((v.STATEMENT, statement[1], statement[2], came_from, (*options, *_loader_options(name, args))))
 
 
-def _relationship_names(args: Arguments) -> frozenset[str]:
+def relationship_names(args: Arguments) -> frozenset[str]:
     names = set()
     for argument in args:
         for atom in argument:

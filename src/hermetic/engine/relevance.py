@@ -10,6 +10,7 @@ from __future__ import annotations
 from hermetic.engine import ir, values as v, walk
 from hermetic.engine.ir import Expr
 from hermetic.engine.link import Codebase, Function
+from hermetic.engine.repositories import METHODS
 from hermetic.engine.stores import MUTATING
 from hermetic.engine.types import Types
 from hermetic.engine.values import Value
@@ -35,6 +36,7 @@ def relevant_functions(code: Codebase, types: Types) -> set[int]:
         or (_mentions_sessions(fn) and _deals_with_sessions(fn, types))
         or _uses_a_typed_session(fn, types)
         or types.scopes.around(fn) is not None
+        or _calls_a_repository(fn, types)
     }
     pending = sorted(found)
     calls: dict[int, dict[str, list[Expr]]] = {}
@@ -60,6 +62,17 @@ def _uses_a_typed_session(fn: Function, types: Types) -> bool:
         if node[0] == ir.ATTR and node[2] in COMMON_WORDS and _is_certainly_a_session(types.infer(node[1], fn)):
             return True
     return False
+
+
+def _calls_a_repository(fn: Function, types: Types) -> bool:
+    if not types.repositories.used or METHODS.isdisjoint(fn.identifiers):
+        return False
+    return any(
+        types.repositories.method(atom, node[2])
+        for node in fn.nodes()
+        if node[0] == ir.ATTR and node[2] in METHODS
+        for atom in types.infer(node[1], fn)
+    )
 
 
 def _is_certainly_a_session(value: Value) -> bool:

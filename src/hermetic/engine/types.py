@@ -31,10 +31,12 @@ from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import BOUND_STORE, BOUND_VALUE, Codebase, Function
 from hermetic.engine.lower_expressions import lower
 from hermetic.engine.queues import Queues, is_state
+from hermetic.engine.repositories import Repositories
 from hermetic.engine.scopes import CONTEXT, Scopes
 from hermetic.engine.symbols import Symbols
 from hermetic.engine.values import Atom, Value
 from hermetic.models import frameworks, sqlalchemy
+from hermetic.models.advanced_alchemy import NEW
 from hermetic.models.python import CACHING_DECORATORS
 from hermetic.models.workers import ARQ_STATE
 
@@ -86,6 +88,7 @@ class Types:
         self.queues = Queues(self)
         self.containers = Containers(self)
         self.scopes = Scopes(self)
+        self.repositories = Repositories(self)
         self._memo: dict[tuple[object, ...], Value] = {}
         self._active: dict[tuple[object, ...], int] = {}
         self._partial: dict[tuple[object, ...], tuple[Value, int]] = {}  # the answer, and the depth it relied on
@@ -299,7 +302,9 @@ class Types:
         class_id = atom[1]
         found = self.classes.member(class_id, name)
         if found is None:
-            inherited = self._inherited(atom, name)
+            if atom[0] == v.CLASS and name == NEW and self.repositories.is_service(class_id):
+                return v.one((v.OPERATION, atom, name))
+            inherited = self.repositories.member(class_id, name) or self._inherited(atom, name)
             return inherited or (self.member(CONTEXT, name) if self.scopes.is_context(atom) else v.UNKNOWN)
         if type(found.item) is int:
             if found.kind == PROPERTY and atom[0] == v.INSTANCE:
@@ -560,6 +565,8 @@ class Types:
             kind = atom[0]
             if kind == v.DEFERRED and atom[1] == "context":
                 out = v.union(out, self.yielded(atom[2]))
+            elif kind == v.INSTANCE and self.repositories.flavour(atom[1]) is not None:
+                out = v.union(out, v.one(atom))  # `with Service.new(...)`
             elif kind == v.INSTANCE:
                 for name in ("__enter__", "__aenter__"):
                     found = self.classes.member(atom[1], name)

@@ -1,7 +1,8 @@
 """Exception classes, by last name, as handlers name them.
 
 Sources: [exc] https://docs.sqlalchemy.org/en/20/core/exceptions.html, [dbapi] https://peps.python.org/pep-0249/#exceptions,
-[oslo] https://docs.openstack.org/oslo.db/latest/reference/api/oslo_db.html#module-oslo_db.exception
+[oslo] https://docs.openstack.org/oslo.db/latest/reference/api/oslo_db.html#module-oslo_db.exception, [aa]
+https://docs.advanced-alchemy.litestar.dev/latest/reference/exceptions.html
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ EVERY_DATABASE_ERROR = frozenset(
         "SQLAlchemyError",  # [exc]
         "StatementError",
         "DBAPIError",
+        "RepositoryError",  # [aa] raised in their place
+        "AdvancedAlchemyError",
         "DBError",  # [oslo] raised in their place
     )
 )
@@ -38,6 +41,8 @@ DATABASE_ERRORS = frozenset(
         "UniqueViolation",  # psycopg.errors
         "UniqueViolationError",  # asyncpg.exceptions
         "PostgresError",
+        "DuplicateKeyError",  # [aa]
+        "ForeignKeyError",
         "DBDuplicateEntry",  # [oslo]
         "DBReferenceError",
         "DBConstraintError",

@@ -132,10 +132,6 @@ MODEL_BASES = frozenset(
         "flask_sqlalchemy.Model",  # [fsa]
         "flask_sqlalchemy.model.Model",
         "flask_appbuilder.Model",
-        "advanced_alchemy.base.UUIDBase",  # https://docs.advanced-alchemy.litestar.dev/
-        "advanced_alchemy.base.UUIDAuditBase",
-        "advanced_alchemy.base.BigIntBase",
-        "advanced_alchemy.base.BigIntAuditBase",
         "fastapi_users_db_sqlalchemy.SQLAlchemyBaseUserTable",
         "fastapi_users_db_sqlalchemy.SQLAlchemyBaseUserTableUUID",
     )

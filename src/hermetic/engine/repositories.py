@@ -1,0 +1,99 @@
+"""Repositories and services of a library around a session: what their methods do to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hermetic.engine import ir, values as v
+from hermetic.engine.session_types import MANAGED, SessionType
+from hermetic.engine.values import Atom, Value
+from hermetic.models import advanced_alchemy as models
+
+if TYPE_CHECKING:
+    from hermetic.engine.types import Types
+
+# What a function calls that works with a repository.
+METHODS = models.WRITES.keys() | models.READS.keys()
+
+
+class Repositories:
+    """The project's classes that derive from a repository or service of the library."""
+
+    def __init__(self, types: Types) -> None:
+        self._types = types
+        self._used: bool | None = None
+        self._flavours: dict[int, str | None] = {}
+
+    @property
+    def used(self) -> bool:
+        """Does the program have such classes at all?"""
+        if self._used is None:
+            self._used = any(
+                item[1] is not None and item[1].partition(".")[0] in models.ROOTS
+                for module in self._types.code.modules
+                for item in module.imports
+            )
+        return self._used
+
+    def flavour(self, class_id: int) -> str | None:
+        """Of a repository's or service's session; None for any other class."""
+        if class_id not in self._flavours:
+            self._flavours[class_id] = self._base(class_id, models.REPOSITORIES | models.SERVICES)
+        return self._flavours[class_id]
+
+    def is_service(self, class_id: int) -> bool:
+        return self._base(class_id, models.SERVICES) is not None
+
+    def _base(self, class_id: int, table: dict[str, str]) -> str | None:
+        if not self.used:
+            return None
+        for base in sorted(self._types.classes.external_bases(class_id)):
+            found = models.known(base, table)
+            if found is not None:
+                return found
+        return None
+
+    def member(self, class_id: int, name: str) -> Value:
+        """An attribute that the library gives an instance: its session, or a service's repository."""
+        flavour = self.flavour(class_id) if name in (models.SESSION, models.REPOSITORY) else None
+        if flavour is None:
+            return v.UNKNOWN
+        if name == models.SESSION:
+            return v.one((v.ANY_SESSION, SessionType(flavour, MANAGED)))
+        return frozenset(
+            (v.INSTANCE, atom[1])
+            for atom in self._types.field(class_id, models.REPOSITORY_TYPE)
+            if atom[0] == v.CLASS and self.is_service(class_id)
+        )
+
+    def method(self, atom: Atom, name: str) -> bool:
+        """Is it a method of the library on such an object, by the type of the object?"""
+        return atom[0] == v.INSTANCE and name in METHODS and self.flavour(atom[1]) is not None
+
+    def model(self, class_id: int) -> int | None:
+        """The mapped class that it is about: `model_type`, that of its repository, or `Repository[Model]`."""
+        for atom in self._types.field(class_id, models.MODEL):
+            if atom[0] == v.CLASS:
+                return int(atom[1])
+        for atom in self._types.field(class_id, models.REPOSITORY_TYPE):
+            if atom[0] == v.CLASS and atom[1] != class_id:
+                return self.model(atom[1])
+        for owner in self._types.classes.mro(class_id):
+            class_ = self._types.code.classes[owner]
+            top = self._types.code.functions[self._types.code.modules[class_.module].functions[0]]
+            for base in class_.bases:
+                if type(base) is tuple and base[0] == ir.SUB:
+                    index = base[2]
+                    first = index[2][0] if type(index) is tuple and index[0] == ir.SEQ else index
+                    for atom in self._types.infer(first, top):
+                        if atom[0] == v.CLASS and self._types.classes.is_model(atom[1]):
+                            return int(atom[1])
+        return None
+
+
+def of_config(full_name: str) -> tuple[str, str] | None:
+    """(what, flavour) that a method of a config makes, `SQLAlchemyAsyncConfig.get_session`."""
+    owner, _, method = full_name.rpartition(".")
+    flavour = models.known(owner, models.CONFIGS)
+    kind = models.CONFIG_METHODS.get(method)
+    return (kind, flavour) if flavour is not None and kind is not None else None
