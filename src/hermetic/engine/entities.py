@@ -30,6 +30,9 @@ DEFERRED = "deferred"
 # The name of an attribute that is only known when the code runs: `setattr(instance, name, value)`.
 ANY_ATTRIBUTE = "*"
 
+# In `loaded` of an instance: whatever column is deferred.
+ALL_DEFERRED = "*deferred"
+
 # `loaded` of an instance that was made here and not read from the database: everything can be read.
 EVERYTHING = frozenset(("*",))
 
@@ -117,7 +120,9 @@ def read(run: Run, state: State, atom: Atom, name: str, position: ir.Pos) -> Non
     if kind == OTHER:
         return
     if kind == COLUMN and run.types.classes.is_deferred(class_id, name):
-        kind = DEFERRED
+        kind = COLUMN if ALL_DEFERRED in known.loaded else DEFERRED
+    if kind == RELATIONSHIP and _is_read_through_loaded(run, class_id, name, known):
+        return
     flavour = _flavour(run, known.owner)
     if ts.may(known.word, DETACHED):
         _read_detached(run, atom, known, kind, name, position, class_id)
@@ -130,6 +135,18 @@ def read(run: Run, state: State, atom: Atom, name: str, position: ir.Pos) -> Non
         state.put(atom, known._replace(loaded=known.loaded | {name}))
         if kind == DEFERRED or _loads_lazily(run, class_id, name):
             _query(run, state, known.owner, position)
+
+
+def _is_read_through_loaded(run: Run, class_id: int, name: str, known: Instance) -> bool:
+    """Is it a proxy of an attribute behind a relationship, which the instance has loaded?"""
+    declared = run.types.classes.declared(class_id, name)
+    value = declared[1][2] if declared is not None else None
+    if type(value) is not tuple or value[0] != ir.CALL or last_name(value[1]) != "association_proxy" or not value[2]:
+        return False
+    target = value[2][0]
+    if type(target) is not tuple or target[0] != ir.CONST or type(target[1]) is not str:
+        return False
+    return target[1] in known.loaded or not _loads_lazily(run, class_id, target[1])
 
 
 def _query(run: Run, state: State, owner: Atom | None, position: ir.Pos) -> None:

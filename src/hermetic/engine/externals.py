@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hermetic.engine import afterwards, concurrency, ir, unsaved, values as v
-from hermetic.engine.entities import ANY_ATTRIBUTE, is_entity
+from hermetic.engine.entities import ALL_DEFERRED, ANY_ATTRIBUTE, is_entity
 from hermetic.engine.fields import SESSION_OF, reachable_sessions, read_field
 from hermetic.engine.library import class_reference, relationship_names
 from hermetic.engine.observations import OptionMisused
@@ -192,6 +192,8 @@ def _sqlalchemy(
         if flavour == "text":
             flavour = _text_verb(args)
         return v.one((v.STATEMENT, flavour, class_id, v.sources(v.derived(*args)), ()))
+    if kind == "eager_columns":
+        return v.one((v.STATEMENT, "option", None, frozenset((ALL_DEFERRED,)), ()))
     if kind == "eager":
         return v.one((v.STATEMENT, "option", None, relationship_names(args), ()))
     if kind == "session_of":

@@ -114,6 +114,7 @@ SYMBOLS: dict[str, tuple[str, str]] = {
     "sqlalchemy.orm.contains_eager": ("eager", ""),  # [ldr]
     "sqlalchemy.orm.immediateload": ("eager", ""),  # [ldr]
     "sqlalchemy.orm.undefer": ("eager", ""),  # https://docs.sqlalchemy.org/en/20/orm/queryguide/columns.html
+    "sqlalchemy.orm.undefer_group": ("eager_columns", ""),  # the same: whatever is deferred
     "sqlalchemy.orm.make_transient": ("make_transient", ""),  # [orm]
     "sqlalchemy.pool.NullPool": ("null_pool", ""),  # [eng]
     "sqlalchemy.NullPool": ("null_pool", ""),
