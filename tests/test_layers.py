@@ -14,7 +14,20 @@ import hermetic
 PACKAGE = Path(hermetic.__file__).parent
 
 # From the top down: nothing imports what stands above it.
-LAYERS = ("__main__", "cli", "driver", "report", "rules", "engine", "models", "settings", "patterns", "rule", "files")
+LAYERS = (
+    "__main__",
+    "cli",
+    "driver",
+    "report",
+    "rules",
+    "engine",
+    "models",
+    "settings",
+    "patterns",
+    "rule",
+    "requirements",
+    "files",
+)
 BASE = ("finding", "__init__")
 
 # `rule` names the program in a type.
