@@ -17,15 +17,16 @@ PACKAGE = Path(hermetic.__file__).parent
 LAYERS = (
     "__main__",
     "cli",
+    "review",
     "driver",
     "report",
     "rules",
     "engine",
     "models",
+    "requirements",
     "settings",
     "patterns",
     "rule",
-    "requirements",
     "files",
 )
 BASE = ("finding", "__init__")

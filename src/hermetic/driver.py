@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import blake2b
 
 from hermetic import requirements, rules as rule_files, settings as settings_module
@@ -44,6 +45,17 @@ class Request:
     flags: tuple[tuple[str, object], ...] = ()
     isolated: bool = False
     hints: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """A program with its census. `files` are those to report on, `display` makes their paths ones to show."""
+
+    program: Program
+    files: frozenset[str]
+    findings: tuple[Finding, ...]
+    not_analysed: tuple[Unread, ...]
+    display: Callable[[str], str]
 
 
 @dataclass(slots=True)
@@ -143,7 +155,7 @@ def _check_tree(
 
 
 def _read(
-    tree: _Tree, progress: Progress, sources: dict[str, bytes], unread: list[Unread]
+    tree: _Tree, progress: Progress, sources: dict[str, bytes], unread: list[Unread], takes_census: bool = False
 ) -> tuple[Program, frozenset[str]]:
     """The solved program of a tree, and the files to report on."""
     files = _files(tree, unread)
@@ -158,8 +170,27 @@ def _read(
         tree.settings.src,
         tree.settings.slow_calls,
         lambda library, path: requirements.versions(tree.root, path, library),
+        takes_census,
     )
     return program, wanted
+
+
+def survey(request: Request, progress: Progress = lambda done, total: None) -> list[Surveyed]:
+    """The programs around the paths with their census, and what `check` finds in the files below the paths.
+
+    Raises UsageError for a path that does not exist, SettingsError for settings of no use.
+    """
+    known = rule_files.load()
+    surveyed = []
+    for tree in _trees(request, known):
+        sources: dict[str, bytes] = {}
+        unread: list[Unread] = []
+        program, wanted = _read(tree, progress, sources, unread, takes_census=True)
+        found = [finding for rule in known for finding in _of_rule(program, rule)]
+        shown = _suppressed(_selected(tree, found, wanted), sources, wanted, tree, known)
+        shown = [_for_display(tree, finding) for finding in shown if finding.severity > Severity.HINT]
+        surveyed.append(Surveyed(program, wanted, tuple(shown), tuple(unread), partial(_display, tree)))
+    return surveyed
 
 
 def program_around(path: str, progress: Progress = lambda done, total: None) -> tuple[Program, str]:
@@ -178,12 +209,13 @@ def solve(
     source_roots: tuple[str, ...] = (),
     slow_calls: tuple[str, ...] = (),
     versions: Versions = lambda library, path: None,
+    takes_census: bool = False,
 ) -> Program:
     """Link facts and interpret every function in them."""
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(max(limit, RECURSION_LIMIT))
     try:
-        solver = Solver(Codebase(facts, source_roots), slow_calls)
+        solver = Solver(Codebase(facts, source_roots), slow_calls, takes_census)
         solver.solve()
         return Program(solver, lines, versions)
     finally:

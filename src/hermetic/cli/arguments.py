@@ -10,8 +10,9 @@ from typing import Any, NoReturn
 
 from hermetic import __version__
 
-COMMANDS = ("check", "debug", "explain", "rules")
+COMMANDS = ("check", "debug", "explain", "review", "rules")
 FORMATS = ("text", "concise", "json")
+REVIEW_FORMATS = ("text", "markdown", "json")
 VIEWS = ("ir", "summary", "cfg")
 
 
@@ -32,7 +33,7 @@ class _Parser(ArgumentParser):
             if message.startswith("argument COMMAND") and os.path.lexists(given):
                 message = f"`{given}` is no command; did you mean `hermetic check {given}`?"
             else:
-                message = f"unknown `{given}`{_nearest(given, (*COMMANDS, *FORMATS, *VIEWS))}"
+                message = f"unknown `{given}`{_nearest(given, (*COMMANDS, *FORMATS, *REVIEW_FORMATS, *VIEWS))}"
         super().error(message)
 
     def flags(self) -> list[str]:
@@ -62,12 +63,26 @@ def parser() -> ArgumentParser:
     top.add_argument("--version", action="version", version=f"hermetic {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     _check(commands)
+    _review(commands)
     rules = commands.add_parser("rules", help="list the rules")
     rules.add_argument("--output-format", choices=("text", "json"), default="text", help="default: text")
     explain = commands.add_parser("explain", help="print a rule's documentation")
     explain.add_argument("rule", help="a code or name, such as SES001 or session-not-closed")
     _debug(commands)
     return top
+
+
+def _review(commands: _SubParsersAction[_Parser]) -> None:
+    review = commands.add_parser(
+        "review",
+        help="answer the six questions of a session review",
+        description="Answer the six questions of a session review, with numbers and the places that break them.",
+    )
+    review.add_argument("paths", nargs="*", default=["."], metavar="PATH", help="files or directories (default: .)")
+    review.add_argument("--output-format", choices=REVIEW_FORMATS, default="text", help="default: text")
+    review.add_argument("--tests", action="store_true", default=None, help="count tests too")
+    review.add_argument("--migrations", action="store_true", default=None, help="count migrations too")
+    review.add_argument("--isolated", action="store_true", help="read no settings file")
 
 
 def _debug(commands: _SubParsersAction[_Parser]) -> None:

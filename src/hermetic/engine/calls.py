@@ -7,6 +7,7 @@ from typing import Any
 
 from hermetic.engine import (
     afterwards,
+    census,
     concurrency,
     entities,
     ir,
@@ -143,6 +144,8 @@ def _construct(run: Run, state: State, class_id: int, args: Arguments, kwargs: K
             bind = kwargs.get("bind", args[0] if args else v.UNKNOWN)
             return new_session(run, state, known[1], bind, kwargs, position)
         if known is not None and known[0] in ("flask_db", "factory", "registry"):
+            what = census.FLASK if known[0] == "flask_db" else known[0]
+            census.configures(run, what, known[1], [key or "**" for key in kwargs], position)
             return run.solver.by_type(run, base, position)
     if run.types.repositories.flavour(class_id) is not None and run.types.classes.member(class_id, "__init__") is None:
         return repository_calls.make(run, state, class_id, args, kwargs, position)
@@ -566,8 +569,10 @@ def _enter_object(run: Run, state: State, atom: Atom, position: ir.Pos, leaving:
             found = run.types.classes.member(kind[1], enter_name)
             if found is not None and type(found.item) is int:
                 leaving.append(("object", (atom, exit_name)))
-                value = call_function(run, state, found.item, atom, [], {}, position)
-                return force(run, state, value, position)
+                value = force(run, state, call_function(run, state, found.item, atom, [], {}, position), position)
+                for session, _ in sessions_in(run, value):
+                    run.entered.setdefault(session, run.mark(position))
+                return value
         for base in run.types.classes.external_bases(kind[1]):
             leaving.append(("library", base))
         found = run.types.classes.member(kind[1], "close")
@@ -610,6 +615,8 @@ def _leave_transaction(run: Run, state: State, transaction: Atom, position: ir.P
             if raised:
                 sessions.to_savepoint(state, target)
             continue
+        if not raised:
+            census.commits(run, state, target, census.BY_BLOCK, mark)
         before = len(run.exits.raises)
         sessions.operate(run, state, target, type_, "rollback" if raised else "commit", mark, False)
         # A commit that fails here is rolled back by the block itself, and what the block opened is closed.

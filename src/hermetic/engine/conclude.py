@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hermetic.engine import typestate as ts, unsaved, values as v
+from hermetic.engine import census, typestate as ts, unsaved, values as v
 from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.observations import Blocking, Concurrent, EngineMade, Leak, UnguardedCommit
 from hermetic.engine.run import DATABASE_ERROR, EXPLICIT, THROWN, Raised, Run
@@ -42,6 +42,8 @@ def conclude(run: Run, normal: list[State]) -> Summary:
     _half_closed(run, normal, raised)
     _engines(run, normal)
     unsaved.observe(run, normal)
+    if run.solver.takes_census:
+        census.observe(run, normal)
     for key, (mark, callee) in sorted(run.blocking.items(), key=repr):
         if run.fn.is_async:
             run.observe(("blocking", key), Blocking(mark, callee, key))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hermetic.engine import afterwards, concurrency, ir, unsaved, values as v
+from hermetic.engine import afterwards, census, concurrency, ir, unsaved, values as v
 from hermetic.engine.entities import ALL_DEFERRED, ANY_ATTRIBUTE, is_entity
 from hermetic.engine.fields import SESSION_OF, reachable_sessions, read_field
 from hermetic.engine.library import class_reference, relationship_names
@@ -204,6 +204,7 @@ def _sqlalchemy(
     if kind in ("engine", "wrapped_engine"):
         if kind == "wrapped_engine" and args:
             return args[0]
+        census.configures(run, "engine", flavour, [key or "**" for key in kwargs], position)
         made = ("module" if run.fn.is_module else "function", run.fn.id, position[0], position[1])
         atom = (v.ENGINE, flavour, made, _pool(kwargs))
         if _is_in_memory(kwargs.get("url", args[0] if args else v.UNKNOWN)):
@@ -211,7 +212,10 @@ def _sqlalchemy(
         run.engines.setdefault(atom, run.mark(position))
         return v.one(atom)
     if kind in ("factory", "registry"):
+        census.configures(run, kind, flavour, [key or "**" for key in kwargs], position)
         return _factory(run, name, args, kwargs, position)
+    if kind == "flask_db":
+        census.configures(run, census.FLASK, flavour, [key or "**" for key in kwargs], position)
     return run.solver.by_type(run, name, position)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hermetic.engine import entities, ir, sessions, typestate as ts, values as v
+from hermetic.engine import census, entities, ir, sessions, typestate as ts, values as v
 from hermetic.engine.project import Arguments, Keywords, make_session
 from hermetic.engine.run import DATABASE_ERROR, EXPLICIT, Run
 from hermetic.engine.session_types import REGISTRY, SessionType
@@ -51,6 +51,8 @@ def session_operation(
         if args
         else next((value for key, value in kwargs.items() if key in ("statement", "instance", "entity")), v.UNKNOWN)
     )
+    if name == "commit":
+        census.commits(run, state, atom, census.BY_COMMIT, mark)
     _before(run, state, atom, name, first, position)
     sessions.operate(run, state, atom, type_, name, mark, weak)
     return _result(run, state, atom, type_, operation.result, first, args, kwargs, position)

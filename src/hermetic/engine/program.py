@@ -14,7 +14,7 @@ from hermetic.engine.link import Function
 from hermetic.engine.scopes import is_of_a_scope
 from hermetic.engine.session_types import Made, SessionType
 from hermetic.engine.solve import Solver
-from hermetic.engine.state import Commit, Mark
+from hermetic.engine.state import Commit, Mark, Track
 from hermetic.finding import Position, Step
 from hermetic.models.frameworks import AFTER_REQUEST
 
@@ -139,6 +139,10 @@ class Program:
                 else:
                     yield self.place(self.function_at(inner).id), write._replace(written=inner)
 
+    def unsaved_writes(self) -> Iterator[tuple[Place, seen.Unsaved]]:
+        """Writes that a function leaves for somebody else to commit, or for nobody."""
+        return self._observed(seen.Unsaved)
+
     def _ends_unsaved(self, place: Place, write: seen.Unsaved) -> bool:
         """Does a framework call the function with a session that it only closes afterwards?"""
         function = place.function
@@ -182,6 +186,37 @@ class Program:
         """Is it a commit at the end of a transaction scope, in a function that callers not seen here may run inside of
         a scope of theirs? Then nothing would be committed there."""
         return is_of_a_scope(done.session) and not place.contexts & ~TEST
+
+    def census(self, kind: type[Observation]) -> Iterator[tuple[Place, Observation]]:
+        """What `review` counts, of one of the kinds in `engine.census`; nothing unless the census was asked for."""
+        return self._observed(kind)
+
+    def entry_points(self) -> Iterator[Place]:
+        """The functions that a framework calls: for requests, jobs and commands."""
+        for function in self.code.functions:
+            if self.contexts.is_root(function.id):
+                yield self.place(function.id)
+
+    def sources(self, place: Place) -> frozenset[str]:
+        """Where the sessions of a function come from: "injected", "registry", "shared", "own"; empty if it has none."""
+        summary = self.solver.summary(place.function.id)
+        found = {self._source(atom) for atom, track in summary.effects.tracks if type(track) is Track}
+        if self.solver.shared_uses.get(place.function.id):
+            found.add("shared")
+        found.discard("")
+        return frozenset(found or ({"own"} if summary.touches else ()))
+
+    def _source(self, atom: v.Atom) -> str:
+        while atom[0] in (v.FIELD, v.CTOR):
+            atom = atom[1]
+        return {v.SESSION: "own", v.GLOBAL: "registry", v.PARAM: "injected"}.get(atom[0], "")
+
+    def is_committed_afterwards(self, place: Place, write: seen.Unsaved) -> bool:
+        """Does a dependency or a hook commit what an entry point leaves written?"""
+        is_entry = self.contexts.is_root(place.function.id) and not self.solver.edges.get(place.function.id)
+        return (
+            is_entry and write.ended is None and write.session[0] != v.SESSION and not self._ends_unsaved(place, write)
+        )
 
     def injected_managers(self) -> Iterator[tuple[Place, InjectedManager]]:
         """Context manager functions of sessions, given to a framework that does not enter them."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from hermetic.engine import ir, typestate as ts, values as v
+from hermetic.engine import census, ir, typestate as ts, values as v
 from hermetic.engine.apply import Substitution, apply, apply_effects, trail
 from hermetic.engine.classes import decorator_names
 from hermetic.engine.link import Function
 from hermetic.engine.run import ERROR, Run
-from hermetic.engine.session_types import REGISTRY, SessionType
+from hermetic.engine.session_types import BORROWED, REGISTRY, SessionType
 from hermetic.engine.sessions import wait
 from hermetic.engine.state import CREATED, ENTERED, ENTITY_FRESH, Fields, Instance, State, Track, join
 from hermetic.engine.summary import Summary
@@ -256,6 +256,8 @@ def make_session(run: Run, state: State, type_: SessionType, position: ir.Pos, i
     state.put(atom, Track(word).with_mark(CREATED, run.mark(position)))
     state.escaped -= {atom}
     run.made_in[atom] = tuple(run.loops)
+    if is_open or type_.kind == BORROWED:
+        run.opened.setdefault(atom, run.mark(position))
     run.solver.session_sites.add((run.fn.id, position[0], position[1]))
     return atom
 
@@ -288,6 +290,11 @@ def leave_context(run: Run, state: State, left: tuple[Summary, Substitution], ra
     """The code after the `yield` of a context manager function runs."""
     summary, sub = left
     sub.state = state
+    if not raised:
+        for atom, track in summary.after.tracks:
+            if type(track) is Track and ts.must(track.word, ts.COMMITTED):
+                for session in sub.atom(atom):
+                    census.commits(run, state, session, census.BY_MANAGER, run.mark(sub.position))
     apply_effects(run, state, summary.after_raise if raised else summary.after, sub, resumed=True)
     _not_ours(run, state, sub, entered=False)
 

@@ -74,6 +74,7 @@ class Run:
         "depth",
         "disposed",
         "engines",
+        "entered",
         "exits",
         "fn",
         "frames",
@@ -83,6 +84,7 @@ class Run:
         "made_in",
         "observations",
         "offloaded",
+        "opened",
         "rechecks",
         "salt",
         "shared_uses",
@@ -126,6 +128,8 @@ class Run:
         self.offloaded = 0
         self.type_memo: dict[Atom, Value] = {}
         self.global_memo: dict[str, Value] = {}
+        self.opened: dict[Atom, Mark] = {}  # sessions that this function has to end
+        self.entered: dict[Atom, Mark] = {}  # sessions of a manager object whose block ends them
         self.made_in: dict[Atom, tuple[int, ...]] = {}  # session -> the loops it was made in
         self.made_from: dict[Atom, frozenset[Atom]] = {}  # what the making of an instance was given
         self.engines: dict[Atom, Mark] = {}  # engine made here, or by a callee that returns it -> where

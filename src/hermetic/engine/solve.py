@@ -61,8 +61,9 @@ SESSION_CLASSES = frozenset(name for name, (kind, _) in SYMBOLS.items() if kind 
 class Solver:
     """Interprets the functions of a program. `observations` holds what was seen in each, by function."""
 
-    def __init__(self, code: Codebase, slow_calls: tuple[str, ...] = ()) -> None:
+    def __init__(self, code: Codebase, slow_calls: tuple[str, ...] = (), takes_census: bool = False) -> None:
         self.code = code
+        self.takes_census = takes_census
         self.types = Types(code)
         self.slow = SlowCalls(code, slow_calls)
         self.injection = Injection(self.types, self.summary)
@@ -92,6 +93,8 @@ class Solver:
         self.relevant = relevant_functions(self.code, self.types)
         # With a session in its hands a function need not use it to hold its transaction.
         self.relevant.update(fn.id for fn in self.injection.receivers() if self.slow.may_wait(fn))
+        if self.takes_census:  # applications are configured where nothing else has to do with sessions
+            self.relevant.update(fn.id for fn in self.code.functions if fn.is_module)
         for function in sorted(self.relevant):
             self.summary(function)
 

@@ -1,0 +1,45 @@
+"""`hermetic review`."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+
+from hermetic.cli.progress import Bar
+from hermetic.cli.terminal import styles_for, write
+from hermetic.driver import Request, SettingsError, UsageError, survey
+from hermetic.report.answers import Review
+from hermetic.review import review
+
+USAGE, NOT_ANALYSED = 2, 3
+
+
+def run(options: Namespace) -> int:
+    """Answer the six questions for the paths; returns the exit code."""
+    flags = {"tests": options.tests, "migrations": options.migrations}
+    request = Request(tuple(options.paths), tuple(flags.items()), options.isolated)
+    bar = Bar(sys.stderr)
+    try:
+        found = review(survey(request, bar.update))
+    except (UsageError, SettingsError) as error:
+        bar.clear()
+        print(f"hermetic: {error}", file=sys.stderr)
+        return USAGE
+    finally:
+        bar.clear()
+    write(_render(found, options.output_format))
+    return NOT_ANALYSED if found.not_analysed else 0
+
+
+def _render(found: Review, output_format: str) -> str:
+    if output_format == "json":
+        from hermetic.report import review_json
+
+        return review_json.render(found)
+    if output_format == "markdown":
+        from hermetic.report import review_markdown
+
+        return review_markdown.render(found)
+    from hermetic.report import review_text
+
+    return review_text.render(found, styles_for(sys.stdout))
