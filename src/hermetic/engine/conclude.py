@@ -45,7 +45,7 @@ def conclude(run: Run, normal: list[State]) -> Summary:
     if run.solver.takes_census:
         census.observe(run, normal)
     for key, (mark, callee) in sorted(run.blocking.items(), key=repr):
-        if run.fn.is_async:
+        if run.fn.is_async or run.types.litestar.on_loop(run.fn):
             run.observe(("blocking", key), Blocking(mark, callee, key))
     return _summary(run, normal, raised)
 

@@ -65,6 +65,8 @@ class Contexts:
             self.bits[function] |= _BY_NAME[context]
         for function, provider in types.containers.providers().items():
             self.bits[function] |= STARTUP if provider.lasting else REQUEST
+        for called in types.litestar.called():
+            self.bits[called.function] |= REQUEST
         self._roots = frozenset(
             number for number, bits in enumerate(self.bits) if bits & (REQUEST | WORKER | CLI) and not bits & TEST
         )

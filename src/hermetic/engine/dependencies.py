@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from hermetic.engine import ir, typestate as ts, values as v, walk
+from hermetic.engine import typestate as ts, values as v, walk
 from hermetic.engine.ir import Expr, Node
-from hermetic.engine.link import Codebase, Function
+from hermetic.engine.link import Function
+from hermetic.engine.markers import markers, provider_of
 from hermetic.engine.observations import Leak
 from hermetic.engine.project import deferral
 from hermetic.engine.session_types import MANAGED, PLAIN, SessionType
@@ -42,8 +43,8 @@ def injected_managers(solver: Solver) -> Iterator[tuple[int, InjectedManager]]:
     types = solver.types
     verdicts: dict[int, bool] = {}
     seen: set[tuple[object, int]] = set()
-    for owner, node, scope in _markers(types, ENTER_NO_MANAGER):
-        for manager in _managers(_provider(node), scope, types):
+    for owner, node, scope in markers(types, ENTER_NO_MANAGER):
+        for manager in _managers(provider_of(node), scope, types):
             # Aliases stand side by side in a module's body: each of them is a mistake of its own.
             key = (node[4] if owner.is_module else owner.id, manager.id)
             if key not in seen and _hands_out_a_session(manager, solver, verdicts):
@@ -56,22 +57,26 @@ def injected_leaks(solver: Solver) -> Iterator[tuple[int, Leak]]:
     """(function, leak) for every session that a provider makes and returns, and that nobody who gets it closes."""
     users: dict[int, list[tuple[Function, Node]]] = {}
     made_by_marker: dict[Mark, tuple[int, Leak]] = {}
-    for owner, node, scope in _markers(solver.types, INJECTORS):
+    for owner, node, scope in markers(solver.types, INJECTORS):
         at: Mark = (owner.module, node[4], None)
-        for atom in v.ordered(solver.types.infer(_provider(node), scope)):
+        for atom in v.ordered(solver.types.infer(provider_of(node), scope)):
             if atom[0] in (v.FUNCTION, v.METHOD):
                 users.setdefault(atom[1], []).append((owner, node))
             elif _makes_sessions(atom) and not _closes_parameter(owner, node, solver):
                 session = (v.SESSION, node[4][:3], SessionType(atom[1].flavour))
                 made_by_marker.setdefault(at, (owner.id, Leak(at, "injected", None, session)))
-    for number, markers in sorted(users.items()):
+    for number, named_by in sorted(users.items()):
         provider = solver.code.functions[number]
-        if deferral(provider) in ("context", "generator") or solver.types.is_cached(provider):
+        if (
+            deferral(provider) in ("context", "generator")
+            or solver.types.is_cached(provider)
+            or solver.types.litestar.is_kept(number)
+        ):
             continue
         summary = solver.summary(number)
         for session, created in _left_open(summary.returns, summary, solver.types):
-            if not _closed_by_its_users(session, markers, solver):
-                owner, node = markers[0]
+            if not _closed_by_its_users(session, named_by, solver):
+                owner, node = named_by[0]
                 yield number, Leak(created, "injected", (owner.module, node[4], None), session)
     yield from made_by_marker.values()
     yield from _left_by_containers(solver)
@@ -90,50 +95,6 @@ def _left_by_containers(solver: Solver) -> Iterator[tuple[int, Leak]]:
             for session, created in _left_open(summary.returns, summary, solver.types):
                 if not _closed_by_its_users(session, [], solver):
                     yield provider.function, Leak(created, "injected", provider.at, session)
-
-
-def _markers(types: Types, known: frozenset[str]) -> Iterator[tuple[Function, Node, Function]]:
-    """(owner, marker, scope of its names) of every call of one of the known markers."""
-    for owner, expression, scope in _places(types.code, known):
-        for node in walk.subexpressions(expression):
-            if node[0] == ir.CALL and _is_marker(node, scope, types, known):
-                yield owner, node, scope
-
-
-def _places(code: Codebase, known: frozenset[str]) -> Iterator[tuple[Function, Expr, Function]]:
-    """(owner, expression, scope of its names) of whatever may hold a marker."""
-    users = {user for name in _marker_names(code, known) for user in code.users_of(name)}
-    for number in sorted({code.functions[user].module for user in users}):
-        module = code.modules[number]
-        top = code.functions[module.functions[0]]
-        for class_ in module.classes:
-            for attribute in code.classes[class_].attributes.values():
-                yield top, attribute[1], top
-                yield top, attribute[2], top
-        for function in module.functions:
-            fn = code.functions[function]
-            scope = code.functions[fn.parent] if fn.parent is not None else fn
-            for param in fn.params:
-                yield fn, param[1], scope
-                yield fn, param[2], scope
-            for decorator in fn.decorators:
-                yield fn, decorator, scope
-            if function in users:
-                yield from ((fn, node, fn) for node in fn.nodes() if node[0] == ir.CALL)
-
-
-def _marker_names(code: Codebase, known: frozenset[str]) -> frozenset[str]:
-    """The markers' names, with those that files give them on import."""
-    last = frozenset(name.rpartition(".")[2] for name in known)
-    return last.union(item[0] for module in code.modules for item in module.imports if item[0] and item[2] in last)
-
-
-def _is_marker(node: Node, scope: Function, types: Types, known: frozenset[str]) -> bool:
-    return any(atom[0] == v.EXT and atom[1] in known for atom in types.infer(node[1], scope))
-
-
-def _provider(node: Node) -> Expr:
-    return node[2][0] if node[2] else dict(node[3]).get("dependency")
 
 
 def _managers(provider: Expr, scope: Function, types: Types) -> list[Function]:
@@ -218,9 +179,9 @@ def _has_an_end(atom: Atom, types: Types) -> bool:
     return atom[0] != v.OBJECT or any(types.classes.member(atom[2], name) is not None for name in ENDINGS)
 
 
-def _closed_by_its_users(session: Atom, markers: list[tuple[Function, Node]], solver: Solver) -> bool:
+def _closed_by_its_users(session: Atom, named_by: list[tuple[Function, Node]], solver: Solver) -> bool:
     """Does every function that gets the session close it? By a marker of its own, or by an alias's."""
-    closed = [_closes_parameter(owner, node, solver) for owner, node in markers if not owner.is_module]
+    closed = [_closes_parameter(owner, node, solver) for owner, node in named_by if not owner.is_module]
     for fn in solver.code.functions:
         for number in range(len(fn.params)):
             for atom in solver.types.param(fn, number):

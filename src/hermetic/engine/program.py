@@ -178,7 +178,7 @@ class Program:
                 continue
             for made, mark in sorted(self.solver.shared_uses[function].items()):
                 users.setdefault(made, []).append((place, mark))
-        for made in self.solver.types.containers.shared():
+        for made in (*self.solver.types.containers.shared(), *self.solver.types.litestar.kept_sessions()):
             users.setdefault(made, [])
         yield from sorted(users.items())
 

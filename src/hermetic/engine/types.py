@@ -29,6 +29,7 @@ from hermetic.engine.containers import Containers, is_container, is_from_contain
 from hermetic.engine.inheritance import seen_from_subclass
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import BOUND_STORE, BOUND_VALUE, Codebase, Function
+from hermetic.engine.litestar import Litestar
 from hermetic.engine.lower_expressions import lower
 from hermetic.engine.queues import Queues, is_state
 from hermetic.engine.repositories import Repositories
@@ -89,6 +90,7 @@ class Types:
         self.containers = Containers(self)
         self.scopes = Scopes(self)
         self.repositories = Repositories(self)
+        self.litestar = Litestar(self)
         self._memo: dict[tuple[object, ...], Value] = {}
         self._active: dict[tuple[object, ...], int] = {}
         self._partial: dict[tuple[object, ...], tuple[Value, int]] = {}  # the answer, and the depth it relied on

@@ -100,7 +100,7 @@ WHEN = {
     "module": "when the module is imported",
     "cached": "at the first call",
     "start-up": "when the worker starts",
-    "container": "for the whole application, by its dependency container",
+    "container": "for the whole application, by what provides it",
 }
 
 

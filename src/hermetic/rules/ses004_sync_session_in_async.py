@@ -10,7 +10,7 @@ stops it for `pool_timeout`, because the coroutines that would return connection
 
 Use `AsyncSession` in `async def`. Where the synchronous code has to stay, run it in a thread
 (`asyncio.to_thread`, `run_in_threadpool`) with a session that is opened there, or make the endpoint a plain `def`:
-FastAPI and Starlette run those in a thread pool.
+FastAPI and Starlette run those in a thread pool. Litestar does so only with `sync_to_thread=True`.
 
 ## When it stays silent
 
@@ -111,18 +111,22 @@ def invoice(number: int, session: Session = Depends(get_session)):
 )
 
 
+FIX = "use an AsyncSession, run it with `asyncio.to_thread`, or make the endpoint a plain `def`"
+
+
 def check(program: Program) -> Iterator[Finding]:
     for place, work in program.blocking_work():
         if place.starts_up:
             continue
         name = place.function.name
         trace = program.steps(work.at, "waits for the database, and the event loop with it")
+        where = f"`async def {name}`" if place.function.is_async else f"`{name}`, which Litestar runs on it"
         if len(trace) == 1:
-            message = f"synchronous database work blocks the event loop in `async def {name}`"
+            message = f"synchronous database work blocks the event loop in {where}"
         else:
             callee = program.function_at(work.at[2]).qualname
-            message = f"`{callee}` does synchronous database work, which blocks the event loop in `async def {name}`"
-        fix = Fix("unsafe", "use an AsyncSession, run it with `asyncio.to_thread`, or make the endpoint a plain `def`")
+            message = f"`{callee}` does synchronous database work, which blocks the event loop in {where}"
+        fix = Fix("unsafe", FIX if place.function.is_async else "pass `sync_to_thread=True`, or use an AsyncSession")
         severity = Severity.WARNING if place.is_command else Severity.ERROR
         yield Finding(program.position(work.at), severity, message, trace, fix)
 
