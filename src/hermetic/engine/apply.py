@@ -152,13 +152,13 @@ class Substitution:
 
     def value(self, value: Value) -> Value:
         out = v.UNKNOWN
-        for atom in value:
+        for atom in v.ordered(value):
             out = v.union(out, self.atom(atom))
         return out
 
     def sources(self, sources: frozenset[Atom]) -> frozenset[Atom]:
         found: set[Atom] = set()
-        for atom in sources:
+        for atom in v.ordered(sources):
             found |= v.sources(self.atom(atom))
         return v.limited(frozenset(found))
 

@@ -71,8 +71,8 @@ def read_atom(run: Run, state: State, atom: Atom, name: str, position: ir.Pos) -
 def _library(run: Run, atom: Atom, name: str) -> Value:
     """A member of a library object keeps the object itself as its receiver."""
     out = v.UNKNOWN
-    for kind in run.type_of(atom):
-        for member in run.types.constructors.library_member(kind, name):
+    for kind in v.ordered(run.type_of(atom)):
+        for member in v.ordered(run.types.constructors.library_member(kind, name)):
             if member[0] == v.OPERATION:
                 # The registry's proxy is the session; otherwise the receiver is the atom at hand.
                 out = v.union(out, v.one((v.OPERATION, atom, name)))
@@ -84,7 +84,7 @@ def _library(run: Run, atom: Atom, name: str) -> Value:
 def _of_super(run: Run, atom: Atom, name: str) -> Value:
     """`super().name`: the receiver's method, as the classes after this one define it."""
     _, receiver, class_id = atom
-    for kind in run.type_of(receiver):
+    for kind in v.ordered(run.type_of(receiver)):
         if kind[0] in (v.INSTANCE, v.CLASS):
             mro = run.types.classes.mro(kind[1])
             after = mro[mro.index(class_id) + 1 :] if class_id in mro else run.types.classes.mro(class_id)[1:]

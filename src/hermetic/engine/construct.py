@@ -97,13 +97,13 @@ class Constructors:
 
     def _result_of(self, callee: Expr, node: Node, fn: Function) -> Value:
         out = v.UNKNOWN
-        for atom in self.types.infer(callee, fn):
+        for atom in v.ordered(self.types.infer(callee, fn)):
             out = v.union(out, self.types.call_atom(atom, node, fn))
         return out
 
     def _next(self, value: Value) -> Value:
         out = v.UNKNOWN
-        for atom in value:
+        for atom in v.ordered(value):
             if atom[0] == v.DEFERRED:
                 out = v.union(out, self.types.yielded(atom[2]))
             elif atom[0] == v.MANY:
@@ -151,7 +151,7 @@ class Constructors:
         if bind is None:
             return False
         # alembic: https://alembic.sqlalchemy.org/en/latest/ops.html, op.get_bind() is the migration's connection
-        for atom in self.types.infer(bind, fn):
+        for atom in v.ordered(self.types.infer(bind, fn)):
             if atom[0] == v.CONNECTION:
                 return True
             if atom[0] == v.OPERATION and atom[2] == "get_bind":
@@ -165,11 +165,11 @@ class Constructors:
         keywords = dict(node[3])
         class_ = keywords.get("class_")
         if class_ is not None:
-            for atom in self.types.infer(class_, fn):
+            for atom in v.ordered(self.types.infer(class_, fn)):
                 flavour = self._flavour_of_class(atom) or flavour
         bind = keywords.get("bind", node[2][0] if node[2] else None)
         if bind is not None and flavour == SYNC:
-            for atom in self.types.infer(bind, fn):
+            for atom in v.ordered(self.types.infer(bind, fn)):
                 if atom[0] == v.ENGINE and atom[1] == ASYNC:
                     flavour = ASYNC
         kind = BORROWED if self._is_connection(bind, fn) else PLAIN
@@ -186,7 +186,7 @@ class Constructors:
     def _registry_type(self, flavour: str, node: Node, fn: Function) -> SessionType:
         expire = options_at = None
         first = node[2][0] if node[2] else dict(node[3]).get("session_factory")
-        for atom in self.types.infer(first, fn) if first is not None else ():
+        for atom in v.ordered(self.types.infer(first, fn) if first is not None else v.UNKNOWN):
             if atom[0] == v.FACTORY:
                 flavour, _, expire, _, options_at = atom[1]
         return SessionType(flavour, REGISTRY, expire, None, options_at)
@@ -216,7 +216,7 @@ class Constructors:
     def _entity_class(self, node: Node, fn: Function) -> int | None:
         """The mapped class that a statement or query is about: its first argument, or the class of that column."""
         for argument in node[2][:1]:
-            for atom in self.types.infer(argument, fn):
+            for atom in v.ordered(self.types.infer(argument, fn)):
                 if atom[0] == v.CLASS and self.types.classes.is_model(atom[1]):
                     return int(atom[1])
         return None
@@ -298,7 +298,7 @@ class Constructors:
             return v.one((v.QUERY, receiver, self._entity_class(node, fn), (), frozenset()))
         if result in ("result", "scalars", "scalar"):
             class_id = None
-            for atom in self.types.infer(node[2][0], fn) if node[2] else ():
+            for atom in v.ordered(self.types.infer(node[2][0], fn) if node[2] else v.UNKNOWN):
                 if atom[0] in (v.STATEMENT, v.QUERY):
                     class_id = atom[2]
             if result == "scalar":
@@ -394,7 +394,7 @@ class Constructors:
             top = code.functions[code.modules[class_.module].functions[0]]
             for base in class_.bases:
                 if type(base) is tuple and base[0] == ir.ATTR and base[2] == "Model" and type(base[1]) is str:
-                    for atom in self.types.symbols.module_level(base[1], top):
+                    for atom in v.ordered(self.types.symbols.module_level(base[1], top)):
                         if atom[0] == v.GLOBAL:
                             return (v.FIELD, atom, "session")
         return None
@@ -439,7 +439,7 @@ class Constructors:
         """What a dependency marker (`Depends(get_db)`) puts into a parameter."""
         if type(expression) is not tuple or expression[0] != ir.CALL:
             return v.UNKNOWN
-        for atom in self.types.infer(expression[1], fn):
+        for atom in v.ordered(self.types.infer(expression[1], fn)):
             if atom[0] == v.EXT and atom[1] in frameworks.INJECTORS:
                 provider = expression[2][0] if expression[2] else dict(expression[3]).get("dependency")
                 return self.provision(self.types.infer(provider, fn)) if provider is not None else v.UNKNOWN
@@ -448,10 +448,10 @@ class Constructors:
     def provision(self, provider: Value) -> Value:
         """What a provider gives the parameter: generators give what they yield, classes an instance."""
         out = v.UNKNOWN
-        for atom in provider:
+        for atom in v.ordered(provider):
             if atom[0] == v.FUNCTION or atom[0] == v.METHOD:
                 given = self.types.returned(atom[1], atom[2] if atom[0] == v.METHOD else None)
-                for inner in given:
+                for inner in v.ordered(given):
                     out = v.union(out, self.types.yielded(inner[2]) if inner[0] == v.DEFERRED else v.one(inner))
             elif atom[0] == v.CLASS:
                 out = v.union(out, self.instance_of_class(atom[1]))
@@ -461,7 +461,7 @@ class Constructors:
                 found = self.types.classes.member(atom[1], "__call__")
                 if found is not None and type(found.item) is int:
                     given = self.types.returned(found.item, atom)
-                    for inner in given:
+                    for inner in v.ordered(given):
                         out = v.union(out, self.types.yielded(inner[2]) if inner[0] == v.DEFERRED else v.one(inner))
         return frozenset(managed(atom) for atom in out)
 

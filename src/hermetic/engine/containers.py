@@ -118,7 +118,7 @@ class Containers:
                 yield Provider(atom[1], lasting, (fn.module, node[4], None))
 
     def _makes_providers(self, callee: Expr, fn: Function) -> bool:
-        for atom in self._types.infer(callee, fn):
+        for atom in v.ordered(self._types.infer(callee, fn)):
             if atom[0] == v.EXT and atom[1] in PROVIDE:
                 return True
             if atom[0] == v.OPERATION and atom[2] == "provide" and atom[1][0] == v.EXT_OBJECT:

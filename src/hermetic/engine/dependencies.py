@@ -184,7 +184,7 @@ def _closed_by_its_users(session: Atom, named_by: list[tuple[Function, Node]], s
     closed = [_closes_parameter(owner, node, solver) for owner, node in named_by if not owner.is_module]
     for fn in solver.code.functions:
         for number in range(len(fn.params)):
-            for atom in solver.types.param(fn, number):
+            for atom in v.ordered(solver.types.param(fn, number)):
                 if atom[0] == v.ANY_SESSION and atom[1].kind == MANAGED and atom[1].made == session[2].made:
                     closed.append(_closes(fn, number, solver))
     return bool(closed) and all(closed)

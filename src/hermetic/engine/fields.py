@@ -60,7 +60,7 @@ def _from_class(run: Run, base: Atom, name: str) -> Value:
 def _place(run: Run, state: State, base: Atom, name: str) -> Value:
     if depth(base) >= LONGEST_PATH:
         return v.UNKNOWN
-    for atom in run.type_of(base):
+    for atom in v.ordered(run.type_of(base)):
         if atom[0] == v.INSTANCE:
             parameter = filled_from(run, atom[1], name)
             if parameter is not None:
@@ -112,7 +112,7 @@ def _of_other_constructor(run: Run, state: State, base: Atom, name: str) -> Valu
 def _passed(run: Run, state: State, base: Atom, name: str) -> Value | None:
     """`outer.attribute = Inner(argument)`: what the argument is, seen from `outer`."""
     outer, attribute = base[1], base[2]
-    for atom in run.type_of(outer):
+    for atom in v.ordered(run.type_of(outer)):
         if atom[0] != v.INSTANCE:
             continue
         for method, store in run.types.classes.stores(atom[1], attribute):
@@ -120,7 +120,7 @@ def _passed(run: Run, state: State, base: Atom, name: str) -> Value | None:
             if type(call) is not tuple or call[0] != ir.CALL:
                 continue
             scope = run.code.functions[method]
-            for made in run.types.infer(call[1], scope):
+            for made in v.ordered(run.types.infer(call[1], scope)):
                 if made[0] != v.CLASS:
                     continue
                 found = run.types.classes.member(made[1], "__init__")
@@ -157,7 +157,7 @@ def reachable_sessions(state: State, value: Value, depth_left: int = 4) -> set[A
     found: set[Atom] = set()
     if depth_left == 0:
         return found
-    for atom in value:
+    for atom in v.ordered(value):
         kind = atom[0]
         if kind == v.SESSION:
             found.add(atom)

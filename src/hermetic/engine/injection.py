@@ -63,7 +63,7 @@ class Injection:
 
     def _made(self, fn: Function, number: int) -> Made | None:
         """The call that makes the session which a framework puts into a parameter."""
-        for atom in self._types.param(fn, number):
+        for atom in v.ordered(self._types.param(fn, number)):
             if atom[0] == v.ANY_SESSION and atom[1].kind == MANAGED:
                 made: Made | None = atom[1].made
                 return made
@@ -112,7 +112,7 @@ class Injection:
             ):
                 yield node, scope
         if type(expression) is str or (type(expression) is tuple and expression[0] == ir.ATTR):
-            for atom in self._types.symbol(expression, scope):
+            for atom in v.ordered(self._types.symbol(expression, scope)):
                 if atom[0] == v.GLOBAL:
                     module = self._types.code.modules[atom[1]]
                     top = self._types.code.functions[module.functions[0]]

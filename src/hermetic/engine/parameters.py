@@ -87,7 +87,7 @@ class DecidingParameters:
             callee = last_name(node[1])
             found += [_HandOn(number, callee, None if spread else place) for place, number in given]
             # `partial(save, session)`, `to_thread(save, session)`: whoever gets a function may call it with the rest
-            for function in {last_name(argument) for _, argument in arguments} & self._named.keys():
+            for function in sorted({last_name(argument) for _, argument in arguments} & self._named.keys()):
                 found += [_HandOn(number, function, None) for _, number in given]
         return found
 

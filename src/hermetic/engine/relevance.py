@@ -42,7 +42,7 @@ def relevant_functions(code: Codebase, types: Types) -> set[int]:
     calls: dict[int, dict[str, list[Expr]]] = {}
     while pending:
         fn = code.functions[pending.pop()]
-        for name in _names_of(code, fn):
+        for name in sorted(_names_of(code, fn)):
             for user in code.users_of(name):
                 if user not in found and _reaches(code.functions[user], name, fn, types, calls):
                     found.add(user)
@@ -83,7 +83,7 @@ def _changes_a_row(fn: Function, types: Types) -> bool:
     """Does it change an instance of a mapped class that its caller has? The caller may commit that."""
     if fn.class_id is not None and fn.self_stores and fn.name != "__init__" and types.classes.is_model(fn.class_id):
         return True
-    for name in _changed_names(fn):
+    for name in sorted(_changed_names(fn)):
         number = fn.parameter(name)
         if number is not None and (number or fn.name != "__init__") and _is_a_row(types.param(fn, number), types):
             return True
@@ -174,7 +174,7 @@ def _has_sessions(base: Value, types: Types) -> bool:
 def _is_session(value: Value) -> bool:
     if not value:
         return True
-    for atom in value:
+    for atom in v.ordered(value):
         kind = atom[0]
         if kind in SESSION_KINDS:
             return True
@@ -206,12 +206,12 @@ def _reaches(fn: Function, name: str, wanted: Function, types: Types, calls: dic
 
 def _means(expression: Expr, fn: Function, wanted: Function, types: Types) -> bool:
     if type(expression) is tuple and wanted.class_id is not None:
-        for base in types.infer(expression[1], fn):
+        for base in v.ordered(types.infer(expression[1], fn)):
             if base[0] in (v.INSTANCE, v.CLASS):
                 found = types.classes.member(base[1], expression[2])
                 if found is not None and type(found.item) is int and _is_or_is_overridden(found.item, wanted, types):
                     return True
-    for atom in types.infer(expression, fn):
+    for atom in v.ordered(types.infer(expression, fn)):
         if atom[0] in (v.FUNCTION, v.METHOD):
             if _is_or_is_overridden(atom[1], wanted, types):
                 return True

@@ -191,7 +191,7 @@ class Run:
         if kind == v.FIELD and atom[2] in SESSION_FLAVOURS:
             return v.one((v.ANY_SESSION, SessionType(SESSION_FLAVOURS[atom[2]], MANAGED)))
         out = v.UNKNOWN
-        for base in self.type_of(atom[1]):
+        for base in v.ordered(self.type_of(atom[1])):
             if kind == v.FIELD:
                 out = v.union(out, self.types.member(base, atom[2]))
             elif base[0] == v.INSTANCE:

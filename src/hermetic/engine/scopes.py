@@ -110,7 +110,7 @@ class Scopes:
         for fn in self._types.code.functions[decorator:]:
             if fn.parent == decorator:
                 for node in _uses(fn):
-                    for atom in self._types.infer(node[1], fn):
+                    for atom in v.ordered(self._types.infer(node[1], fn)):
                         scope = opened_by(atom)
                         if scope is not None:
                             return scope

@@ -146,7 +146,7 @@ class Types:
     def resolved(self, value: Value) -> Value:
         """Module-level variables replaced by what they hold."""
         out = v.UNKNOWN
-        for atom in value:
+        for atom in v.ordered(value):
             out = v.union(out, self.global_(atom[1], atom[2]) if atom[0] == v.GLOBAL else v.one(atom))
         return out
 
@@ -252,7 +252,7 @@ class Types:
     def call(self, node: Node, fn: Function) -> Value:
         """What a call expression gives."""
         out = v.UNKNOWN
-        for atom in self.infer(node[1], fn):
+        for atom in v.ordered(self.infer(node[1], fn)):
             out = v.union(out, self.call_atom(atom, node, fn))
         return out
 
@@ -281,7 +281,7 @@ class Types:
     def members(self, base: Value, name: str) -> Value:
         """What `base.name` can be."""
         out = v.UNKNOWN
-        for atom in base:
+        for atom in v.ordered(base):
             out = v.union(out, self.member(atom, name))
         return out
 
@@ -367,7 +367,7 @@ class Types:
     def _as_factory(self, value: Value) -> Value:
         """A function that gives a session is as good as a factory."""
         out = v.UNKNOWN
-        for atom in value:
+        for atom in v.ordered(value):
             given = self.returned(atom[1], None) if atom[0] == v.FUNCTION else v.UNKNOWN
             if given and all(inner[0] == v.ANY_SESSION for inner in given):
                 out = v.union(out, frozenset((v.FACTORY, inner[1]) for inner in given))
@@ -473,7 +473,7 @@ class Types:
         targets = self.infer(callee, caller)
         if not targets:
             return fn.class_id is not None and type(callee) is tuple
-        for atom in targets:
+        for atom in v.ordered(targets):
             if atom[0] in (v.FUNCTION, v.METHOD) and atom[1] == fn.id:
                 return True
             if atom[0] == v.CLASS and fn.class_id is not None and fn.class_id in self.classes.mro(atom[1]):
@@ -495,7 +495,7 @@ class Types:
         if receiver is None or fn.class_id is None or receiver[0] not in (v.CLASS, v.INSTANCE):
             return value
         out = v.UNKNOWN
-        for atom in value:
+        for atom in v.ordered(value):
             own = (
                 atom[0] == v.INSTANCE
                 and self.classes.is_subclass(receiver[1], atom[1])
@@ -563,7 +563,7 @@ class Types:
     def entered(self, value: Value) -> Value:
         """What `with value as x` binds."""
         out = v.UNKNOWN
-        for atom in value:
+        for atom in v.ordered(value):
             kind = atom[0]
             if kind == v.DEFERRED and atom[1] == "context":
                 out = v.union(out, self.yielded(atom[2]))
@@ -664,8 +664,8 @@ class Types:
         """`sessionmaker[AsyncSession]`: the class in brackets decides the flavour."""
         out = v.UNKNOWN
         inner = self.annotation(made, fn)
-        for atom in self._named(base, fn):
-            for session in inner:
+        for atom in v.ordered(self._named(base, fn)):
+            for session in v.ordered(inner):
                 if session[0] == v.ANY_SESSION and atom[0] in (v.FACTORY, v.REGISTRY):
                     out = v.union(out, v.one((atom[0], atom[1]._replace(flavour=session[1].flavour))))
             out = out or v.one(atom)
@@ -700,7 +700,7 @@ class Types:
 
     def _named(self, expression: Expr, fn: Function) -> Value:
         out = v.UNKNOWN
-        for atom in self.symbol(expression, fn):
+        for atom in v.ordered(self.symbol(expression, fn)):
             if atom[0] == v.CLASS:
                 instance = self.constructors.instance_of_class(atom[1])
                 out = v.union(out, self._handed_out(atom[1]) or instance)
@@ -764,7 +764,7 @@ def convincing(value: Value) -> Value:
 def elements(value: Value, number: int | None = None) -> Value:
     """What iterating over, or indexing, a value gives."""
     out = v.UNKNOWN
-    for atom in value:
+    for atom in v.ordered(value):
         if atom[0] == v.MANY:
             out = v.union(out, atom[1])
         elif atom[0] == v.TUPLE:
