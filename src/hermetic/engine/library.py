@@ -71,13 +71,19 @@ def _before(run: Run, state: State, atom: Atom, name: str, first: Value, positio
                 known = state.instance(instance)
                 if known is not None:
                     state.put(instance, known.put(DELETED, run.mark(position)))
-        sessions.write(run, state, atom, written, run.mark(position), frozenset(), first)
+        attached = name == "add" and not _is_made_here(first)
+        sessions.write(run, state, atom, written, run.mark(position), frozenset(), first, assigned=attached)
     elif name in ("execute", "scalar", "scalars", "exec", "stream"):
         for statement in first:
             if statement[0] == v.STATEMENT and statement[1] in WRITING:
                 sessions.write(run, state, atom, statement[3], run.mark(position), frozenset())
     elif name in ("bulk_insert_mappings", "bulk_update_mappings"):
         sessions.write(run, state, atom, v.sources(first), run.mark(position), frozenset())
+
+
+def _is_made_here(given: Value) -> bool:
+    """Is it a row that the function made or loaded? `add()` of another may only attach it, to load what it lacks."""
+    return not given or any(atom[0] not in v.PLACES for atom in given)
 
 
 def _result(

@@ -130,7 +130,9 @@ class Program:
         """Writes that nobody commits: neither the function, nor its callers, nor a framework after it. The place is the
         function that should: it that opens the session, that commits other writes, or that does an endpoint's work."""
         for place, write in self._observed(seen.Unsaved):
-            if write.ended is not None or write.session[0] == v.SESSION:
+            if write.session[0] == v.SESSION and self._is_in_memory(write.session[2]):
+                continue
+            if write.ended is not None or (write.session[0] == v.SESSION and not place.function.is_module):
                 yield place, write
             elif self._ends_unsaved(place, write):
                 inner = write.written[2]

@@ -13,6 +13,7 @@ from hermetic.engine.run import Run
 from hermetic.engine.session_types import BORROWED, SessionType
 from hermetic.engine.state import LENT, LOST, WRITTEN, Mark, State, Track
 from hermetic.engine.values import Atom, Value
+from hermetic.models.sqlalchemy import ASYNC
 
 
 def lose(run: Run, state: State, track: Track, mark: Mark) -> Track:
@@ -75,8 +76,18 @@ def observe(run: Run, normal: list[State]) -> None:
                 if written is not None:
                     lost.setdefault(atom, Unsaved(written, ended, atom, ts.may(track.word, ts.COMMITTED)))
     for atom, found in lost.items():
-        if atom not in saved and not _is_borrowed(run, atom) and not run.solver.sessions_commit_themselves():
+        if atom in saved or _is_borrowed(run, atom) or _may_be_another(run, atom):
+            continue
+        if not run.solver.sessions_commit_themselves():
             run.observe(("unsaved", atom), found)
+
+
+def _may_be_another(run: Run, atom: Atom) -> bool:
+    """An asynchronous session in a plain function: what it is annotated with is not what is there."""
+    return any(
+        kind[0] in (v.ANY_SESSION, v.REGISTRY) and kind[1].flavour == ASYNC and not run.fn.is_async
+        for kind in run.type_of(atom)
+    )
 
 
 def _is_to_be_saved(track: Track) -> bool:
