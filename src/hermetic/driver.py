@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from hashlib import blake2b
 
 from hermetic import requirements, rules as rule_files, settings as settings_module
@@ -166,7 +166,7 @@ def _read(
         facts.append((path, _facts(tree, path, path in wanted, sources, unread)))
     program = solve(
         facts,
-        lambda path: _lines(sources.get(path, b"")),
+        cache(lambda path: _lines(sources.get(path, b""))),
         tree.settings.src,
         tree.settings.slow_calls,
         lambda library, path: requirements.versions(tree.root, path, library),

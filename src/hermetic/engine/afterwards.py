@@ -46,7 +46,7 @@ def begin(run: Run, state: State, name: str, args: Arguments, kwargs: Keywords, 
 
 
 def _report(run: Run, state: State, uses: Uses, what: str, position: ir.Pos) -> None:
-    for session in sorted(uses, key=repr):
+    for session in v.ordered(uses):
         if _is_of_the_request(run, state, session):
             run.observe(("outlives", session, what), Outlives(run.mark(position), what, session, uses[session]))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hermetic.engine import ir, typestate as ts, unsaved, values as v
 from hermetic.engine.fields import read_field, read_parameter, write_field
 from hermetic.engine.link import Function
@@ -21,7 +23,7 @@ from hermetic.engine.state import (
     State,
     Track,
 )
-from hermetic.engine.summary import Effects, Summary
+from hermetic.engine.summary import NO_EFFECTS, Effects, Summary
 from hermetic.engine.values import Atom, Value
 
 # How far a mark leads into callees.
@@ -41,6 +43,32 @@ class Substitution:
         self.position = position
         self._made: dict[Atom, Atom] = {}
         self._arguments: frozenset[Atom] | None = None
+        # The ways out of a callee have sessions, sources and marks in common. What they are for the caller is kept
+        # until one of the callee's stores may have changed it.
+        self._keeping = True
+        self._sessions: dict[Atom, list[tuple[Atom, SessionType]]] = {}
+        self._sources: dict[frozenset[Atom], frozenset[Atom]] = {}
+        self._trails: dict[int, Mark] = {}
+
+    def changed(self) -> None:
+        """From here on the state may answer otherwise."""
+        self._keeping = False
+
+    def sessions(self, atom: Atom) -> list[tuple[Atom, SessionType]]:
+        """The caller's sessions that one of the callee's can be."""
+        if not self._keeping:
+            return sessions_in(self.run, self.atom(atom))
+        known = self._sessions.get(atom)
+        if known is None:
+            known = self._sessions[atom] = sessions_in(self.run, self.atom(atom))
+        return known
+
+    def trail(self, inner: Mark) -> Mark:
+        """The call, leading to a place in the callee."""
+        known = self._trails.get(id(inner))
+        if known is None:
+            known = self._trails[id(inner)] = trail(self.run, self.position, inner)
+        return known
 
     def atom(self, atom: Atom) -> Value:
         kind = atom[0]
@@ -56,10 +84,10 @@ class Substitution:
             return self._free(atom)
         return self._composite(atom)
 
-    def _each(self, base: Atom, read: object) -> Value:
+    def _each(self, base: Atom, read: Callable[[Atom], Value]) -> Value:
         out = v.UNKNOWN
-        for found in self.atom(base):
-            out = v.union(out, read(found))  # type: ignore[operator]
+        for found in v.ordered(self.atom(base)):
+            out = v.union(out, read(found))
         return out
 
     def _free(self, atom: Atom) -> Value:
@@ -101,7 +129,7 @@ class Substitution:
         if type(reference) is not tuple:
             return reference
         found = self.atom(reference)
-        for atom in sorted(found, key=repr):
+        for atom in v.ordered(found):
             if atom[0] == v.CLASS:
                 return atom[1]
         return next(iter(found)) if len(found) == 1 and next(iter(found))[0] in v.PLACES else None
@@ -113,7 +141,11 @@ class Substitution:
     def _deferred(self, atom: Atom) -> Value:
         if atom[1] in ("done", "task"):
             return v.one(
-                (*atom[:2], self.value(atom[2]), frozenset(inner for held in atom[3] for inner in self.atom(held)))
+                (
+                    *atom[:2],
+                    self.value(atom[2]),
+                    frozenset(inner for held in v.ordered(atom[3]) for inner in self.atom(held)),
+                )
             )
         if atom[1] == "attribute":
             return frozenset((*atom[:2], base, atom[3]) for base in self.atom(atom[2]))
@@ -157,10 +189,15 @@ class Substitution:
         return out
 
     def sources(self, sources: frozenset[Atom]) -> frozenset[Atom]:
-        found: set[Atom] = set()
-        for atom in v.ordered(sources):
-            found |= v.sources(self.atom(atom))
-        return v.limited(frozenset(found))
+        if not sources:
+            return sources
+        known = self._sources.get(sources) if self._keeping else None
+        if known is None:
+            found: set[Atom] = set()
+            for atom in v.ordered(sources):
+                found |= v.sources(self.atom(atom))
+            known = self._sources[sources] = v.limited(frozenset(found))
+        return known
 
 
 def trail(run: Run, position: ir.Pos, inner: Mark | None) -> Mark:
@@ -182,7 +219,7 @@ def apply(run: Run, state: State, summary: Summary, sub: Substitution, callee: F
     _blocking(run, state, summary, sub, callee)
     _held(run, state, summary, sub)
     state.touched = state.touched or summary.touches
-    waits = (summary.slow[0], trail(run, sub.position, summary.slow[1])) if summary.slow is not None else None
+    waits = (summary.slow[0], sub.trail(summary.slow[1])) if summary.slow is not None else None
     if waits is not None and summary.writes_after_wait:
         lapse(run, state, *waits)
     if run.slow is not None and _writes(summary.effects):
@@ -199,8 +236,8 @@ def apply(run: Run, state: State, summary: Summary, sub: Substitution, callee: F
 def _held(run: Run, state: State, summary: Summary, sub: Substitution) -> None:
     """The slow steps inside of the callee, for transactions that are open here."""
     for settled, kind, inner in summary.waits:
-        found = frozenset(target for atom in settled for target, _ in sessions_in(run, sub.atom(atom)))
-        hold(run, state, kind, trail(run, sub.position, inner), found)
+        found = frozenset(target for atom in settled for target, _ in sub.sessions(atom))
+        hold(run, state, kind, sub.trail(inner), found)
 
 
 def _writes(effects: Effects) -> bool:
@@ -213,7 +250,7 @@ def _writes(effects: Effects) -> bool:
 
 def _raise(run: Run, state: State, kind: str, names: frozenset[str], effects: Effects, sub: Substitution) -> None:
     mark = run.mark(sub.position)
-    if effects == Effects():
+    if effects == NO_EFFECTS:
         run.raise_(state, kind, mark, names)
         return
     failed = state.copy()
@@ -227,7 +264,7 @@ def _blocking(run: Run, state: State, summary: Summary, sub: Substitution, calle
     if run.offloaded:
         return
     for session, inner, _ in summary.blocking:
-        mark = trail(run, sub.position, inner)
+        mark = sub.trail(inner)
         if type(session) is str:
             run.blocking.setdefault(session, (mark, callee.id))
             continue
@@ -247,11 +284,11 @@ def apply_effects(
     if not quiet:
         for atom, track in sessions:
             if ts.may(track.word, ts.DATABASE):
-                for target, _ in sessions_in(run, sub.atom(atom)):
+                for target, _ in sub.sessions(atom):
                     touch(run, state, target, run.mark(sub.position))
         _commits(run, state, effects, sub)
     for atom, track in sessions:
-        targets = sessions_in(run, sub.atom(atom))
+        targets = sub.sessions(atom)
         for target, type_ in targets:
             if state.track(target).mark(SCOPED) is not None:
                 _join_scope(state, target, track, effects, sub)
@@ -259,6 +296,8 @@ def apply_effects(
             _compose(run, state, target, track, sub, weak=len(targets) > 1)
             if len(targets) == 1:
                 _end_instances(run, state, target, type_, track, sub)
+    if effects.stores or len(sessions) < len(effects.tracks):
+        sub.changed()
     for atom, track in effects.tracks:
         if type(track) is Instance:
             _instance(run, state, atom, track, sub)
@@ -266,12 +305,12 @@ def apply_effects(
             items = tuple([(name, sub.value(value)) for name, value in track.items])
             state.put(sub.made(atom), Fields(items))
     for base, name, value in effects.stores:
-        for target in sub.atom(base):
+        for target in v.ordered(sub.atom(base)):
             write_field(run, state, target, name, sub.value(value))
     if effects.floating is not None:
         sources = sub.sources(effects.floating)
         state.floating = sources if state.floating is None else state.floating | sources
-    for atom in effects.escaped:
+    for atom in v.ordered(effects.escaped):
         state.escaped |= sub.atom(atom)
 
 
@@ -287,7 +326,7 @@ def _commits(run: Run, state: State, effects: Effects, sub: Substitution) -> Non
         session = None
         sources = sub.sources(done.sources)
         wrote = done.wrote
-        targets = sessions_in(run, sub.atom(done.session)) if done.session is not None else []
+        targets = sub.sessions(done.session) if done.session is not None else []
         if any(state.track(target).mark(SCOPED) is not None for target, _ in targets):
             continue
         for target, _ in targets:
@@ -301,7 +340,7 @@ def _commits(run: Run, state: State, effects: Effects, sub: Substitution) -> Non
             sources |= state.floating
             wrote = True
             state.floating = None
-        mark = trail(run, sub.position, done.committed)
+        mark = sub.trail(done.committed)
         record(run, state, Commit(sources, wrote, mark, session, done.always or wrote != done.wrote, done.certain))
 
 
@@ -321,7 +360,7 @@ def _compose(run: Run, state: State, target: Atom, track: Track, sub: Substituti
     for flag, inner in track.marks:
         if flag >= ts.FLAGS or ts.may(track.word, flag):
             if flag not in marks or flag in (ts.CLOSED, ts.COMMITTED):
-                marks[flag] = trail(run, sub.position, inner)
+                marks[flag] = sub.trail(inner)
     pending = sub.sources(track.pending)
     if weak or ts.untouched(track.word, ts.DIRTY):
         pending |= known.pending
@@ -345,9 +384,9 @@ def _end_instances(run: Run, state: State, target: Atom, type_: SessionType, tra
     ones, a refresh after the commit say, comes after this."""
     committed, closed = track.mark(ts.COMMITTED), track.mark(ts.CLOSED)
     if committed is not None and ts.must(track.word, ts.COMMITTED) and expires(run, type_):
-        each_instance(state, target, EXPIRED, trail(run, sub.position, committed))
+        each_instance(state, target, EXPIRED, sub.trail(committed))
     if closed is not None and ts.must(track.word, ts.CLOSED):
-        each_instance(state, target, DETACHED, trail(run, sub.position, closed))
+        each_instance(state, target, DETACHED, sub.trail(closed))
 
 
 def _instance(run: Run, state: State, atom: Atom, track: Instance, sub: Substitution) -> None:
@@ -355,14 +394,14 @@ def _instance(run: Run, state: State, atom: Atom, track: Instance, sub: Substitu
     owner = owners[0] if len(owners) == 1 else None
     if owner is not None and state.track(owner).mark(SCOPED) is not None:
         track = track.clear(EXPIRED, DETACHED)
-    marks = tuple([(flag, trail(run, sub.position, inner)) for flag, inner in track.marks])
+    marks = tuple([(flag, sub.trail(inner)) for flag, inner in track.marks])
     changed = track.mark(CHANGED)
     if changed is not None:
-        for target in sub.atom(atom):
+        for target in v.ordered(sub.atom(atom)):
             known = state.instance(target)
             if known is not None and known.owner is not None:
-                dirty(state, known.owner, trail(run, sub.position, changed), assigned=True)
-    for target in sub.atom(atom):
+                dirty(state, known.owner, sub.trail(changed), assigned=True)
+    for target in v.ordered(sub.atom(atom)):
         if target[0] != v.ENTITY and state.instance(target) is None and target[0] not in v.PLACES:
             continue
         known = state.instance(target)

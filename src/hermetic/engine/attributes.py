@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 from hermetic.engine import entities, ir, values as v
 from hermetic.engine.classes import CLASS_METHOD, OTHER, PROPERTY, STATIC_METHOD
 from hermetic.engine.fields import read_field
@@ -30,6 +33,9 @@ LIBRARY = frozenset(
 
 def read(run: Run, state: State, base: Value, name: str, position: ir.Pos) -> Value:
     """The value of `base.name`."""
+    if len(base) == 1:
+        (atom,) = base
+        return read_atom(run, state, atom, name, position)
     out = v.UNKNOWN
     for atom in v.ordered(base):
         out = v.union(out, read_atom(run, state, atom, name, position))
@@ -37,35 +43,43 @@ def read(run: Run, state: State, base: Value, name: str, position: ir.Pos) -> Va
 
 
 def read_atom(run: Run, state: State, atom: Atom, name: str, position: ir.Pos) -> Value:
-    kind = atom[0]
-    if kind == v.EXT:
-        return v.one((v.EXT, f"{atom[1]}.{name}"))
-    if kind == v.MODULE:
-        found = run.types.symbols.definition(atom[1], name)
-        return found if found is not None else run.types.member(atom, name)
-    if kind == v.CONSTANT:
-        return v.UNKNOWN
-    if kind == v.DERIVED:
-        return v.one(atom)
-    if kind == v.OPERATION and run.types.dynamic(name):
+    read_one = READING.get(atom[0])
+    return read_one(run, atom, name) if read_one is not None else _of_object(run, state, atom, name, position)
+
+
+def _nothing(run: Run, atom: Atom, name: str) -> Value:
+    return v.UNKNOWN
+
+
+def _same(run: Run, atom: Atom, name: str) -> Value:
+    return v.one(atom)
+
+
+def _symbol(run: Run, atom: Atom, name: str) -> Value:
+    return v.one((v.EXT, f"{atom[1]}.{name}"))
+
+
+def _of_module(run: Run, atom: Atom, name: str) -> Value:
+    found = run.types.symbols.definition(atom[1], name)
+    return found if found is not None else run.types.member(atom, name)
+
+
+def _of_operation(run: Run, atom: Atom, name: str) -> Value:
+    return v.one((v.FIELD, atom, name)) if run.types.dynamic(name) else _library(run, atom, name)
+
+
+def _of_library_object(run: Run, atom: Atom, name: str) -> Value:
+    if run.types.dynamic(name):
         return v.one((v.FIELD, atom, name))
-    if kind == v.SESSION or kind in LIBRARY:
-        return _library(run, atom, name)
-    if kind == v.EXT_OBJECT:
-        if run.types.dynamic(name):
-            return v.one((v.FIELD, atom, name))
-        return run.types.constructors.library_member(atom, name)
-    if kind == v.CLASS:
-        return _of_class(run, atom, name)
-    if kind == "super":
-        return _of_super(run, atom, name)
-    if kind == v.AWAITABLE:
-        return v.one((v.DEFERRED, "attribute", atom[1], name))
-    if kind in (v.FUNCTION, v.METHOD, v.CLOSURE):
-        return v.one((v.OPERATION, atom, name))
-    if kind == v.MANY or kind == v.TUPLE or kind == v.DEFERRED or kind == v.PARTIAL:
-        return v.one((v.OPERATION, atom, name))
-    return _of_object(run, state, atom, name, position)
+    return run.types.constructors.library_member(atom, name)
+
+
+def _awaitable(run: Run, atom: Atom, name: str) -> Value:
+    return v.one((v.DEFERRED, "attribute", atom[1], name))
+
+
+def _method(run: Run, atom: Atom, name: str) -> Value:
+    return v.one((v.OPERATION, atom, name))
 
 
 def _library(run: Run, atom: Atom, name: str) -> Value:
@@ -117,35 +131,65 @@ def _of_class(run: Run, atom: Atom, name: str) -> Value:
     return typed
 
 
+class _Reading(NamedTuple):
+    """What types say of an attribute of an object: known values, and what has to be done to learn more."""
+
+    known: Value
+    is_row: bool = False  # of a mapped class: it has to be loaded
+    properties: tuple[int, ...] = ()
+    is_field: bool = False
+    is_session: bool = False  # of a repository or service
+
+
 def _of_object(run: Run, state: State, atom: Atom, name: str, position: ir.Pos) -> Value:
     """An object of the project, or a place whose type says what it is."""
     if name == "awaitable_attrs":
         return v.one((v.AWAITABLE, atom))
-    out = v.UNKNOWN
-    place = False
-    types = run.type_of(atom)
-    for kind in v.ordered(types):
-        if kind[0] == v.INSTANCE:
-            member = _member(run, state, atom, kind[1], name, position)
-            if member is None:
-                place = True
-            else:
-                out = v.union(out, member)
-        elif kind[0] in (v.CLASS, v.MODULE):
-            out = v.union(out, read_atom(run, state, kind, name, position))
-        elif kind[0] in LIBRARY:
-            out = v.union(out, _library(run, atom, name))
-        elif kind[0] == v.EXT_OBJECT:
-            if run.types.dynamic(name):
-                return v.one((v.FIELD, atom, name))
-            out = v.union(out, _of_library_place(run, atom, kind, name))
-        elif kind[0] == v.OPERATION and run.types.dynamic(name):
-            return v.one((v.FIELD, atom, name))
-        elif kind[0] == v.MANY or kind[0] == v.TUPLE:
-            out = v.union(out, v.one((v.OPERATION, atom, name)))
-    if place or not out:
+    reading = run.readings.get((atom, name))
+    if reading is None:
+        reading = run.readings[(atom, name)] = _reading(run, state, atom, name, position)
+    if reading.is_row:
+        entities.read(run, state, atom, name, position)
+    out: Value = v.union(reading.known, session_of(run, state, atom)) if reading.is_session else reading.known
+    for function in reading.properties:
+        stored = state.stores.get((atom, name))
+        out = v.union(
+            out, stored if stored is not None else call_function(run, state, function, atom, [], {}, position)
+        )
+    if reading.is_field or not out:
         out = v.union(out, read_field(run, state, atom, name))
     return out
+
+
+def _reading(run: Run, state: State, atom: Atom, name: str, position: ir.Pos) -> _Reading:
+    kinds = v.ordered(run.type_of(atom))
+    if any(kind[0] == v.EXT_OBJECT for kind in kinds) and run.types.dynamic(name):
+        return _Reading(v.one((v.FIELD, atom, name)))
+    readings = [
+        _of_instance(run, atom, kind[1], name)
+        if kind[0] == v.INSTANCE
+        else _Reading(_of_kind(run, state, atom, kind, name, position))
+        for kind in kinds
+    ]
+    if len(readings) == 1:
+        return readings[0]
+    return _Reading(
+        v.union_all([reading.known for reading in readings]),
+        any(reading.is_row for reading in readings),
+        tuple(function for reading in readings for function in reading.properties),
+        any(reading.is_field for reading in readings),
+        any(reading.is_session for reading in readings),
+    )
+
+
+def _of_kind(run: Run, state: State, atom: Atom, kind: Atom, name: str, position: ir.Pos) -> Value:
+    if kind[0] in (v.CLASS, v.MODULE):
+        return read_atom(run, state, kind, name, position)
+    if kind[0] in LIBRARY:
+        return _library(run, atom, name)
+    if kind[0] == v.EXT_OBJECT:
+        return _of_library_place(run, atom, kind, name)
+    return v.one((v.OPERATION, atom, name)) if kind[0] in (v.MANY, v.TUPLE) else v.UNKNOWN
 
 
 def _of_library_place(run: Run, atom: Atom, kind: Atom, name: str) -> Value:
@@ -156,27 +200,28 @@ def _of_library_place(run: Run, atom: Atom, kind: Atom, name: str) -> Value:
     return members
 
 
-def _member(run: Run, state: State, atom: Atom, class_id: int, name: str, position: ir.Pos) -> Value | None:
-    """What the class says of the attribute; None if it is a field."""
-    if atom[0] in (v.ENTITY, v.PARAM, v.FIELD, v.FREE, v.OBJECT) and run.types.classes.is_model(class_id):
-        entities.read(run, state, atom, name, position)
-    found = run.types.classes.member(class_id, name)
-    if found is None or type(found.item) is not int:
-        if found is None and name == SESSION and run.types.repositories.flavour(class_id) is not None:
-            return session_of(run, state, atom)
-        if found is None and run.types.classes.attribute_kind(class_id, name) == OTHER:
+def _of_instance(run: Run, atom: Atom, class_id: int, name: str) -> _Reading:
+    """What the class says of the attribute."""
+    classes = run.types.classes
+    is_row = atom[0] in (v.ENTITY, v.PARAM, v.FIELD, v.FREE, v.OBJECT) and classes.is_model(class_id)
+    found = classes.member(class_id, name)
+    member: Value | None = None
+    if found is None and name == SESSION and run.types.repositories.flavour(class_id) is not None:
+        return _Reading(v.UNKNOWN, is_row, is_session=True)
+    if found is None:
+        if classes.attribute_kind(class_id, name) == OTHER:
             inherited = run.types.member((v.INSTANCE, class_id), name)
-            if inherited:
-                return _inherited(atom, name, inherited)
-        return None
-    if found.kind == PROPERTY:
-        stored = state.stores.get((atom, name))
-        return stored if stored is not None else call_function(run, state, found.item, atom, [], {}, position)
-    if found.kind == STATIC_METHOD:
-        return v.one((v.FUNCTION, found.item))
-    if found.kind == CLASS_METHOD:
-        return v.one((v.METHOD, found.item, (v.CLASS, class_id)))
-    return v.one((v.METHOD, found.item, atom))
+            member = _inherited(atom, name, inherited) if inherited else None
+    elif type(found.item) is int:
+        if found.kind == PROPERTY:
+            return _Reading(v.UNKNOWN, is_row, (found.item,))
+        if found.kind == STATIC_METHOD:
+            member = v.one((v.FUNCTION, found.item))
+        elif found.kind == CLASS_METHOD:
+            member = v.one((v.METHOD, found.item, (v.CLASS, class_id)))
+        else:
+            member = v.one((v.METHOD, found.item, atom))
+    return _Reading(v.UNKNOWN, is_row, is_field=True) if member is None else _Reading(member, is_row)
 
 
 def _inherited(atom: Atom, name: str, members: Value) -> Value | None:
@@ -184,3 +229,20 @@ def _inherited(atom: Atom, name: str, members: Value) -> Value | None:
     if any(member[0] in (v.ANY_SESSION, v.REGISTRY, v.INSTANCE) for member in members):
         return v.one((v.FIELD, atom, name))
     return frozenset((v.OPERATION, atom, name) if member[0] == v.OPERATION else member for member in members)
+
+
+# Of everything else an attribute is read in `_of_object`.
+READING: dict[str, Callable[[Run, Atom, str], Value]] = {
+    v.EXT: _symbol,
+    v.MODULE: _of_module,
+    v.CONSTANT: _nothing,
+    v.DERIVED: _same,
+    v.SESSION: _library,
+    **dict.fromkeys(LIBRARY, _library),
+    v.OPERATION: _of_operation,
+    v.EXT_OBJECT: _of_library_object,
+    v.CLASS: _of_class,
+    "super": _of_super,
+    v.AWAITABLE: _awaitable,
+    **dict.fromkeys((v.FUNCTION, v.METHOD, v.CLOSURE, v.MANY, v.TUPLE, v.DEFERRED, v.PARTIAL), _method),
+}

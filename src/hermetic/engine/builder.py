@@ -102,4 +102,4 @@ class FunctionBuilder:
 
 def position(node: ast.expr) -> ir.Pos:
     """Where an expression stands; `ast` fills in the ends of everything it parses."""
-    return (node.lineno, node.col_offset, node.end_lineno or node.lineno, node.end_col_offset or node.col_offset)
+    return (node.lineno, node.col_offset, node.end_lineno, node.end_col_offset)  # type: ignore[return-value]

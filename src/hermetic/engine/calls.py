@@ -34,7 +34,7 @@ from hermetic.engine.project import (
     named,
     perform,
 )
-from hermetic.engine.run import ERROR, Run
+from hermetic.engine.run import ERROR, ITEM, Run
 from hermetic.engine.scopes import MODES, given_by, opened_by
 from hermetic.engine.session_types import REGISTRY, SessionType
 from hermetic.engine.sessions import sessions_in
@@ -59,9 +59,8 @@ def invoke(run: Run, state: State, callee: Value, args: Arguments, kwargs: Keywo
         return _unknown_call(run, state, args, kwargs, position)
     if len(callee) == 1:
         return invoke_atom(run, state, next(iter(callee)), args, kwargs, position)
-    atoms = [atom for atom in sorted(callee, key=repr) if atom[0] not in (v.DERIVED, v.CONSTANT)] or sorted(
-        callee, key=repr
-    )[:1]
+    ordered = v.ordered(callee)
+    atoms = [atom for atom in ordered if atom[0] not in (v.DERIVED, v.CONSTANT)] or ordered[:1]
     out = v.UNKNOWN
     if _is_one_of_several_sessions(atoms):
         for atom in atoms:
@@ -336,14 +335,19 @@ def _give_away(state: State, args: Arguments) -> None:
             state.escaped |= {session}
 
 
+# Of the atoms that `sessions_in` finds sessions in: their kinds.
+HOLDING_SESSIONS = v.PLACES | {v.SESSION, v.ANY_SESSION}
+
+
 def _lend(run: Run, state: State, argument: Value) -> None:
     """An argument of a call that nobody can follow: a session stays ours, its bound `close` does not."""
     for atom in argument:
         if atom[0] == v.OPERATION and atom[2] in ("close", "aclose", "remove"):
             for session in reachable_sessions(state, frozenset((atom,))):
                 state.escaped |= {session}
-        for target, _ in sessions_in(run, frozenset((atom,))):
-            run.solver.unresolved.add((run.fn.id, target))
+        if atom[0] in HOLDING_SESSIONS:
+            for target, _ in sessions_in(run, frozenset((atom,))):
+                run.solver.unresolved.add((run.fn.id, target))
     unsaved.lend_among(state, argument)
 
 
@@ -465,12 +469,12 @@ def iterate(run: Run, state: State, value: Value, position: ir.Pos) -> Value:
 def _iterate_place(run: Run, state: State, atom: Atom) -> Value:
     """Iterating over a relationship or a list that came as a parameter: items known by type."""
     out = v.UNKNOWN
-    for kind in run.type_of(atom):
+    for kind in v.ordered(run.type_of(atom)):
         if kind[0] == v.MANY:
-            for item in kind[1]:
+            for item in v.ordered(kind[1]):
                 if item[0] == v.INSTANCE:
-                    place = (v.FIELD, atom, "[]")
-                    run.type_memo[place] = frozenset((item,))
+                    place = (v.FIELD, atom, ITEM)
+                    run.item_types[place] = frozenset((item,))
                     out = v.union(out, frozenset((place,)))
                 else:
                     out = v.union(out, frozenset((item,)))

@@ -9,6 +9,7 @@ from hermetic.engine import ir, values as v, walk
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import Class, Codebase, Function
 from hermetic.engine.values import Value
+from hermetic.engine.walk import last_name
 from hermetic.models.advanced_alchemy import MODEL_COLUMNS, is_model_base
 from hermetic.models.sqlalchemy import MODEL_BASES, SYMBOLS
 
@@ -41,20 +42,8 @@ class Member(NamedTuple):
     item: int | Node | str | None  # function, ClassAttribute, or library class
 
 
-def last_name(expression: Expr) -> str:
-    """`x` of `x`, `a.x` and `a.x(...)`: enough to know a decorator or a base by."""
-    while type(expression) is tuple:
-        if expression[0] == ir.ATTR:
-            return str(expression[2])
-        if expression[0] in (ir.CALL, ir.SUB):
-            expression = expression[1]
-        else:
-            return ""
-    return expression if type(expression) is str else ""
-
-
 def decorator_names(function: Function) -> list[str]:
-    return [last_name(decorator) for decorator in function.decorators]
+    return [last_name(decorator) for decorator in function.decorators] if function.decorators else []
 
 
 class ClassTable:
@@ -65,6 +54,8 @@ class ClassTable:
         self._resolve = resolve
         self._mro: dict[int, tuple[tuple[int, ...], frozenset[str]]] = {}
         self._members: dict[tuple[int, str], Member | None] = {}
+        self._filled: dict[tuple[int, str], str | None] = {}
+        self._deferred: dict[tuple[int, str], bool] = {}
         self._models: dict[int, bool] = {}
         self._attribute_kinds: dict[tuple[int, str], str] = {}
         self._versioned: dict[int, bool] = {}
@@ -87,7 +78,7 @@ class ClassTable:
             for base in class_.bases:
                 if type(base) is tuple and base[0] == ir.SUB:
                     base = base[1]
-                for atom in sorted(self._resolve(base, class_.module), key=repr):
+                for atom in v.ordered(self._resolve(base, class_.module)):
                     if atom[0] == v.CLASS and atom[1] != class_id:
                         inherited, foreign = self._lineage(atom[1])
                         order.extend(number for number in inherited if number not in order)
@@ -124,6 +115,26 @@ class ClassTable:
         found: list[tuple[int, Node]] = []
         for owner in self.mro(class_id):
             found.extend(self.code.classes[owner].fields.get(name, ()))
+        return found
+
+    def filled_from(self, class_id: int, name: str) -> str | None:
+        """The `__init__` parameter that an attribute is filled from, if that is its only filling."""
+        key = (class_id, name)
+        if key not in self._filled:
+            self._filled[key] = self._filled_from(class_id, name)
+        return self._filled[key]
+
+    def _filled_from(self, class_id: int, name: str) -> str | None:
+        found = None
+        for method, store in self.stores(class_id, name):
+            if store[1] is None or store[1] == ir.NONE:
+                continue
+            fn = self.code.functions[method]
+            if fn.name != "__init__" or type(store[1]) is not str or fn.parameter(store[1]) is None:
+                return None
+            if found is not None and found != store[1]:
+                return None
+            found = store[1]
         return found
 
     def is_model(self, class_id: int) -> bool:
@@ -190,6 +201,12 @@ class ClassTable:
 
     def is_deferred(self, class_id: int, name: str) -> bool:
         """Is it a column that a query leaves out, and that is loaded by a statement of its own when it is read?"""
+        key = (class_id, name)
+        if key not in self._deferred:
+            self._deferred[key] = self._is_deferred(class_id, name)
+        return self._deferred[key]
+
+    def _is_deferred(self, class_id: int, name: str) -> bool:
         declared = self.declared(class_id, name)
         value = declared[1][2] if declared is not None else None
         if declared is None or type(value) is not tuple or value[0] != ir.CALL:

@@ -44,7 +44,7 @@ def conclude(run: Run, normal: list[State]) -> Summary:
     unsaved.observe(run, normal)
     if run.solver.takes_census:
         census.observe(run, normal)
-    for key, (mark, callee) in sorted(run.blocking.items(), key=repr):
+    for key, (mark, callee) in sorted(run.blocking.items(), key=v.text):
         if run.fn.is_async or run.types.litestar.on_loop(run.fn):
             run.observe(("blocking", key), Blocking(mark, callee, key))
     return _summary(run, normal, raised)
@@ -55,14 +55,15 @@ def conclude(run: Run, normal: list[State]) -> Summary:
 
 def _leaks(run: Run, normal: list[State], raised: list[Raised]) -> None:
     for state in normal:
-        for atom, track in _open(state):
-            if not run.fn.is_module:
-                _leak(run, atom, track, "normal", None)
         _outlived(run, state)
+    if run.fn.is_module:
+        return
+    seen: dict[int, list[tuple[Atom, Track]]] = {}
+    for state in normal:
+        for atom, track in _open(state, seen):
+            _leak(run, atom, track, "normal", None)
     for exit_ in raised:
-        for atom, track in _open(exit_.state):
-            if run.fn.is_module:
-                continue
+        for atom, track in _open(exit_.state, seen):
             if exit_.kind == DATABASE_ERROR and exit_.names == COMMITTING and track.mark(ENTERED) is None:
                 failed = track.mark(ts.FAILED)
                 created = track.mark(CREATED)
@@ -84,7 +85,7 @@ def _half_closed(run: Run, normal: list[State], raised: list[Raised]) -> None:
         }
         closed = here if closed is None else closed & here
     for exit_ in raised if closed else ():
-        for atom in sorted(closed or (), key=repr):
+        for atom in v.ordered(closed or ()):
             track = exit_.state.track(atom)
             failed = track.mark(ts.FAILED)
             if exit_.kind == DATABASE_ERROR and exit_.names == COMMITTING and failed is not None:
@@ -92,13 +93,17 @@ def _half_closed(run: Run, normal: list[State], raised: list[Raised]) -> None:
                     run.observe(("unguarded", atom), UnguardedCommit(failed, None))
 
 
-def _open(state: State) -> list[tuple[Atom, Track]]:
-    """Sessions made here that may be open at an exit and are reachable for nobody else."""
-    found = [
-        (atom, track)
-        for atom, track in state.heap.items()
-        if type(track) is Track and atom[0] == v.SESSION and ts.may(track.word, ts.OPEN) and atom not in state.escaped
-    ]
+def _open(state: State, seen: dict[int, list[tuple[Atom, Track]]]) -> list[tuple[Atom, Track]]:
+    """Sessions made here that may be open at an exit and are reachable for nobody else. Many exits have one heap in
+    common: `seen` keeps what was found in it."""
+    found = seen.get(id(state.heap))
+    if found is None:
+        found = seen[id(state.heap)] = [
+            (atom, track)
+            for atom, track in state.heap.items()
+            if type(track) is Track and atom[0] == v.SESSION and ts.may(track.word, ts.OPEN)
+        ]
+    found = [(atom, track) for atom, track in found if atom not in state.escaped] if found else found
     if not found:
         return found
     handed = reachable_sessions(state, state.env.get(RETURNED, v.UNKNOWN))
@@ -191,7 +196,7 @@ def _summary(run: Run, normal: list[State], raised: list[Raised]) -> Summary:
     if not run.fn.is_async:
         blocking = tuple(
             (key if type(key) is str or key[0] != v.SESSION else "internal", mark, callee)
-            for key, (mark, callee) in sorted(run.blocking.items(), key=repr)
+            for key, (mark, callee) in sorted(run.blocking.items(), key=v.text)
         )
     return Summary(
         returns=returns,
@@ -266,9 +271,14 @@ def _raises(run: Run, raised: list[Raised]) -> tuple[tuple[str, frozenset[str], 
             names = exit_.names if exit_.kind == EXPLICIT else frozenset()
             kinds.setdefault((exit_.kind, names), []).append(exit_)
     out = []
-    for (kind, names), exits in sorted(kinds.items(), key=repr):
+    for (kind, names), exits in sorted(kinds.items(), key=_by_kind):
         out.append((kind, names, _raised_effects([exit_.state for exit_ in exits])))
     return tuple(out)
+
+
+def _by_kind(item: tuple[tuple[str, frozenset[str]], list[Raised]]) -> tuple[str, list[str]]:
+    (kind, names), _ = item
+    return kind, sorted(names)
 
 
 def _raised_effects(states: list[State]) -> Effects:
@@ -276,7 +286,7 @@ def _raised_effects(states: list[State]) -> Effects:
     heaps = list({id(state.heap): state.heap for state in states}.values())
     atoms = {atom for heap in heaps for atom, track in heap.items() if type(track) is Track and atom[0] != v.SESSION}
     tracks = []
-    for atom in sorted(atoms, key=repr):
+    for atom in v.ordered(atoms):
         joined: Track | None = None
         for heap in heaps:
             track = heap.get(atom, _UNTOUCHED)

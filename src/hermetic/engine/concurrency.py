@@ -17,7 +17,7 @@ from hermetic.models.sqlalchemy import ASYNC
 def used_sessions(run: Run, state: State, value: Value) -> dict[Atom, int]:
     """Session -> how many of the deferred calls in a value use it (2 stands for many)."""
     found: dict[Atom, int] = {}
-    for atom in value:
+    for atom in v.ordered(value):
         many = atom[0] == v.MANY
         parts = atom[1] if many else frozenset((atom,))
         if atom[0] == v.TUPLE:
@@ -25,7 +25,7 @@ def used_sessions(run: Run, state: State, value: Value) -> dict[Atom, int]:
                 for session, count in used_sessions(run, state, part).items():
                     found[session] = found.get(session, 0) + count
             continue
-        for part in parts:
+        for part in v.ordered(parts):
             for session in _used_by(run, state, part):
                 found[session] = found.get(session, 0) + (2 if many and not _made_in_loop(run, session) else 1)
     return found
@@ -80,7 +80,7 @@ def gather(run: Run, state: State, args: Arguments, position: ir.Pos) -> Value:
     for argument in args:
         for session, count in used_sessions(run, state, argument).items():
             counts[session] = counts.get(session, 0) + count
-    for session, count in sorted(counts.items(), key=repr):
+    for session, count in sorted(counts.items(), key=v.text):
         if count > 1 and _is_known(session):
             _report(run, state, session, mark, "by several tasks")
     results = [run.solver.force(run, state, argument, position) for argument in args]
@@ -134,7 +134,7 @@ def spawn(run: Run, state: State, place: int, args: Arguments, kwargs: Keywords,
         for session in _sessions_among(run, state, value):
             used.add(session)
     used |= run.solver.captured_sessions(run, state, callee)
-    for session in sorted(used, key=repr):
+    for session in sorted(used, key=v.text):
         if _is_known(session):
             _hand_over(run, state, session, mark)
     run.raise_(state, ERROR, mark)

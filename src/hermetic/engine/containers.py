@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from hermetic.engine import ir, values as v
-from hermetic.engine.classes import last_name
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import Function
 from hermetic.engine.session_types import MANAGED, Made
 from hermetic.engine.state import Mark
 from hermetic.engine.values import Atom, Value
+from hermetic.engine.walk import last_name
 from hermetic.models.containers import CONTAINERS, FROM_CONTAINER, LASTING_SCOPES, PROVIDE, PROVIDERS
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hermetic.engine import ir, values as v, walk
-from hermetic.engine.classes import last_name
 from hermetic.engine.link import Codebase, Function
 from hermetic.engine.types import Types
+from hermetic.engine.walk import last_name
 from hermetic.models import containers, frameworks, workers
 
 REQUEST, WORKER, CLI, STARTUP, MIGRATION, TEST, IMPORT = (1 << n for n in range(7))
@@ -32,6 +32,12 @@ PARSES_ARGUMENTS = frozenset(("parse_args", "parse_known_args"))
 
 DECORATORS = workers.SIGNALS | containers.INJECT
 LAST_NAMES = frozenset(name.rpartition(".")[2] for name in DECORATORS)
+
+# What names a function that a framework calls: as a dependency, as a route, or when the application starts.
+MARKERS = frozenset(("Depends", "Security", "Provide"))
+ROUTES = frozenset(("add_api_route", "add_url_rule", "add_route", "Route", "Mount"))
+APPLICATIONS = frozenset(("FastAPI", "Starlette", "Litestar"))
+REGISTERING = MARKERS | ROUTES | APPLICATIONS
 
 _TEST_DIRECTORIES = frozenset(("tests", "test", "testing", "e2e", "e2e_tests", "integration_tests", "unit_tests"))
 _MIGRATION_DIRECTORIES = frozenset(("alembic", "migrations", "migration", "versions"))
@@ -106,7 +112,7 @@ class Contexts:
         for class_ in module.classes:
             self._view(class_)
         top = self.code.functions[module.functions[0]] if module.functions else None
-        if top is not None:
+        if top is not None and not REGISTERING.isdisjoint(top.identifiers):
             self._registered(top)
 
     def _decorated(self, decorator: ir.Expr, fn: Function) -> int:
@@ -136,7 +142,7 @@ class Contexts:
         if type(expression) is not tuple:
             return
         for node in walk.subexpressions(expression):
-            if node[0] == ir.CALL and last_name(node[1]) in ("Depends", "Security", "Provide") and node[2]:
+            if node[0] == ir.CALL and last_name(node[1]) in MARKERS and node[2]:
                 scope = self.code.functions[fn.parent] if fn.parent is not None else fn
                 self._mark_providers(node[2][0], scope)
 
@@ -159,13 +165,11 @@ class Contexts:
 
     def _registered(self, top: Function) -> None:
         """Routes and dependencies that a module's body registers by call: `app.get("/x")(handler)`."""
-        for node in top.nodes():
-            if node[0] != ir.CALL:
-                continue
+        for node in top.calls():
             name = last_name(node[1])
-            if name in ("Depends", "Security", "Provide") and node[2]:
+            if name in MARKERS and node[2]:
                 self._mark_providers(node[2][0], top)
-            elif name in ("add_api_route", "add_url_rule", "add_route", "Route", "Mount"):
+            elif name in ROUTES:
                 for argument in (*node[2], *(value for _, value in node[3])):
                     self._mark_providers(argument, top)
 
@@ -194,12 +198,11 @@ class Contexts:
         """`parser.set_defaults(func=serve)`, argparse's way to name the function behind a subcommand."""
         for user in self.code.users_of("set_defaults"):
             fn = self.code.functions[user]
-            for node in fn.nodes():
-                if node[0] == ir.CALL and last_name(node[1]) == "set_defaults":
-                    for _, value in node[3]:
-                        for atom in self.types.infer(value, fn):
-                            if atom[0] in (v.FUNCTION, v.METHOD):
-                                self.bits[atom[1]] |= CLI
+            for node in fn.calls_of("set_defaults"):
+                for _, value in node[3]:
+                    for atom in self.types.infer(value, fn):
+                        if atom[0] in (v.FUNCTION, v.METHOD):
+                            self.bits[atom[1]] |= CLI
 
     def _lifetime_hooks(self) -> None:
         """What runs when an application begins and ends: `FastAPI(lifespan=f)`, `config.lifespan.append(f)`,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hermetic.engine import calls, ir, typestate as ts, values as v
-from hermetic.engine.classes import last_name
 from hermetic.engine.entities import is_identity
 from hermetic.engine.evaluate import assign, evaluate
 from hermetic.engine.guards import assume
@@ -13,6 +12,7 @@ from hermetic.engine.ir import Block, Expr, Node
 from hermetic.engine.run import DATABASE_ERROR, ERROR, EXPLICIT, THROWN, Exits, Raised, Run
 from hermetic.engine.state import RECORDED, SWALLOWED, Mark, State, Track
 from hermetic.engine.values import Atom, Value
+from hermetic.engine.walk import last_name
 from hermetic.models.exceptions import CATCH_ALL, DATABASE_ERRORS, EVERY_DATABASE_ERROR, RESULT_ERRORS
 
 RunBlock = Callable[[Run, Block, list[State]], list[State]]
@@ -148,7 +148,7 @@ def _wrote_more(state: State, before: State) -> bool:
 
 
 def _fingerprint(states: list[State]) -> list[tuple[object, ...]]:
-    return [(state.heap, dict(state.env), dict(state.facts), state.escaped) for state in states]
+    return [(state.heap, state.env, state.facts, state.escaped) for state in states]
 
 
 # -- try ------------------------------------------------------------------------------------------------------------
@@ -246,9 +246,9 @@ def _handle(
         for state in run.merge([entry.state.copy() for entry in entries if entry.kind == kind]):
             state.handled = True
             caught = state.env.get(CAUGHT, v.UNKNOWN)
-            state.env[CAUGHT] = v.one(("caught", kind))
+            state.set(CAUGHT, v.one(("caught", kind)))
             if kind == THROWN:
-                state.env[THROWN_CAUGHT] = v.YES
+                state.set(THROWN_CAUGHT, v.YES)
             elif kind == ERROR:
                 _not_of_the_database(state)
             if name is not None:
@@ -263,7 +263,8 @@ def _handle(
     run.caught.pop()
     run.exits = outer
     for state in (*after, *inner.returns, *inner.breaks, *inner.continues):
-        state.env.pop(CAUGHT, None)
+        if CAUGHT in state.env:
+            state.env = {name: value for name, value in state.env.items() if name != CAUGHT}
         _swallow(state, mark, recorded=state.stores is not noted and state.stores != noted)
     outer.absorb(inner)
     return after
@@ -303,7 +304,7 @@ def _finally(run: Run, inner: Exits, after: list[State], final: Block, run_block
     for jumped, target in ((inner.breaks, outer.breaks), (inner.continues, outer.continues)):
         if jumped:
             target.extend(run_block(run, final, run.merge(jumped)))
-    for kind, names in sorted({(exit_.kind, exit_.names) for exit_ in inner.raises}, key=repr):
+    for kind, names in sorted({(exit_.kind, exit_.names) for exit_ in inner.raises}, key=v.text):
         same = [exit_ for exit_ in inner.raises if (exit_.kind, exit_.names) == (kind, names)]
         run.unwinding += 1
         for state in run_block(run, final, run.merge([exit_.state for exit_ in same])):

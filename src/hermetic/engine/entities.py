@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hermetic.engine import ir, typestate as ts, values as v
-from hermetic.engine.classes import COLUMN, OTHER, RELATIONSHIP, last_name
+from hermetic.engine.classes import COLUMN, OTHER, RELATIONSHIP
 from hermetic.engine.observations import EndedUse
 from hermetic.engine.run import Run
 from hermetic.engine.session_types import Made
@@ -22,6 +22,7 @@ from hermetic.engine.state import (
     State,
 )
 from hermetic.engine.values import Atom, Value
+from hermetic.engine.walk import last_name
 from hermetic.models.sqlalchemy import ASYNC
 
 # A column that is loaded when it is read: of the kinds of `classes.attribute_kind` it is a COLUMN.

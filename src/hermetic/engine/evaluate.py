@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from hermetic.engine import calls, ir, values as v
 from hermetic.engine.attributes import read
@@ -11,7 +12,7 @@ from hermetic.engine.guards import assume
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.names import lookup, path_of
 from hermetic.engine.queues import is_state
-from hermetic.engine.run import ERROR, THROWN, Run, Yield
+from hermetic.engine.run import ERROR, ITEM, THROWN, Run, Yield
 from hermetic.engine.state import State, join
 from hermetic.engine.stores import GROWING, MUTATING, change_collection, write_attribute
 from hermetic.engine.types import elements
@@ -23,12 +24,18 @@ def evaluate(run: Run, state: State, expression: Expr) -> Value:
     if expression is None:
         return v.UNKNOWN
     if type(expression) is str:
-        return lookup(run, state, expression)
+        value = state.env.get(expression)
+        return value if value is not None else lookup(run, state, expression)
     return EVALUATION[expression[0]](run, state, expression)
 
 
 def _constant(run: Run, state: State, node: Node) -> Value:
-    return v.one((v.CONSTANT, node[1]))
+    return _constant_value(node[1])
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _constant_value(constant: object) -> Value:
+    return v.one((v.CONSTANT, constant))
 
 
 def _attribute(run: Run, state: State, node: Node) -> Value:
@@ -40,8 +47,8 @@ def _attribute(run: Run, state: State, node: Node) -> Value:
 
 def _call(run: Run, state: State, node: Node) -> Value:
     _, callee, arguments, keywords, position = node
-    collection = v.UNKNOWN
-    if type(callee) is tuple and callee[0] == ir.ATTR and callee[2] in MUTATING:
+    mutates = type(callee) is tuple and callee[0] == ir.ATTR and callee[2] in MUTATING
+    if mutates:
         collection = evaluate(run, state, callee[1])
         function = read(run, state, collection, callee[2], callee[3])
     else:
@@ -52,11 +59,11 @@ def _call(run: Run, state: State, node: Node) -> Value:
             args.extend(_spread(evaluate(run, state, argument[1])))
         else:
             args.append(evaluate(run, state, argument))
-    kwargs = {name: evaluate(run, state, value) for name, value in keywords}
-    if type(callee) is tuple and callee[0] == ir.ATTR and type(callee[1]) is str and callee[2] in GROWING and args:
-        _grow(run, state, callee[1], callee[2], args)
+    kwargs = {name: evaluate(run, state, value) for name, value in keywords} if keywords else {}
     run.call_node = node
-    if type(callee) is tuple and callee[0] == ir.ATTR and callee[2] in MUTATING:
+    if mutates:
+        if callee[2] in GROWING and type(callee[1]) is str and args:
+            _grow(run, state, callee[1], callee[2], args)
         change_collection(run, state, collection, callee[1], args)
     return calls.invoke(run, state, function, args, kwargs, position)
 
@@ -78,7 +85,7 @@ def _grow(run: Run, state: State, name: str, method: str, args: list[Value]) -> 
     if not any(atom[0] in (v.MANY, v.TUPLE) for atom in known):
         return
     item = elements(args[-1]) or v.derived(args[-1]) if method == "extend" else args[-1]
-    state.env[name] = v.one((v.MANY, v.union(elements(known), item)))
+    state.set(name, v.one((v.MANY, v.union(elements(known), item))))
     state.escaped |= reachable_sessions(state, item)
 
 
@@ -110,7 +117,7 @@ def _store_attribute(run: Run, state: State, target: Node, value: Value) -> None
     base, name, position = evaluate(run, state, target[1]), target[2], target[3]
     path = path_of(target)
     if path is not None and path in state.facts:
-        del state.facts[path]
+        state.facts = {key: fact for key, fact in state.facts.items() if key != path}
     write_attribute(run, state, base, name, value, position)
 
 
@@ -122,11 +129,11 @@ def _store_element(run: Run, state: State, target: Node, value: Value) -> None:
     if any(atom[0] in KEPT_IN_MAPS for atom in value):
         for atom in container:
             if atom[0] in v.PLACES:
-                write_field(run, state, atom, "[]", value)
+                write_field(run, state, atom, ITEM, value)
     if type(target[1]) is str and target[1] in state.env:
         known = state.env[target[1]]
         if not known or any(atom[0] in (v.MANY, v.TUPLE) for atom in known):
-            state.env[target[1]] = v.one((v.MANY, v.union(elements(known), value))) if value else known
+            state.set(target[1], v.one((v.MANY, v.union(elements(known), value))) if value else known)
 
 
 # A map of these, one a tenant say, is what keeps them from being made for every call.
@@ -263,7 +270,7 @@ def _yield(run: Run, state: State, node: Node) -> Value:
         return v.UNKNOWN
     run.yields.append(Yield(value, state.copy(), mark))
     calls.after_yield(run, state)
-    state.env[RESUMED] = v.YES
+    state.set(RESUMED, v.YES)
     if run.fn.id not in run.types.containers.providers():
         run.raise_(state, THROWN, mark)
     return v.UNKNOWN

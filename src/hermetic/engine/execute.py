@@ -39,36 +39,32 @@ def run_body(run: Run, state: State) -> list[State]:
     return control.leave_block(run, inner, after, leaving, run.fn.line)
 
 
-def _each(run: Run, states: list[State], step: Callable[[State], None]) -> list[State]:
-    out = []
-    for state in states:
-        step(state)
-        if not state.dead:
-            out.append(state)
-    return out
-
-
 def _expression(run: Run, node: Node, states: list[State]) -> list[State]:
-    return _each(run, states, lambda state: _evaluate_only(run, state, node))
-
-
-def _evaluate_only(run: Run, state: State, node: Node) -> None:
-    evaluate(run, state, node[1])
+    for state in states:
+        evaluate(run, state, node[1])
+    return alive(states)
 
 
 def _assign(run: Run, node: Node, states: list[State]) -> list[State]:
     forked = _fork_on_comparison(run, node, states)
     if forked is not None:
         return forked
+    _, targets, expression, line, annotation = node
+    for state in states:
+        value = evaluate(run, state, expression)
+        if annotation is not None and not any(atom[0] not in (v.DERIVED, v.CONSTANT) for atom in value):
+            value = v.union(value, run.types.annotation(annotation, run.fn))
+        for target in targets:
+            assign(run, state, target, value, line)
+    return alive(states)
 
-    def step(state: State) -> None:
-        value = evaluate(run, state, node[2])
-        if node[4] is not None and not any(atom[0] not in (v.DERIVED, v.CONSTANT) for atom in value):
-            value = v.union(value, run.types.annotation(node[4], run.fn))
-        for target in node[1]:
-            assign(run, state, target, value, node[3])
 
-    return _each(run, states, step)
+def alive(states: list[State]) -> list[State]:
+    """Those of the states whose paths go on."""
+    for state in states:
+        if state.dead:
+            return [other for other in states if not other.dead]
+    return states
 
 
 def _fork_on_comparison(run: Run, node: Node, states: list[State]) -> list[State] | None:
@@ -90,31 +86,29 @@ def _fork_on_comparison(run: Run, node: Node, states: list[State]) -> list[State
 
 
 def _augmented(run: Run, node: Node, states: list[State]) -> list[State]:
-    def step(state: State) -> None:
+    for state in states:
         before = evaluate(run, state, node[1])
         value = v.derived(before, evaluate(run, state, node[2]))
         if type(node[1]) is str:
             kept = frozenset(atom for atom in before if atom[0] in (v.MANY, v.TUPLE, v.STATEMENT))
             value = v.union(value, kept)
         assign(run, state, node[1], value, node[3])
-
-    return _each(run, states, step)
+    return alive(states)
 
 
 def _delete(run: Run, node: Node, states: list[State]) -> list[State]:
-    def step(state: State) -> None:
+    for state in states:
         for target in node[1]:
             if type(target) is str:
                 state.bind(target, v.UNKNOWN)
-
-    return _each(run, states, step)
+    return states
 
 
 def _return(run: Run, node: Node, states: list[State]) -> list[State]:
     for state in states:
         value = evaluate(run, state, node[1])
         if not state.dead:
-            state.env[RETURNED] = value
+            state.set(RETURNED, value)
             run.exits.returns.append(state)
     return []
 
@@ -188,11 +182,12 @@ def _if(run: Run, node: Node, states: list[State]) -> list[State]:
             continue
         before.append(state.decisions)
         other = state.copy()
-        decided = control.decided_by(run, state, value, node[4])
+        decided = control.decided_by(run, state, value, node[4]) if value else NOTHING_DECIDED
         for branch, outcome, out in ((state, True, yes), (other, False, no)):
             if assume(run, branch, test, outcome):
-                branch.decisions |= decided
-                if outcome and _is_a_setting(value):
+                if decided:
+                    branch.decisions |= decided
+                if outcome and value and _is_a_setting(value):
                     branch.aside = True
                 out.append(branch)
     after_then = run_block(run, then, run.merge(yes))
@@ -203,6 +198,9 @@ def _if(run: Run, node: Node, states: list[State]) -> list[State]:
         for state in (*after_then, *after_else):
             state.decisions = common
     return run.merge(after_then + after_else)
+
+
+NOTHING_DECIDED: frozenset[Atom] = frozenset()
 
 
 def _is_a_setting(value: Value) -> bool:

@@ -223,7 +223,7 @@ def _factory(run: Run, name: str, args: Arguments, kwargs: Keywords, position: i
     """A factory keeps the engine that it is made with."""
     engine = None
     for value in (*args, *kwargs.values()):
-        for atom in value:
+        for atom in v.ordered(value):
             if atom[0] == v.ENGINE:
                 engine = atom
             elif atom[0] == v.FACTORY and len(atom) > 2:

@@ -62,25 +62,10 @@ def _place(run: Run, state: State, base: Atom, name: str) -> Value:
         return v.UNKNOWN
     for atom in v.ordered(run.type_of(base)):
         if atom[0] == v.INSTANCE:
-            parameter = filled_from(run, atom[1], name)
+            parameter = run.types.classes.filled_from(atom[1], name)
             if parameter is not None:
                 return read_parameter(run, state, base, parameter)
     return v.one((v.FIELD, base, name))
-
-
-def filled_from(run: Run, class_id: int, name: str) -> str | None:
-    """The `__init__` parameter that an attribute is filled from, if that is its only filling."""
-    found = None
-    for method, store in run.types.classes.stores(class_id, name):
-        if store[1] is None or store[1] == ir.NONE:
-            continue
-        fn = run.code.functions[method]
-        if fn.name != "__init__" or type(store[1]) is not str or fn.parameter(store[1]) is None:
-            return None
-        if found is not None and found != store[1]:
-            return None
-        found = store[1]
-    return found
 
 
 def read_parameter(run: Run, state: State, base: Atom, name: str) -> Value:
@@ -104,7 +89,7 @@ def _of_other_constructor(run: Run, state: State, base: Atom, name: str) -> Valu
     """`name` is a parameter of a base class's constructor: what did the attribute it fills get?"""
     fields = state.fields(base)
     for attribute, value in fields.items:
-        if not attribute.startswith("@") and filled_from(run, base[2], attribute) == name:
+        if not attribute.startswith("@") and run.types.classes.filled_from(base[2], attribute) == name:
             return value
     return None
 

@@ -93,7 +93,7 @@ def _assume_none(run: Run, state: State, expression: Expr, is_none: bool) -> boo
         if type(expression) is str and value:
             _narrow(state, expression, value, is_none)
         if not (value and not is_none and fact == TRUE):
-            state.facts[key] = NONE if is_none else SOME
+            state.learn(key, NONE if is_none else SOME)
     return True
 
 
@@ -112,9 +112,9 @@ def _narrow(state: State, name: str, value: Value, is_none: bool) -> None:
     if name not in state.env:
         return
     if is_none:
-        state.env[name] = v.NOTHING
+        state.set(name, v.NOTHING)
     else:
-        state.env[name] = frozenset(atom for atom in value if atom != (v.CONSTANT, None))
+        state.set(name, frozenset(atom for atom in value if atom != (v.CONSTANT, None)))
 
 
 def _cannot_be_none(atom: v.Atom) -> bool:
@@ -133,7 +133,7 @@ def _assume_truth(run: Run, state: State, expression: Expr, wanted: bool) -> boo
         if not wanted:
             _absent(run, state, expression, value)
         if type(expression) is str and expression in state.env and kept != value:
-            state.env[expression] = kept
+            state.set(expression, kept)
     elif not wanted:
         _absent(run, state, expression, value)
     if key is None:
@@ -144,10 +144,10 @@ def _assume_truth(run: Run, state: State, expression: Expr, wanted: bool) -> boo
     if not wanted and fact == SOME and value and all(_always_true(run, atom) for atom in value):
         return False
     if wanted:
-        state.facts[key] = TRUE
+        state.learn(key, TRUE)
     else:
         none = value == v.NOTHING or (bool(value) and all(_always_true(run, atom) for atom in value))
-        state.facts[key] = NONE if none else FALSE
+        state.learn(key, NONE if none else FALSE)
     return True
 
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from hermetic.engine import ir, values as v
 from hermetic.engine.arguments import argument_of
-from hermetic.engine.classes import last_name
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import Function
 from hermetic.engine.values import Value
+from hermetic.engine.walk import last_name
 
 if TYPE_CHECKING:
     from hermetic.engine.types import Types

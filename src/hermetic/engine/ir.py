@@ -61,7 +61,7 @@ BREAK, CONTINUE, DEF, CLASS, ASSERT = range(43, 48)
 POSITIONAL, VARARGS, KEYWORD_ONLY, KWARGS = range(4)
 
 # Function flags
-ASYNC, GENERATOR, IS_LAMBDA = 1, 2, 4
+ASYNC, GENERATOR, IS_LAMBDA, BINDS_INSIDE = 1, 2, 4, 8  # the last: an expression of it binds names
 
 NONE: Node = (CONST, None)
 TRUE: Node = (CONST, True)

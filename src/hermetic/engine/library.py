@@ -62,7 +62,7 @@ def _before(run: Run, state: State, atom: Atom, name: str, first: Value, positio
     """What an operation writes, and which instances it takes in."""
     if name in ("add", "add_all", "merge", "delete", "bulk_save_objects"):
         written: frozenset[Atom] = v.sources(first)
-        for instance in first | elements(first):
+        for instance in v.ordered(first | elements(first)):
             made_from = run.made_from.get(instance)
             written |= made_from if made_from is not None else frozenset()
             if name in ("add", "add_all"):
@@ -138,7 +138,7 @@ def _instances(
 ) -> None:
     """refresh, expunge, expire: operations on single instances."""
     mark = run.mark(position)
-    targets = sorted(first | elements(first), key=repr)
+    targets = v.ordered(first | elements(first))
     if result == "refreshed":
         for target in targets:
             entities.refreshed(run, state, target, names)
@@ -173,7 +173,7 @@ def _options(kwargs: Keywords) -> tuple[str, ...]:
         if atom[0] == v.CONSTANT
     ):
         found.append("for_update")
-    for option in kwargs.get("options", ()):
+    for option in v.ordered(kwargs.get("options", v.UNKNOWN)):
         found.extend(_option_names(option))
     return tuple(found)
 
@@ -181,11 +181,11 @@ def _options(kwargs: Keywords) -> tuple[str, ...]:
 def _option_names(option: Atom) -> list[str]:
     """Relationship names in a loader option."""
     if option[0] == v.MANY:
-        return [name for inner in option[1] for name in _option_names(inner)]
+        return [name for inner in v.ordered(option[1]) for name in _option_names(inner)]
     if option[0] == v.TUPLE:
-        return [name for part in option[1] for inner in part for name in _option_names(inner)]
+        return [name for part in option[1] for inner in v.ordered(part) for name in _option_names(inner)]
     if option[0] == v.STATEMENT and option[1] == "option":
-        return list(option[3])
+        return sorted(option[3])
     return []
 
 
@@ -193,7 +193,7 @@ def _executed(run: Run, state: State, atom: Atom, statement: Value, result: str,
     class_id: int | Atom | None = None
     options: tuple[Any, ...] = ()
     came_from: frozenset[Atom] = frozenset()
-    for kind in sorted(statement, key=repr):
+    for kind in v.ordered(statement):
         if class_id is not None:
             break
         if kind[0] == v.STATEMENT and kind[1] != "option":
@@ -264,7 +264,7 @@ def _loader_options(name: str, args: Arguments) -> tuple[str, ...]:
     if name == "populate_existing":
         return ("for_update",)
     if name == "options":
-        return tuple(option for argument in args for atom in argument for option in _option_names(atom))
+        return tuple(option for argument in args for atom in v.ordered(argument) for option in _option_names(atom))
     return ()
 
 

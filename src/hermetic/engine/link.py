@@ -14,8 +14,12 @@ class Function:
     """One function, method, lambda or module body."""
 
     __slots__ = (
+        "_attributes",
         "_bindings",
+        "_calls",
+        "_calls_by_name",
         "_flag_names",
+        "_names",
         "_nodes",
         "_statements",
         "body",
@@ -28,6 +32,7 @@ class Function:
         "id",
         "identifiers",
         "imports",
+        "is_module",
         "line",
         "locals",
         "module",
@@ -46,6 +51,7 @@ class Function:
         self.class_id = class_id
         self.parent = parent
         self.name: str = raw[facts.F_NAME]
+        self.is_module = self.name == "<module>"
         self.qualname: str = raw[facts.F_QUALNAME]
         self.line: int = raw[facts.F_LINE]
         self.end_line: int = raw[facts.F_END_LINE]
@@ -57,13 +63,17 @@ class Function:
         self.body: ir.Block = raw[facts.F_BODY]
         self.locals = frozenset(raw[facts.F_LOCALS])
         self.globals = frozenset(raw[facts.F_GLOBALS])
-        self.imports: tuple[Node, ...] = raw[facts.F_IMPORTS]
+        self.imports: dict[str, Node] = {item[0]: item for item in reversed(raw[facts.F_IMPORTS])}
         self.self_stores: tuple[Node, ...] = raw[facts.F_SELF_STORES]
         self.foreign_stores: tuple[Node, ...] = raw[facts.F_FOREIGN_STORES]
         self.identifiers: tuple[str, ...] = raw[facts.F_IDENTIFIERS]
         self._bindings: dict[str, list[walk.Binding]] | None = None
+        self._calls: list[Node] | None = None
+        self._calls_by_name: dict[str, list[Node]] | None = None
         self._flag_names: frozenset[str] | None = None
         self._nodes: list[Node] | None = None
+        self._names: set[str] = set()
+        self._attributes: dict[str, list[Node]] | None = None
         self._statements: list[Node] | None = None
 
     @property
@@ -74,15 +84,39 @@ class Function:
     def is_generator(self) -> bool:
         return bool(self.flags & ir.GENERATOR)
 
-    @property
-    def is_module(self) -> bool:
-        return self.name == "<module>"
-
     def nodes(self) -> list[Node]:
         """Every expression node of the body."""
         if self._nodes is None:
-            self._nodes = walk.expressions(self.body)
+            self._nodes, self._names = walk.expressions(self.statements())
         return self._nodes
+
+    def names(self) -> set[str]:
+        """The names that are part of an expression of the body."""
+        self.nodes()
+        return self._names
+
+    def attributes(self) -> dict[str, list[Node]]:
+        """The attributes in the body, by name."""
+        if self._attributes is None:
+            self._attributes = {}
+            for node in self.nodes():
+                if node[0] == ir.ATTR:
+                    self._attributes.setdefault(node[2], []).append(node)
+        return self._attributes
+
+    def calls(self) -> list[Node]:
+        """Every call in the body."""
+        if self._calls is None:
+            self._calls = [node for node in self.nodes() if node[0] == ir.CALL]
+        return self._calls
+
+    def calls_of(self, name: str) -> list[Node]:
+        """The calls of what has that last name."""
+        if self._calls_by_name is None:
+            self._calls_by_name = {}
+            for node in self.calls():
+                self._calls_by_name.setdefault(walk.last_name(node[1]), []).append(node)
+        return self._calls_by_name.get(name, [])
 
     def statements(self) -> list[Node]:
         """Every statement of the body, those in inner blocks too."""
@@ -93,7 +127,7 @@ class Function:
     def bindings(self) -> dict[str, list[walk.Binding]]:
         """What each local name is assigned from, regardless of order."""
         if self._bindings is None:
-            self._bindings = walk.bindings(self.body)
+            self._bindings = walk.bindings(self.statements(), self.nodes() if self.flags & ir.BINDS_INSIDE else [])
         return self._bindings
 
     def flag_names(self) -> frozenset[str]:
@@ -177,11 +211,16 @@ class Codebase:
             if raw is not None:
                 self._add(self.modules[number], raw)
         self._users: dict[str, list[int]] | None = None
+        self._methods: dict[str, list[tuple[int, int]]] | None = None
         self._stores: dict[str, list[tuple[int, Node]]] | None = None
         self._subclasses: dict[str, set[str]] | None = None
 
     def users_of(self, name: str) -> list[int]:
         """Functions in whose body (or a closure's in it) the identifier stands."""
+        return self.users().get(name, [])
+
+    def users(self) -> dict[str, list[int]]:
+        """Those functions, for each identifier."""
         if self._users is None:
             users: dict[str, list[int]] = {}
             for function in self.functions:
@@ -192,7 +231,16 @@ class Codebase:
                     else:
                         found.append(function.id)
             self._users = users
-        return self._users.get(name, [])
+        return self._users
+
+    def methods_named(self, name: str) -> list[tuple[int, int]]:
+        """(class, method) of every method of that name."""
+        if self._methods is None:
+            self._methods = {}
+            for class_ in self.classes:
+                for method, function in class_.methods.items():
+                    self._methods.setdefault(method, []).append((class_.id, function))
+        return self._methods.get(name, [])
 
     def path_of(self, function: Function) -> str:
         """The file that a function stands in."""
@@ -263,7 +311,7 @@ class Codebase:
             elif item[0]:
                 names.setdefault(item[0], []).append((BOUND_IMPORT, item))
         body = self.functions[first_function]
-        for statement in walk.statements(body.body):
+        for statement in body.statements():
             kind = statement[0]
             if kind == ir.DEF:
                 names.setdefault(statement[2], []).append((BOUND_FUNCTION, first_function + statement[1]))

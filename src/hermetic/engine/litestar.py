@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from hermetic.engine import ir, values as v
-from hermetic.engine.classes import last_name
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import Function
 from hermetic.engine.markers import markers, provider_of
 from hermetic.engine.session_types import Made
+from hermetic.engine.walk import last_name
 from hermetic.models import litestar as models
 
 if TYPE_CHECKING:

@@ -151,6 +151,7 @@ def _starred(node: ast.Starred, fn: FunctionBuilder) -> Expr:
 
 def _named(node: ast.NamedExpr, fn: FunctionBuilder) -> Expr:
     fn.local_names.add(node.target.id)
+    fn.flags |= ir.BINDS_INSIDE
     return (ir.NAMED, node.target.id, lower(node.value, fn))
 
 
@@ -172,6 +173,7 @@ def _comprehension(
         iterable = lower(generator.iter, fn)
         parts.append((target(generator.target, fn), iterable, lower_all(generator.ifs, fn), bool(generator.is_async)))
     lowered = lower_all(elements, fn)
+    fn.flags |= ir.BINDS_INSIDE
     return (ir.COMP, kind, lowered[0] if len(lowered) == 1 else mix(lowered), tuple(parts), line)
 
 
@@ -185,7 +187,7 @@ def _dict_comp(node: ast.DictComp, fn: FunctionBuilder) -> Expr:
 
 def _lambda(node: ast.Lambda, fn: FunctionBuilder) -> Expr:
     inner = FunctionBuilder(fn.module, fn, fn.inner_qualname("<lambda>"))
-    inner.flags = ir.IS_LAMBDA
+    inner.flags |= ir.IS_LAMBDA
     inner.class_index = None
     params = parameters(node.args, inner, fn)
     body = ((ir.RETURN, lower(node.body, inner), node.lineno),)

@@ -40,7 +40,7 @@ def _places(code: Codebase, known: frozenset[str]) -> Iterator[tuple[Function, E
             for decorator in fn.decorators:
                 yield fn, decorator, scope
             if function in users:
-                yield from ((fn, node, fn) for node in fn.nodes() if node[0] == ir.CALL)
+                yield from ((fn, node, fn) for node in fn.calls())
 
 
 def _marker_names(code: Codebase, known: frozenset[str]) -> frozenset[str]:

@@ -14,9 +14,9 @@ def lookup(run: Run, state: State, name: str) -> Value:
     value = state.env.get(name)
     if value is not None:
         return value
-    known = run.global_memo.get(name)
+    known = run.globals.get(name)
     if known is None:
-        known = run.global_memo[name] = _outside(run, name)
+        known = run.globals[name] = _outside(run, name)
     return known
 
 

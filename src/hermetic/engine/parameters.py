@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from hermetic.engine import ir, walk
-from hermetic.engine.classes import ClassTable, decorator_names, last_name
+from hermetic.engine.classes import ClassTable, decorator_names
 from hermetic.engine.link import Codebase, Function
+from hermetic.engine.walk import last_name
 
 
 class _HandOn(NamedTuple):
@@ -74,10 +75,8 @@ class DecidingParameters:
 
     def _handed_on(self, fn: Function, names: dict[str, int]) -> list[_HandOn]:
         found = []
-        for node in fn.nodes():
-            if node[0] != ir.CALL:
-                continue
-            arguments = [*enumerate(node[2]), *node[3]]
+        for node in fn.calls():
+            arguments = [*enumerate(node[2]), *node[3]] if node[3] else enumerate(node[2])
             given = [
                 (place, names[argument]) for place, argument in arguments if type(argument) is str and argument in names
             ]
@@ -87,7 +86,8 @@ class DecidingParameters:
             callee = last_name(node[1])
             found += [_HandOn(number, callee, None if spread else place) for place, number in given]
             # `partial(save, session)`, `to_thread(save, session)`: whoever gets a function may call it with the rest
-            for function in sorted({last_name(argument) for _, argument in arguments} & self._named.keys()):
+            named = {last_name(argument) for argument in (*node[2], *(value for _, value in node[3]))}
+            for function in sorted(named & self._named.keys()):
                 found += [_HandOn(number, function, None) for _, number in given]
         return found
 

@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import NamedTuple, TypeVar
 
 from hermetic.engine import observations as seen, values as v
-from hermetic.engine.classes import last_name
 from hermetic.engine.contexts import CLI, IMPORT, MIGRATION, ONCE, REQUEST, STARTUP, TEST, WORKER, Contexts
 from hermetic.engine.dependencies import InjectedManager, injected_leaks, injected_managers
 from hermetic.engine.link import Function
@@ -15,6 +14,7 @@ from hermetic.engine.scopes import is_of_a_scope
 from hermetic.engine.session_types import Made, SessionType
 from hermetic.engine.solve import Solver
 from hermetic.engine.state import Commit, Mark, Track
+from hermetic.engine.walk import last_name
 from hermetic.finding import Position, Step
 from hermetic.models.frameworks import AFTER_REQUEST
 

@@ -66,7 +66,7 @@ def _any_of(
 
 def deferral(fn: Function) -> str | None:
     """What a call of the function gives instead of its result."""
-    if fn.decorators and CONTEXT_DECORATORS.intersection(decorator_names(fn)):
+    if fn.decorators and not CONTEXT_DECORATORS.isdisjoint(decorator_names(fn)):
         return "context"
     if fn.is_generator:
         return "generator"
@@ -77,19 +77,24 @@ def perform(
     run: Run, state: State, fn: Function, receiver: Atom | None, args: Arguments, kwargs: Keywords, position: ir.Pos
 ) -> Value:
     """Run the function's work: apply its summary for these arguments."""
-    binding = bind(fn, receiver, args, kwargs)
-    run.solver.edges.setdefault(fn.id, set()).add(run.fn.id)
-    slow = run.solver.slow.functions.get(fn.id)
+    solver = run.solver
+    solver.called(fn, run.fn)
+    slow = solver.slow.functions.get(fn.id)
     if slow is not None:
         wait(run, state, slow, run.mark(position))
-    if run.depth < DEEPEST_INLINING and run.solver.calls_parameter(fn, binding):
-        return run.solver.inline(run, state, fn, binding, position)
-    summary = run.solver.summary(fn.id, key_of(run, state, fn, binding))
+    inlined = run.depth < DEEPEST_INLINING and solver.may_call_parameter(fn, args, kwargs)
+    if not inlined and solver.is_opaque(fn):
+        run.raise_(state, ERROR, run.mark(position))
+        return _result(run, state, fn, receiver, v.UNKNOWN, False, args, kwargs, position)
+    binding = bind(fn, receiver, args, kwargs)
+    if inlined and solver.calls_parameter(fn, binding):
+        return solver.inline(run, state, fn, binding, position)
+    summary = solver.summary(fn.id, key_of(run, state, fn, binding))
     sub = Substitution(run, state, fn, binding, position)
     value = apply(run, state, summary, sub, fn)
     if state.dead:
         return v.UNKNOWN
-    for atom in value if not fn.decorators or not run.types.is_cached(fn) else ():
+    for atom in value if not run.types.is_cached(fn) else ():
         if atom[0] == v.ENGINE and len(atom) > 3 and atom[2] is not None and atom[2][0] == "function":
             run.engines.setdefault(atom, run.mark(position))
     return _result(run, state, fn, receiver, value, summary.effects.commits != (), args, kwargs, position)
@@ -115,21 +120,29 @@ def _result(
     position: ir.Pos,
 ) -> Value:
     """The value of a call: what the summary says, else what types say, with where it comes from."""
-    if not any(atom[0] not in (v.DERIVED, v.CONSTANT) for atom in value):
-        seen = (
-            receiver
-            if receiver is None or receiver[0] == v.CLASS
-            else next(iter(v.ordered(run.type_of(receiver))), None)
-        )
-        typed = frozenset(atom for atom in run.types.returned(fn.id, seen) if atom[0] != v.DEFERRED)
-        value = v.union(value, frozenset(named(run, state, atom, position) for atom in typed))
-    if committed or not value or all(atom[0] in (v.INSTANCE, v.EXT_OBJECT, v.CONSTANT) for atom in value):
-        origin = (v.ORIGIN, (position[0], position[1], run.salt), fn.name)
-        came_from = frozenset((origin,)) if committed else frozenset()
+    if all(atom[0] in UNTYPED for atom in value):
+        typed = run.types.given(fn.id, _seen_as(run, receiver))
+        value = v.union(value, frozenset([named(run, state, atom, position) for atom in typed])) if typed else value
+    if committed or all(atom[0] in FROM_ARGUMENTS for atom in value):
+        came_from = frozenset(((v.ORIGIN, (position[0], position[1], run.salt), fn.name),)) if committed else NOWHERE
         for argument in (*args, *kwargs.values()):
             came_from |= v.sources(argument)
-        value = v.union(value, frozenset(((v.DERIVED, came_from),)) if came_from else v.UNKNOWN)
+        value = v.union(value, v.one((v.DERIVED, came_from))) if came_from else value
     return value
+
+
+# Kinds of atoms that do not say what a value is.
+UNTYPED = frozenset((v.DERIVED, v.CONSTANT))
+# Kinds of which a call's result may have come from its arguments.
+FROM_ARGUMENTS = frozenset((v.INSTANCE, v.EXT_OBJECT, v.CONSTANT))
+NOWHERE: frozenset[Atom] = frozenset()
+
+
+def _seen_as(run: Run, receiver: Atom | None) -> Atom | None:
+    """What the receiver of a method is, by type."""
+    if receiver is None or receiver[0] == v.CLASS:
+        return receiver
+    return next(iter(v.ordered(run.type_of(receiver))), None)
 
 
 def bind(fn: Function, receiver: Atom | None, args: Arguments, kwargs: Keywords) -> dict[int, Value]:
@@ -266,7 +279,7 @@ def enter_context(run: Run, state: State, atom: Atom, position: ir.Pos) -> tuple
     """`with f(...)` of a context manager function: what it hands out, and what to apply at the end."""
     _, _, function, receiver, args, named, _ = atom
     fn = run.code.functions[function]
-    run.solver.edges.setdefault(function, set()).add(run.fn.id)
+    run.solver.called(fn, run.fn)
     binding = bind(fn, receiver, list(args), {None if name == "**" else name: value for name, value in named})
     summary = run.solver.summary(function, key_of(run, state, fn, binding))
     sub = Substitution(run, state, fn, binding, position)
@@ -290,6 +303,7 @@ def leave_context(run: Run, state: State, left: tuple[Summary, Substitution], ra
     """The code after the `yield` of a context manager function runs."""
     summary, sub = left
     sub.state = state
+    sub.changed()
     if not raised:
         for atom, track in summary.after.tracks:
             if type(track) is Track and ts.must(track.word, ts.COMMITTED):

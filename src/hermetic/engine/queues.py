@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from hermetic.engine import ir, values as v, walk
-from hermetic.engine.classes import last_name
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import Class, Function, Module
 from hermetic.engine.values import Atom, Value
+from hermetic.engine.walk import last_name
 from hermetic.models import workers
 from hermetic.models.frameworks import STARTUP, WORKER
 

@@ -7,7 +7,7 @@ it only saves time.
 
 from __future__ import annotations
 
-from hermetic.engine import ir, values as v, walk
+from hermetic.engine import ir, values as v
 from hermetic.engine.ir import Expr
 from hermetic.engine.link import Codebase, Function
 from hermetic.engine.repositories import METHODS
@@ -29,22 +29,25 @@ WORDS = frozenset(
 
 def relevant_functions(code: Codebase, types: Types) -> set[int]:
     """The functions to interpret."""
+    users = code.users()
+    mention_sessions = {user for name, found in users.items() if name in WORDS or "ession" in name for user in found}
+    use_objects = {user for name in COMMON_WORDS for user in users.get(name, ())}
     found = {
         fn.id
         for fn in code.functions
         if _changes_a_row(fn, types)
-        or (_mentions_sessions(fn) and _deals_with_sessions(fn, types))
-        or _uses_a_typed_session(fn, types)
+        or (fn.id in mention_sessions and _deals_with_sessions(fn, types))
+        or (fn.id in use_objects and _uses_a_typed_session(fn, types))
         or types.scopes.around(fn) is not None
         or _calls_a_repository(fn, types)
     }
     pending = sorted(found)
-    calls: dict[int, dict[str, list[Expr]]] = {}
+    mentions = _Mentions(types)
     while pending:
         fn = code.functions[pending.pop()]
         for name in sorted(_names_of(code, fn)):
             for user in code.users_of(name):
-                if user not in found and _reaches(code.functions[user], name, fn, types, calls):
+                if user not in found and mentions.reach(code.functions[user], name, fn):
                     found.add(user)
                     pending.append(user)
     return found
@@ -56,12 +59,10 @@ COMMON_WORDS = frozenset(("get", "get_one", "add", "delete", "close", "begin"))
 
 def _uses_a_typed_session(fn: Function, types: Types) -> bool:
     """Does a function use a session under a name that says nothing, `db.get(...)` or `self.db.add(...)`?"""
-    if COMMON_WORDS.isdisjoint(fn.identifiers):
-        return False
-    for node in fn.nodes():
-        if node[0] == ir.ATTR and node[2] in COMMON_WORDS and _is_certainly_a_session(types.infer(node[1], fn)):
-            return True
-    return False
+    attributes = fn.attributes()
+    return any(
+        _is_certainly_a_session(types.infer(node[1], fn)) for word in COMMON_WORDS for node in attributes.get(word, ())
+    )
 
 
 def _calls_a_repository(fn: Function, types: Types) -> bool:
@@ -83,7 +84,7 @@ def _changes_a_row(fn: Function, types: Types) -> bool:
     """Does it change an instance of a mapped class that its caller has? The caller may commit that."""
     if fn.class_id is not None and fn.self_stores and fn.name != "__init__" and types.classes.is_model(fn.class_id):
         return True
-    for name in sorted(_changed_names(fn)):
+    for name in sorted(_changed_names(fn)) if fn.params else ():
         number = fn.parameter(name)
         if number is not None and (number or fn.name != "__init__") and _is_a_row(types.param(fn, number), types):
             return True
@@ -100,9 +101,7 @@ def _changed_names(fn: Function) -> set[str]:
                 if type(target) is tuple and target[0] == ir.ATTR and type(target[1]) is str:
                     found.add(target[1])
     if "setattr" in fn.identifiers or not MUTATING.isdisjoint(fn.identifiers):
-        for node in fn.nodes():
-            if node[0] == ir.CALL:
-                found.add(_changed_by(node))
+        found.update(_changed_by(node) for node in fn.calls())
     found.discard("")
     return found
 
@@ -122,10 +121,6 @@ def _changed_by(call: ir.Node) -> str:
 
 def _is_a_row(value: Value, types: Types) -> bool:
     return any(atom[0] == v.INSTANCE and types.classes.is_model(atom[1]) for atom in value)
-
-
-def _mentions_sessions(fn: Function) -> bool:
-    return any(name in WORDS or "ession" in name for name in fn.identifiers)
 
 
 # What an expression has to be, by type, for its function to deal with sessions.
@@ -151,17 +146,14 @@ def _deals_with_sessions(fn: Function, types: Types) -> bool:
     for number, param in enumerate(fn.params):
         if "ession" in param[0] and _is_session(types.param(fn, number)):
             return True
-    for node in fn.nodes():
-        if node[0] == ir.ATTR:
-            word = node[2] in WORDS
-            if word and _has_sessions(types.infer(node[1], fn), types):
+    for name, nodes in fn.attributes().items():
+        word = name in WORDS
+        if not word and "ession" not in name:
+            continue
+        for node in nodes:
+            if (word and _has_sessions(types.infer(node[1], fn), types)) or _is_session(types.infer(node, fn)):
                 return True
-            if (word or "ession" in node[2]) and _is_session(types.infer(node, fn)):
-                return True
-        for child in walk.children(node):
-            if type(child) is str and (child in WORDS or "ession" in child) and _is_session(types.name(child, fn)):
-                return True
-    return False
+    return any((name in WORDS or "ession" in name) and _is_session(types.name(name, fn)) for name in sorted(fn.names()))
 
 
 def _has_sessions(base: Value, types: Types) -> bool:
@@ -194,49 +186,48 @@ def _names_of(code: Codebase, fn: Function) -> tuple[str, ...]:
     return (fn.name,)
 
 
-def _reaches(fn: Function, name: str, wanted: Function, types: Types, calls: dict[int, dict[str, list[Expr]]]) -> bool:
-    """Does something that the function mentions by that name mean the wanted function?"""
-    if fn.is_module:
-        return False
-    known = calls.get(fn.id)
-    if known is None:
-        known = calls[fn.id] = _mentions(fn)
-    return any(_means(expression, fn, wanted, types) for expression in known.get(name, ()))
+class _Mentions:
+    """What functions mention, by type: which functions and classes a name in a body means."""
 
+    def __init__(self, types: Types) -> None:
+        self._types = types
+        self._meant: dict[tuple[int, str], tuple[list[int], list[int]]] = {}
 
-def _means(expression: Expr, fn: Function, wanted: Function, types: Types) -> bool:
-    if type(expression) is tuple and wanted.class_id is not None:
-        for base in v.ordered(types.infer(expression[1], fn)):
-            if base[0] in (v.INSTANCE, v.CLASS):
-                found = types.classes.member(base[1], expression[2])
-                if found is not None and type(found.item) is int and _is_or_is_overridden(found.item, wanted, types):
-                    return True
-    for atom in v.ordered(types.infer(expression, fn)):
-        if atom[0] in (v.FUNCTION, v.METHOD):
-            if _is_or_is_overridden(atom[1], wanted, types):
-                return True
-        elif atom[0] == v.CLASS and wanted.class_id is not None and wanted.class_id in types.classes.mro(atom[1]):
+    def reach(self, fn: Function, name: str, wanted: Function) -> bool:
+        """Does something that the function mentions by that name mean the wanted function?"""
+        if fn.is_module:
+            return False
+        known = self._meant.get((fn.id, name))
+        if known is None:
+            known = self._meant[(fn.id, name)] = self._find(fn, name)
+        functions, classes = known
+        if wanted.id in functions or any(self._may_be(function, wanted) for function in functions):
             return True
-    return False
+        return any(wanted.class_id in self._types.classes.mro(class_id) for class_id in classes)
 
+    def _find(self, fn: Function, name: str) -> tuple[list[int], list[int]]:
+        functions: set[int] = set()
+        classes: set[int] = set()
+        expressions: list[Expr] = [*fn.attributes().get(name, ())]
+        if name in fn.names():
+            expressions.append(name)
+        for expression in expressions:
+            if type(expression) is tuple:
+                for base in v.ordered(self._types.infer(expression[1], fn)):
+                    if base[0] in (v.INSTANCE, v.CLASS):
+                        found = self._types.classes.member(base[1], name)
+                        if found is not None and type(found.item) is int:
+                            functions.add(found.item)
+            for atom in v.ordered(self._types.infer(expression, fn)):
+                if atom[0] in (v.FUNCTION, v.METHOD):
+                    functions.add(atom[1])
+                elif atom[0] == v.CLASS:
+                    classes.add(atom[1])
+        return sorted(functions), sorted(classes)
 
-def _is_or_is_overridden(function: int, wanted: Function, types: Types) -> bool:
-    """Is it the wanted method, or one of a base class that may turn out to be it?"""
-    if function == wanted.id:
-        return True
-    other = types.code.functions[function]
-    if other.name != wanted.name or other.class_id is None or wanted.class_id is None:
-        return False
-    return other.class_id in types.classes.mro(wanted.class_id)
-
-
-def _mentions(fn: Function) -> dict[str, list[Expr]]:
-    """Names and attributes in a function's body, by their last part."""
-    found: dict[str, list[Expr]] = {}
-    for node in fn.nodes():
-        if node[0] == ir.ATTR:
-            found.setdefault(node[2], []).append(node)
-        for child in walk.children(node):
-            if type(child) is str:
-                found.setdefault(child, []).append(child)
-    return found
+    def _may_be(self, function: int, wanted: Function) -> bool:
+        """Is it a method of a base class that may turn out to be the wanted one?"""
+        other = self._types.code.functions[function]
+        if other.name != wanted.name or other.class_id is None or wanted.class_id is None:
+            return False
+        return other.class_id in self._types.classes.mro(wanted.class_id)

@@ -109,7 +109,7 @@ def _option(state: State, owner: Atom, kwargs: Keywords, name: str) -> bool:
 
 def _instances(value: Value) -> list[Atom]:
     inner = value | elements(value)
-    return sorted((atom for atom in inner | elements(inner) if atom[0] == v.ENTITY), key=repr)
+    return sorted((atom for atom in inner | elements(inner) if atom[0] == v.ENTITY), key=v.text)
 
 
 def _loaded(

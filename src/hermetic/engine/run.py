@@ -21,6 +21,9 @@ EXPLICIT = "explicit"  # a `raise` of the code at hand
 THROWN = "thrown"  # thrown into a generator at its yield
 
 
+# Pseudo attribute for the items of a collection; what they are is learned where it is iterated over.
+ITEM = "[]"
+
 # Pseudo attributes of an instance, see `fields.SESSION_OF`
 SESSION_FLAVOURS = {"$session": "sync", "$async_session": "async"}
 
@@ -78,20 +81,22 @@ class Run:
         "exits",
         "fn",
         "frames",
-        "global_memo",
+        "globals",
+        "item_types",
         "loops",
         "made_from",
         "made_in",
         "observations",
         "offloaded",
         "opened",
+        "place_types",
+        "readings",
         "rechecks",
         "salt",
         "shared_uses",
         "slow",
         "solver",
         "trying",
-        "type_memo",
         "types",
         "unwinding",
         "waits",
@@ -126,8 +131,10 @@ class Run:
         self.caught: list[tuple[Mark, int]] = []  # the handlers around it, innermost last, with `trying` at each
         self.loops: list[int] = []  # the loops around it, by line
         self.offloaded = 0
-        self.type_memo: dict[Atom, Value] = {}
-        self.global_memo: dict[str, Value] = {}
+        self.place_types = solver.place_types
+        self.item_types: dict[Atom, Value] = {}  # items of what was iterated over, and what is reached through them
+        self.globals = solver.globals_of(fn)
+        self.readings: dict[tuple[Atom, str], Any] = {}  # see `attributes`
         self.opened: dict[Atom, Mark] = {}  # sessions that this function has to end
         self.entered: dict[Atom, Mark] = {}  # sessions of a manager object whose block ends them
         self.made_in: dict[Atom, tuple[int, ...]] = {}  # session -> the loops it was made in
@@ -175,9 +182,13 @@ class Run:
             return v.one((v.INSTANCE, class_id)) if class_id is not None else v.UNKNOWN
         if kind not in v.PLACES:
             return v.one(atom)
-        known = self.type_memo.get(atom)
+        known = self.place_types.get(atom)
         if known is None:
-            known = self.type_memo[atom] = self._type_of_place(atom)
+            known = self.item_types.get(atom)
+        if known is None:
+            known = self._type_of_place(atom)
+            memo = self.item_types if _reached_through_item(atom) else self.place_types
+            memo[atom] = known
         return known
 
     def _type_of_place(self, atom: Atom) -> Value:
@@ -210,3 +221,11 @@ class Run:
         if number is None:
             return v.UNKNOWN
         return self.types.constructed_with(class_id, init, number) or self.types.param(init, number)
+
+
+def _reached_through_item(atom: Atom) -> bool:
+    while atom[0] in (v.FIELD, v.CTOR):
+        if atom[2] == ITEM:
+            return True
+        atom = atom[1]
+    return False

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hermetic.engine import ir, values as v
-from hermetic.engine.classes import last_name
+from hermetic.engine import values as v
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import Class, Function
 from hermetic.engine.session_types import MANAGED, SessionType
 from hermetic.engine.values import Atom, Value
+from hermetic.engine.walk import last_name
 from hermetic.models import scopes as models
 
 if TYPE_CHECKING:
@@ -51,15 +51,17 @@ def is_of_a_scope(session: Atom | None) -> bool:
 
 def opened_by(callee: Atom) -> Atom | None:
     """The scope that a call opens, `writer.using(context)`."""
+    if callee[0] == v.OPERATION and callee[2] != models.USING:
+        return None
     full = v.full_name(callee)
     return scope_of(full) if full.endswith("." + models.USING) else None
 
 
 def given_by(full_name: str) -> Value:
     """`writer.get_engine()`, `writer.get_sessionmaker()`"""
-    scope = scope_of(full_name)
     last = full_name.rpartition(".")[2]
-    if scope is None or last not in (models.GIVES_ENGINE, models.GIVES_FACTORY):
+    scope = scope_of(full_name) if last in (models.GIVES_ENGINE, models.GIVES_FACTORY) else None
+    if scope is None:
         return v.UNKNOWN
     flavour = models.SESSION_ATTRIBUTES[scope[1][2]]
     if last == models.GIVES_ENGINE:
@@ -154,7 +156,7 @@ class Scopes:
 def _uses(fn: Function) -> list[Node]:
     if models.USING not in fn.identifiers:
         return []
-    return [node for node in fn.nodes() if node[0] == ir.CALL and last_name(node[1]) == models.USING]
+    return fn.calls_of(models.USING)
 
 
 def _provides_context(class_: Class) -> bool:

@@ -55,7 +55,7 @@ def sessions_in(run: Run, value: Value) -> list[tuple[Atom, SessionType]]:
                 if kind[0] == v.ANY_SESSION or kind[0] == v.REGISTRY:
                     found.append((atom, kind[1]))
                     break
-    return sorted(found, key=repr) if len(found) > 1 else found
+    return sorted(found, key=v.text) if len(found) > 1 else found
 
 
 def is_session(run: Run, atom: Atom) -> bool:

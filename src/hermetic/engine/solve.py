@@ -11,7 +11,7 @@ from typing import Any
 
 from hermetic.engine import calls, ir, typestate as ts, values as v
 from hermetic.engine.apply import Substitution, apply, trail
-from hermetic.engine.classes import decorator_names, last_name
+from hermetic.engine.classes import decorator_names
 from hermetic.engine.conclude import conclude
 from hermetic.engine.entities import is_entity
 from hermetic.engine.execute import RETURNED, run_block, run_body
@@ -39,6 +39,7 @@ from hermetic.engine.summary import NEVER_RETURNING, OPAQUE, TRIVIAL, Summary
 from hermetic.engine.types import Types
 from hermetic.engine.values import Atom, Value
 from hermetic.engine.waits import SlowCalls
+from hermetic.engine.walk import last_name
 from hermetic.models.sqlalchemy import SYMBOLS
 
 # Versions of one function by the constants it gets; more than this share the general one.
@@ -77,6 +78,8 @@ class Solver:
         self.memory_engines: set[Made] = set()  # whose database is gone with the process
         self.edges: dict[int, set[int]] = {}  # callee -> callers
         self.relevant: set[int] | None = None
+        self.place_types: dict[Atom, Value] = {}  # what is known by type of places, of whatever function
+        self._globals: dict[int, dict[str, Value]] = {}
         self._summaries: dict[tuple[int, Key], Summary] = {}
         self._active: dict[tuple[int, Key], int] = {}
         self._asked_again: set[tuple[int, Key]] = set()
@@ -87,6 +90,10 @@ class Solver:
         self._overridden: set[int] | None = None
         self._dispatched: dict[tuple[int, int], bool] = {}
         self._self_committing: bool | None = None
+
+    def globals_of(self, fn: Function) -> dict[str, Value]:
+        """Where the interpretations of a function keep what its names mean that are not its own."""
+        return self._globals.setdefault(fn.id, {})
 
     def solve(self) -> None:
         """Interpret every function that can have to do with sessions."""
@@ -131,6 +138,14 @@ class Solver:
         if len(self._active) > DEEPEST_CHAIN:
             return OPAQUE
         return self._solve(whole)
+
+    def is_opaque(self, fn: Function) -> bool:
+        """Is the function known to have nothing to do with sessions, waits or a certain end?"""
+        return self.relevant is not None and fn.id not in self.relevant and self._of_irrelevant(fn.id) is OPAQUE
+
+    def called(self, callee: Function, caller: Function) -> None:
+        """Remember who calls whom."""
+        self.edges.setdefault(callee.id, set()).add(caller.id)
 
     def versions(self, function: int) -> list[tuple[Key, Summary]]:
         """Every summary that was made of a function, the general one first, by the constants it gets."""
@@ -188,11 +203,11 @@ class Solver:
             elif fact == "empty":
                 value = v.EMPTY
             elif fact == "some":
-                state.facts[param[0]] = "some"
+                state.learn(param[0], "some")
             elif fact is not None and fact.startswith(CLASS_FACT):
                 seen = int(fact.removeprefix(CLASS_FACT))
-                run.type_memo[(v.PARAM, run.fn.id, number)] = v.one((v.INSTANCE, seen))
-            state.env[param[0]] = value
+                run.place_types = {(v.PARAM, run.fn.id, number): v.one((v.INSTANCE, seen))}  # of this version only
+            state.set(param[0], value)
             atom = (v.PARAM, run.fn.id, number)
             if number and param[1] is not None and fact is None and is_entity(run, atom):
                 state.put(atom, Instance(None, ENTITY_FOREIGN))
@@ -212,16 +227,21 @@ class Solver:
     ) -> Value:
         return call_function(run, state, atom[1], None, args, kwargs, position)
 
-    def calls_parameter(self, fn: Function, binding: dict[int, Value]) -> bool:
-        """Is one of the arguments a function that the callee will call? Then it is interpreted in place."""
-        if any(_holds_coroutines(value) for value in binding.values()):
-            return _is_small(fn)
+    def may_call_parameter(self, fn: Function, args: Arguments, kwargs: Keywords) -> bool:
+        """Can `calls_parameter` be, whatever the arguments are bound to?"""
+        return bool(self._called_parameters(fn)) or any(map(_holds_coroutines, (*args, *kwargs.values())))
+
+    def _called_parameters(self, fn: Function) -> frozenset[int]:
         known = self._callables.get(fn.id)
         if known is None:
             known = self._callables[fn.id] = _called_parameters(fn)
-        if not known:
-            return False
-        return any(_is_callable(atom) for number in known for atom in binding.get(number, ()))
+        return known
+
+    def calls_parameter(self, fn: Function, binding: dict[int, Value]) -> bool:
+        """Is one of the arguments a function that the callee will call? Then it is interpreted in place."""
+        if any(map(_holds_coroutines, binding.values())):
+            return _is_small(fn)
+        return any(_is_callable(atom) for number in self._called_parameters(fn) for atom in binding.get(number, ()))
 
     def inline(self, run: Run, state: State, fn: Function, binding: dict[int, Value], position: ir.Pos) -> Value:
         """Interpret a callee with the very values it gets, in the caller's state."""
@@ -248,7 +268,7 @@ class Solver:
             run.blocking.setdefault(session, (run.mark(position), callee if callee is not None else fn.id))
         for exit_ in inner.exits.raises:
             left = exit_.state
-            left.env, left.facts = state.env.copy(), dict(state.facts)
+            left.env, left.facts = state.env, state.facts
             run.exits.raises.append(Raised(exit_.kind, exit_.names, left, run.mark(position)))
         if not after:
             state.dead = True
@@ -256,7 +276,7 @@ class Solver:
         value = v.UNKNOWN
         for left in after:
             value = v.union(value, left.env.get(RETURNED, v.NOTHING))
-            left.env, left.facts = state.env.copy(), dict(state.facts)
+            left.env, left.facts = state.env, state.facts
         end = after[0]
         for left in after[1:]:
             end = join(end, left)
@@ -358,11 +378,10 @@ class Solver:
             found = set()
             for function in sorted({user for name in MAKERS for user in self.code.users_of(name)}):
                 fn = self.code.functions[function]
-                for node in fn.nodes():
-                    if node[0] == ir.CALL and last_name(node[1]) in MAKERS:
-                        for atom in self.types.infer(node, fn):
-                            if atom[0] in (v.FACTORY, v.REGISTRY, v.ANY_SESSION) and atom[1].flavour == flavour:
-                                found.add(atom[1].expire)
+                for node in (node for name in MAKERS for node in fn.calls_of(name)):
+                    for atom in self.types.infer(node, fn):
+                        if atom[0] in (v.FACTORY, v.REGISTRY, v.ANY_SESSION) and atom[1].flavour == flavour:
+                            found.add(atom[1].expire)
             known = self._expire[flavour] = found == {True}
         return known
 
@@ -404,9 +423,8 @@ class Solver:
 
     def _overriding(self, fn: Function) -> tuple[int, ...]:
         found = []
-        for class_ in self.code.classes:
-            method = class_.methods.get(fn.name)
-            if method is not None and method != fn.id and fn.class_id in self.types.classes.mro(class_.id):
+        for class_, method in self.code.methods_named(fn.name):
+            if method != fn.id and fn.class_id in self.types.classes.mro(class_):
                 if not _is_abstract(self.code.functions[method]):
                     found.append(method)
         return tuple(found) if len(found) <= MOST_IMPLEMENTATIONS else ()
@@ -481,13 +499,12 @@ def _called_parameters(fn: Function) -> frozenset[int]:
         return frozenset()
     names = {param[0]: number for number, param in enumerate(fn.params)}
     found = set()
-    for node in fn.nodes():
-        if node[0] == ir.CALL:
-            if type(node[1]) is str and node[1] in names:
-                found.add(names[node[1]])
-            for argument in node[2]:
-                if type(argument) is str and argument in names:
-                    found.add(names[argument])
+    for node in fn.calls():
+        if type(node[1]) is str and node[1] in names:
+            found.add(names[node[1]])
+        for argument in node[2]:
+            if type(argument) is str and argument in names:
+                found.add(names[argument])
     return frozenset(found)
 
 

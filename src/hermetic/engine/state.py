@@ -1,7 +1,8 @@
 """What is known at one point of a function: variables, sessions, instances, and how the point was reached.
 
 A `State` belongs to one path (or several joined ones) and is changed in place by whoever runs it; everything in
-it is immutable, so that copying a state copies a few dictionaries and nothing deeper.
+it is immutable, its dictionaries too: whoever changes one replaces it. So copying a state copies nothing deeper, and
+what two paths have in common is known by its identity.
 """
 
 from __future__ import annotations
@@ -170,9 +171,9 @@ class State:
 
     def copy(self) -> State:
         other = State.__new__(State)
-        other.env = self.env.copy()
+        other.env = self.env
         other.heap = self.heap
-        other.facts = self.facts.copy()
+        other.facts = self.facts
         other.stores = self.stores
         other.log = self.log
         other.decisions = self.decisions
@@ -223,13 +224,24 @@ class State:
         """`base.name = value` for a base that this function did not make."""
         self.stores = {**self.stores, (base, name): value}
 
+    def set(self, name: str, value: Value) -> None:
+        """Let a variable have this value, without forgetting what is known of it."""
+        if self.env.get(name) is not value:
+            self.env = {**self.env, name: value}
+
+    def learn(self, path: str, fact: str) -> None:
+        """Record a fact about a name or dotted path."""
+        if self.facts.get(path) != fact:
+            self.facts = {**self.facts, path: fact}
+
     def bind(self, name: str, value: Value) -> None:
         """Assign a local variable; what was known of it and its attributes is forgotten."""
-        self.env[name] = value
+        self.set(name, value)
         if self.facts:
             prefix = name + "."
-            for key in [key for key in self.facts if key == name or key.startswith(prefix)]:
-                del self.facts[key]
+            gone = [key for key in self.facts if key == name or key.startswith(prefix)]
+            if gone:
+                self.facts = {key: fact for key, fact in self.facts.items() if key not in gone}
         for atom in value:
             if atom[0] == v.CONSTANT:
                 self.version += 1
@@ -238,16 +250,12 @@ class State:
 
 def join(left: State, right: State) -> State:
     """The least state that covers both; `left` is reused."""
-    env = left.env
-    for name, value in right.env.items():
-        ours = env.get(name)
-        if ours is None:
-            env[name] = value
-        elif ours != value:
-            env[name] = v.union(ours, value)
+    if left.env is not right.env:
+        left.env = join_variables(left.env, right.env)
     if left.heap is not right.heap:
         left.heap = join_heaps(left.heap, right.heap)
-    left.facts = {key: fact for key, fact in left.facts.items() if right.facts.get(key) == fact}
+    if left.facts is not right.facts:
+        left.facts = {key: fact for key, fact in left.facts.items() if right.facts.get(key) == fact}
     if left.stores is not right.stores:
         stores = dict(left.stores)
         for key, value in right.stores.items():
@@ -264,6 +272,20 @@ def join(left: State, right: State) -> State:
         left.floating = right.floating if left.floating is None else left.floating | right.floating
     left.version = max(left.version, right.version) + 1
     return left
+
+
+def join_variables(left: dict[str, Value], right: dict[str, Value]) -> dict[str, Value]:
+    out = left
+    for name, theirs in right.items():
+        ours = left.get(name)
+        if ours is theirs:
+            continue
+        joined = theirs if ours is None else v.union(ours, theirs)
+        if joined is not ours:
+            if out is left:
+                out = left.copy()
+            out[name] = joined
+    return out
 
 
 def join_heaps(left: dict[Atom, Any], right: dict[Atom, Any]) -> dict[Atom, Any]:
@@ -365,7 +387,7 @@ def _same_heap(left: State, right: State) -> bool:
 
 
 def _same_facts(left: State, right: State, flags: frozenset[str]) -> bool:
-    if left.facts != right.facts:
+    if left.facts is not right.facts and left.facts != right.facts:
         return False
     if left.log != right.log and _unwritten(left) != _unwritten(right):
         return False  # either it was committed, or it is still to be: together they would be two parts

@@ -34,9 +34,12 @@ class Effects(NamedTuple):
     escaped: frozenset[Atom] = frozenset()
 
 
+NO_EFFECTS = Effects()
+
+
 class Summary(NamedTuple):
     returns: Value = v.UNKNOWN
-    effects: Effects = Effects()
+    effects: Effects = NO_EFFECTS
     # exceptional exits: kind, names of explicitly raised classes, effects
     raises: tuple[tuple[str, frozenset[str], Effects], ...] = ()
     never_returns: bool = False
@@ -50,8 +53,8 @@ class Summary(NamedTuple):
     rechecks: bool = False  # it locks or refreshes what it then writes
     # of generators and context managers: what is handed out, and what happens after
     yields: Value = v.UNKNOWN
-    after: Effects = Effects()
-    after_raise: Effects = Effects()
+    after: Effects = NO_EFFECTS
+    after_raise: Effects = NO_EFFECTS
     suppresses: bool = False
 
 

@@ -20,6 +20,7 @@ class Symbols:
     def __init__(self, code: Codebase) -> None:
         self.code = code
         self._memo: dict[tuple[int, str], Value | None] = {}
+        self._imports: dict[tuple[int, str], Value] = {}
 
     def definition(self, module: int, name: str) -> Value | None:
         """The functions, classes, modules or library symbols that a module-level name stands for.
@@ -64,11 +65,17 @@ class Symbols:
         """What an import statement inside the function, or one around it, binds the name to."""
         scope: Function | None = function
         while scope is not None and not scope.is_module:
-            for item in scope.imports:
-                if item[0] == name:
-                    return self.imported(item, scope.module)
+            item = scope.imports.get(name)
+            if item is not None:
+                return self._imported_by(scope, item)
             scope = None if scope.parent is None else self.code.functions[scope.parent]
         return None
+
+    def _imported_by(self, scope: Function, item: Node) -> Value:
+        key = (scope.id, item[0])
+        if key not in self._imports:
+            self._imports[key] = self.imported(item, scope.module)
+        return self._imports[key]
 
     def module_level(self, name: str, function: Function) -> Value:
         """What a name that is not local means: module-level, or a builtin."""

@@ -22,7 +22,6 @@ from hermetic.engine.classes import (
     STATIC_METHOD,
     ClassTable,
     decorator_names,
-    last_name,
 )
 from hermetic.engine.construct import Constructors
 from hermetic.engine.containers import Containers, is_container, is_from_container
@@ -36,6 +35,7 @@ from hermetic.engine.repositories import Repositories
 from hermetic.engine.scopes import CONTEXT, Scopes
 from hermetic.engine.symbols import Symbols
 from hermetic.engine.values import Atom, Value
+from hermetic.engine.walk import last_name
 from hermetic.models import frameworks, sqlalchemy
 from hermetic.models.advanced_alchemy import NEW
 from hermetic.models.python import CACHING_DECORATORS
@@ -97,6 +97,8 @@ class Types:
         self._partial_by_depth: dict[int, list[tuple[object, ...]]] = {}
         self._cut = 1 << 30  # depth of the outermost question that an answer in progress relied on
         self._call_sites: dict[int, list[tuple[Function, Node]]] = {}
+        self._given: dict[tuple[int, Atom | None], Value] = {}
+        self._cached: dict[int, bool] = {}
         self._quoted: dict[str, Expr] = {}
         self._matters: dict[int, bool] = {}
 
@@ -145,10 +147,10 @@ class Types:
 
     def resolved(self, value: Value) -> Value:
         """Module-level variables replaced by what they hold."""
-        out = v.UNKNOWN
-        for atom in v.ordered(value):
-            out = v.union(out, self.global_(atom[1], atom[2]) if atom[0] == v.GLOBAL else v.one(atom))
-        return out
+        variables = [atom for atom in v.ordered(value) if atom[0] == v.GLOBAL]
+        if not variables:
+            return value
+        return v.union_all([value.difference(variables), *(self.global_(atom[1], atom[2]) for atom in variables)])
 
     def global_(self, module: int, name: str) -> Value:
         """What a module-level variable can hold, over all its assignments."""
@@ -351,6 +353,8 @@ class Types:
     def dynamic(self, name: str) -> Value:
         """What an attribute of an object of unknown class can hold, if all the project's assignments to attributes of
         that name agree that it is a session, a factory or an engine: `app.state.session_factory`."""
+        if not self.code.stores_to(name):
+            return v.UNKNOWN
         return self._ask(("dynamic", name), lambda: self._dynamic(name))
 
     def _dynamic(self, name: str) -> Value:
@@ -439,12 +443,11 @@ class Types:
         wanted = self.code.classes[class_id].name
         for user in self.code.users_of(wanted)[:MOST_USERS]:
             caller = self.code.functions[user]
-            for node in caller.nodes():
-                if node[0] == ir.CALL and last_name(node[1]) == wanted:
-                    if (v.CLASS, class_id) in self.infer(node[1], caller):
-                        argument = argument_of(node, init, number, bound=True)
-                        passed = self.infer(argument, caller) if argument is not None else v.UNKNOWN
-                        out = v.union(out, frozenset(atom for atom in passed if atom[0] == v.CLASS))
+            for node in caller.calls_of(wanted):
+                if (v.CLASS, class_id) in self.infer(node[1], caller):
+                    argument = argument_of(node, init, number, bound=True)
+                    passed = self.infer(argument, caller) if argument is not None else v.UNKNOWN
+                    out = v.union(out, frozenset(atom for atom in passed if atom[0] == v.CLASS))
         return out
 
     def call_sites(self, fn: Function) -> list[tuple[Function, Node]]:
@@ -462,8 +465,8 @@ class Types:
         found: list[tuple[Function, Node]] = []
         for number in users[:MOST_USERS]:
             caller = self.code.functions[number]
-            for node in caller.nodes():
-                if node[0] == ir.CALL and last_name(node[1]) == wanted and self._means(node[1], caller, fn):
+            for node in caller.calls_of(wanted):
+                if self._means(node[1], caller, fn):
                     found.append((caller, node))
                     if len(found) >= MOST_CALLERS:
                         return found
@@ -483,12 +486,21 @@ class Types:
     def returned(self, function: int, receiver: Atom | None) -> Value:
         """What calling a project function gives; awaiting it, if it is a coroutine, gives the same."""
         fn = self.code.functions[function]
-        names = decorator_names(fn)
-        if fn.is_generator or CONTEXT_DECORATORS.intersection(names):
-            kind = "context" if CONTEXT_DECORATORS.intersection(names) else "generator"
+        is_context = bool(fn.decorators) and not CONTEXT_DECORATORS.isdisjoint(decorator_names(fn))
+        if is_context or fn.is_generator:
+            kind = "context" if is_context else "generator"
             return v.one((v.DEFERRED, kind, function, receiver, (), (), None))
         found = self._ask(("returned", function), lambda: self._returned(fn))
         return self._own_class(found, fn, receiver)
+
+    def given(self, function: int, receiver: Atom | None) -> Value:
+        """What a call, run to its end, gives."""
+        key = (function, receiver)
+        known = self._given.get(key)
+        if known is None:
+            found = self.returned(function, receiver)
+            known = self._given[key] = frozenset(atom for atom in found if atom[0] != v.DEFERRED)
+        return known
 
     def _own_class(self, value: Value, fn: Function, receiver: Atom | None) -> Value:
         """A method that returns an instance of its own class returns one of the receiver's class."""
@@ -536,6 +548,14 @@ class Types:
 
     def is_cached(self, fn: Function) -> bool:
         """Does a decorator keep the function's result for the whole process?"""
+        if not fn.decorators:
+            return False
+        known = self._cached.get(fn.id)
+        if known is None:
+            known = self._cached[fn.id] = self._find_cached(fn)
+        return known
+
+    def _find_cached(self, fn: Function) -> bool:
         for decorator in fn.decorators:
             callee = decorator[1] if type(decorator) is tuple and decorator[0] == ir.CALL else decorator
             scope = self.code.functions[self.code.modules[fn.module].functions[0]]

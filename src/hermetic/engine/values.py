@@ -48,7 +48,8 @@ Containers and deferred calls
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 Atom = tuple[Any, ...]
@@ -84,9 +85,20 @@ EMPTY: Value = frozenset(((TUPLE, ()),))  # a container with nothing in it, so f
 MOST_ALTERNATIVES = 6
 
 
-def ordered(value: Value) -> Sequence[Atom]:
+@cache
+def text(part: object) -> str:
+    """As `repr`, but equal sets have equal texts: what things are put in order by, whatever the hash seed."""
+    if type(part) is frozenset and part:
+        return f"frozenset({{{', '.join(sorted(map(text, part)))}}})"
+    if type(part) is tuple:
+        return f"({', '.join(map(text, part))}{',' if len(part) == 1 else ''})"
+    return repr(part)
+
+
+def ordered(value: Iterable[Atom]) -> Sequence[Atom]:
     """The alternatives in an order that does not depend on the run."""
-    return tuple(value) if len(value) < 2 else sorted(value, key=repr)
+    found = tuple(value)
+    return found if len(found) < 2 else sorted(found, key=text)
 
 
 def one(atom: Atom) -> Value:
@@ -95,14 +107,24 @@ def one(atom: Atom) -> Value:
 
 def union(left: Value, right: Value) -> Value:
     """The least value that covers both; beyond the limit only where it came from is kept."""
-    if left == right or not right:
+    if left is right or not right or left == right:
         return left
-    if not left:
-        return right
-    both = left | right
-    if len(both) <= MOST_ALTERNATIVES:
-        return both
-    derived = sources(both)
+    return _limited_alternatives(left | right) if left else right
+
+
+def union_all(values: Iterable[Value]) -> Value:
+    """The least value that covers all of these, in whatever order they come."""
+    found = UNKNOWN
+    for value in values:
+        if value and value is not found:
+            found = found | value if found else value
+    return _limited_alternatives(found)
+
+
+def _limited_alternatives(value: Value) -> Value:
+    if len(value) <= MOST_ALTERNATIVES:
+        return value
+    derived = sources(value)
     return frozenset(((DERIVED, derived),)) if derived else UNKNOWN
 
 
@@ -167,9 +189,7 @@ def derived(*values: Value) -> Value:
     found: frozenset[Atom] = frozenset()
     for value in values:
         if value:
-            found |= sources(value)
-    if not found:
-        return UNKNOWN
+            found = found | sources(value) if found else sources(value)
     found = limited(found)
     return frozenset(((DERIVED, found),)) if found else UNKNOWN
 

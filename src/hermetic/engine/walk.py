@@ -56,13 +56,16 @@ def own_expressions(node: Node) -> list[Expr]:
     return []
 
 
-def subexpressions(expression: Expr) -> list[Node]:
-    """Every node of an expression, outer before inner; names and dropped values are not nodes."""
+def subexpressions(expression: Expr, names: set[str] | None = None) -> list[Node]:
+    """Every node of an expression, outer before inner; dropped values are not nodes, nor are names: they go to `names`
+    where they are part of a node."""
     out: list[Node] = []
     stack = [expression]
     while stack:
         node = stack.pop()
         if type(node) is not tuple:
+            if names is not None and type(node) is str:
+                names.add(node)
             continue
         out.append(node)
         kind = node[0]
@@ -105,14 +108,27 @@ def children(node: Node) -> list[Expr]:
     return []
 
 
-def expressions(body: Block) -> list[Node]:
-    """Every expression node of a body."""
+def expressions(found: list[Node]) -> tuple[list[Node], set[str]]:
+    """Every expression node of these statements, and the names in them."""
     out: list[Node] = []
-    for statement in statements(body):
+    names: set[str] = set()
+    for statement in found:
         for expression in own_expressions(statement):
             if type(expression) is tuple:
-                out.extend(subexpressions(expression))
-    return out
+                out.extend(subexpressions(expression, names))
+    return out, names
+
+
+def last_name(expression: Expr) -> str:
+    """`x` of `x`, `a.x` and `a.x(...)`: enough to know a decorator or a base by."""
+    while type(expression) is tuple:
+        if expression[0] == ir.ATTR:
+            return str(expression[2])
+        if expression[0] in (ir.CALL, ir.SUB):
+            expression = expression[1]
+        else:
+            return ""
+    return expression if type(expression) is str else ""
 
 
 # How a name came by its value in a `Binding`.
@@ -120,41 +136,37 @@ VALUE, ELEMENT, ENTERED = "value", "element", "entered"
 Binding = tuple[str, Expr, Expr]  # how, expression, annotation
 
 
-def bindings(body: Block) -> dict[str, list[Binding]]:
-    """For each plain name that a body assigns: what it is assigned from."""
-    found: dict[str, list[Binding]] = {}
-
-    def bind(target: Expr, how: str, value: Expr, annotation: Expr = None) -> None:
-        if type(target) is str:
-            found.setdefault(target, []).append((how, value, annotation))
-        elif type(target) is tuple and target[0] == ir.SEQ:
-            elements = (
-                value[2] if type(value) is tuple and value[0] == ir.SEQ and len(value[2]) == len(target[2]) else None
-            )
-            for number, element in enumerate(target[2]):
-                if elements is not None and how == VALUE:
-                    bind(element, VALUE, elements[number])
-                elif how == VALUE:
-                    bind(element, VALUE, (ir.SUB, value, (ir.CONST, number), 0))
-                else:
-                    bind(element, how, None)
-
-    for statement in statements(body):
+def bindings(found: list[Node], nodes: list[Node]) -> dict[str, list[Binding]]:
+    """For each plain name that these statements, with these expressions in them, assign: what it is assigned from."""
+    bound: dict[str, list[Binding]] = {}
+    for statement in found:
         kind = statement[0]
         if kind == ir.ASSIGN:
             for target in statement[1]:
-                bind(target, VALUE, statement[2], statement[4])
+                _bind(bound, target, VALUE, statement[2], statement[4])
         elif kind == ir.FOR:
-            bind(statement[1], ELEMENT, statement[2])
+            _bind(bound, statement[1], ELEMENT, statement[2])
         elif kind == ir.WITH:
             for context, target in statement[1]:
-                bind(target, ENTERED, context)
-        for expression in own_expressions(statement):
-            if type(expression) is tuple:
-                for node in subexpressions(expression):
-                    if node[0] == ir.NAMED:
-                        bind(node[1], VALUE, node[2])
-                    elif node[0] == ir.COMP:
-                        for target, iterable, _, _ in node[3]:
-                            bind(target, ELEMENT, iterable)
-    return found
+                _bind(bound, target, ENTERED, context)
+    for node in nodes:
+        if node[0] == ir.NAMED:
+            _bind(bound, node[1], VALUE, node[2])
+        elif node[0] == ir.COMP:
+            for target, iterable, _, _ in node[3]:
+                _bind(bound, target, ELEMENT, iterable)
+    return bound
+
+
+def _bind(bound: dict[str, list[Binding]], target: Expr, how: str, value: Expr, annotation: Expr = None) -> None:
+    if type(target) is str:
+        bound.setdefault(target, []).append((how, value, annotation))
+    elif type(target) is tuple and target[0] == ir.SEQ:
+        elements = value[2] if type(value) is tuple and value[0] == ir.SEQ and len(value[2]) == len(target[2]) else None
+        for number, element in enumerate(target[2]):
+            if elements is not None and how == VALUE:
+                _bind(bound, element, VALUE, elements[number])
+            elif how == VALUE:
+                _bind(bound, element, VALUE, (ir.SUB, value, (ir.CONST, number), 0))
+            else:
+                _bind(bound, element, how, None)

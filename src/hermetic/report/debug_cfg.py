@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from hermetic.engine import ir, walk
-from hermetic.engine.classes import last_name
 from hermetic.engine.ir import Block, Expr, Node
 from hermetic.engine.link import Function
+from hermetic.engine.walk import last_name
 from hermetic.models.exceptions import CATCH_ALL
 from hermetic.report import debug_ir
 
