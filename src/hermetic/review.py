@@ -34,7 +34,7 @@ class Asked(NamedTuple):
 
 QUESTIONS = (
     Asked("context-managers", "Are all sessions used as context managers?", "sessions", ("SES001",), False),
-    Asked("own-session", "Has each request, job and thread a session?", "entry points", ("SES002", "SES103"), True),
+    Asked("own-session", "Does each request or job get its own session?", "entry points", ("SES002", "SES103"), True),
     Asked("begin", "Are transactions explicit `begin()` blocks?", "write scopes", ("SES101", "SES006"), False),
     Asked("async", "Does asynchronous code use AsyncSession?", "coroutine functions", ("SES004",), True),
     Asked("inside", "Are objects used before their session ends?", "functions that load rows", ("SES005",), True),
