@@ -143,7 +143,7 @@ def _check_tree(
     counts[0] += len(wanted)
     reported = {function.id for function in program.code.functions if program.code.path_of(function) in wanted}
     counts[1] += len(reported)
-    counts[2] += sum(site[0] in reported for site in program.solver.session_sites)
+    counts[2] += sum(function in reported for function in program.session_sites())
     counts[3] += sum(function in reported for function, _ in program.solver.unresolved)
     found = [found for rule in known for found in _of_rule(program, rule)]
     shown = _suppressed(_selected(tree, found, wanted), sources, wanted, tree, known)

@@ -9,13 +9,25 @@ from hermetic.engine.fields import read_field, read_parameter, write_field
 from hermetic.engine.link import Function
 from hermetic.engine.run import Raised, Run
 from hermetic.engine.session_types import SessionType
-from hermetic.engine.sessions import dirty, each_instance, expires, hold, lapse, record, sessions_in, stale, touch
+from hermetic.engine.sessions import (
+    ABSENT,
+    dirty,
+    each_instance,
+    expires,
+    hold,
+    lapse,
+    record,
+    sessions_in,
+    stale,
+    touch,
+)
 from hermetic.engine.state import (
     CHANGED,
     DETACHED,
     EXPIRED,
     OF_A_FAILURE,
     SCOPED,
+    TOLD,
     Commit,
     Fields,
     Instance,
@@ -341,7 +353,9 @@ def _commits(run: Run, state: State, effects: Effects, sub: Substitution) -> Non
             wrote = True
             state.floating = None
         mark = sub.trail(done.committed)
-        record(run, state, Commit(sources, wrote, mark, session, done.always or wrote != done.wrote, done.certain))
+        committed_here = Commit(sources, wrote, mark, session, done.always or wrote != done.wrote, done.certain)
+        missing = done.missing or ABSENT in state.decisions
+        record(run, state, committed_here._replace(repeated=done.repeated, missing=missing))
 
 
 def _compose(run: Run, state: State, target: Atom, track: Track, sub: Substitution, weak: bool) -> None:
@@ -352,12 +366,16 @@ def _compose(run: Run, state: State, target: Atom, track: Track, sub: Substituti
             known = unsaved.lose(run, state, known, run.mark(sub.position))
         else:
             known = known.saved()
+    if track.mark(TOLD) is not None and run.solver.asks_about(run.fn, sub.position):
+        track = track.recovered()
     word = ts.then(known.word, track.word)
     if weak:
         word |= known.word
     fails_anew = ts.may(track.word, ts.FAILED) and track.mark(ts.FAILED) is not None
     marks = {flag: place for flag, place in known.marks if not (fails_anew and flag in OF_A_FAILURE)}
     for flag, inner in track.marks:
+        if flag == TOLD:
+            continue
         if flag >= ts.FLAGS or ts.may(track.word, flag):
             if flag not in marks or flag in (ts.CLOSED, ts.COMMITTED):
                 marks[flag] = sub.trail(inner)

@@ -184,12 +184,20 @@ def _reading(run: Run, state: State, atom: Atom, name: str, position: ir.Pos) ->
 
 def _of_kind(run: Run, state: State, atom: Atom, kind: Atom, name: str, position: ir.Pos) -> Value:
     if kind[0] in (v.CLASS, v.MODULE):
-        return read_atom(run, state, kind, name, position)
+        found = read_atom(run, state, kind, name, position)
+        return _query_of(atom, kind, found) if name == "query" else found
     if kind[0] in LIBRARY:
         return _library(run, atom, name)
     if kind[0] == v.EXT_OBJECT:
         return _of_library_place(run, atom, kind, name)
     return v.one((v.OPERATION, atom, name)) if kind[0] in (v.MANY, v.TUPLE) else v.UNKNOWN
+
+
+def _query_of(place: Atom, class_: Atom, found: Value) -> Value:
+    """`model.query` of a place that holds mapped classes: a query of whatever class is there."""
+    return frozenset(
+        (*atom[:2], place, *atom[3:]) if atom[0] == v.QUERY and atom[2] == class_[1] else atom for atom in found
+    )
 
 
 def _of_library_place(run: Run, atom: Atom, kind: Atom, name: str) -> Value:

@@ -18,6 +18,7 @@ from hermetic.engine.state import (
     LOST,
     RECORDED,
     SWALLOWED,
+    TOLD,
     Commit,
     Fields,
     Instance,
@@ -223,7 +224,7 @@ def _reported(normal: list[State]) -> None:
     for state, failed in failures:
         if failed and fine and state.env.get(RETURNED, v.NOTHING) not in fine:
             for atom, track in failed:
-                state.put(atom, track.with_mark(RECORDED, track.mark(SWALLOWED)))
+                state.put(atom, track.with_mark(TOLD, track.mark(SWALLOWED)))
 
 
 def _lives_on(track: Any) -> bool:
@@ -313,11 +314,13 @@ def effects_of(run: Run, state: State, value: Value) -> Effects:
     _reach(state, value, reached)
     for held in state.stores.values():
         _reach(state, held, reached)
+    handed = reachable_sessions(state, value).union(*(reachable_sessions(state, x) for x in state.stores.values()))
     tracks = []
     for atom, track in state.heap.items():
         if atom[0] in (v.SESSION, v.OBJECT, v.ENTITY):
             if atom in reached:
-                tracks.append((atom, track))
+                left = atom[0] == v.SESSION and atom not in handed  # only its rows are: the leak is this function's
+                tracks.append((atom, track._replace(word=ts.clear(track.word, ts.OPEN)) if left else track))
         elif type(track) is Track:
             if track.word != ts.FOREIGN or track.pending:
                 tracks.append((atom, _without(track)))

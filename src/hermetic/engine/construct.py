@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hermetic.engine import ir, values as v
 from hermetic.engine.containers import is_container
+from hermetic.engine.flask_models import session_of_model
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import Function
 from hermetic.engine.repositories import of_config
@@ -387,17 +388,8 @@ class Constructors:
         return v.one((v.EXT, f"{module}.{name}"))
 
     def flask_session(self, class_id: int) -> Atom | None:
-        """The session that `Model.query` runs on: the `session` of the `db` whose `db.Model` the class derives from."""
-        code = self.types.code
-        for owner in self.types.classes.mro(class_id):
-            class_ = code.classes[owner]
-            top = code.functions[code.modules[class_.module].functions[0]]
-            for base in class_.bases:
-                if type(base) is tuple and base[0] == ir.ATTR and base[2] == "Model" and type(base[1]) is str:
-                    for atom in v.ordered(self.types.symbols.module_level(base[1], top)):
-                        if atom[0] == v.GLOBAL:
-                            return (v.FIELD, atom, "session")
-        return None
+        """The session that `Model.query` runs on."""
+        return session_of_model(self.types.code, self.types.symbols, self.types.classes, class_id)
 
     # -- annotations and injection ----------------------------------------------------------------------------
 

@@ -95,6 +95,7 @@ def _loop(
     outer: Exits = run.exits
     breaks: list[State] = []
     heads = states
+    earlier = {done for state in (*states, *skipped) for done in state.log}
     fresh, returns = not any(state.handled for state in states), len(outer.returns)
     left = list(skipped)
     run.loops.append(line)
@@ -123,6 +124,8 @@ def _loop(
     if any(_wrote_more(state, head) for state in left for head in skipped[:1]):
         # A loop that writes is taken to run at least once: "nothing to write" is no case worth telling apart.
         left = [state for state in left if state not in skipped] or left
+    for state in left:
+        state.log = tuple([done._replace(repeated=True) if done not in earlier else done for done in state.log])
     left = run.merge(left)
     if fresh and not skipped and len(outer.returns) > returns and all(state.handled for state in left):
         for state in left:
@@ -274,7 +277,7 @@ def _not_of_the_database(state: State) -> None:
     """What the handler has caught is no database error: a failure from before it is not this handler's doing."""
     for atom, track in list(state.heap.items()):
         if type(track) is Track and ts.may(track.word, ts.FAILED) and track.mark(SWALLOWED) is None:
-            state.put(atom, track.recovered())
+            state.put(atom, track.unconcerned())
 
 
 def _merge_handlers(run: Run, states: list[State]) -> list[State]:

@@ -7,7 +7,7 @@ from hermetic.engine.classes import COLUMN, OTHER, RELATIONSHIP
 from hermetic.engine.observations import EndedUse
 from hermetic.engine.run import Run
 from hermetic.engine.session_types import Made
-from hermetic.engine.sessions import expires, write
+from hermetic.engine.sessions import MOMENT, expires, write
 from hermetic.engine.state import (
     CHANGED,
     DETACHED,
@@ -23,6 +23,7 @@ from hermetic.engine.state import (
 )
 from hermetic.engine.values import Atom, Value
 from hermetic.engine.walk import last_name
+from hermetic.models.python import CLOCKS
 from hermetic.models.sqlalchemy import ASYNC
 
 # A column that is loaded when it is read: of the kinds of `classes.attribute_kind` it is a COLUMN.
@@ -254,11 +255,16 @@ def is_identity(run: Run, instance: Atom, name: str) -> bool:
     )
 
 
+def _is_a_moment(value: Value) -> bool:
+    """Is it the time at which the code runs?"""
+    return bool(value) and all(atom[0] == v.EXT_OBJECT and atom[1] in CLOCKS for atom in value)
+
+
 def store(run: Run, state: State, atom: Atom, name: str, value: Value, position: ir.Pos) -> None:
     """`instance.name = value`."""
     known = state.instance(atom)
     owner = known.owner if known is not None else None
-    sources = v.sources(value) | {atom}
+    sources = v.sources(value) | {(v.FIELD, atom, MOMENT) if _is_a_moment(value) else atom}
     own = frozenset(
         source
         for source in v.sources(value)

@@ -13,7 +13,7 @@ from hermetic.engine.ir import Expr, Node
 from hermetic.engine.names import lookup, path_of
 from hermetic.engine.queues import is_state
 from hermetic.engine.run import ERROR, ITEM, THROWN, Run, Yield
-from hermetic.engine.state import State, join
+from hermetic.engine.state import EQUAL, State, join
 from hermetic.engine.stores import GROWING, MUTATING, change_collection, write_attribute
 from hermetic.engine.types import elements
 from hermetic.engine.values import Value
@@ -116,8 +116,8 @@ def assign(run: Run, state: State, target: Expr, value: Value, line: int = 0) ->
 def _store_attribute(run: Run, state: State, target: Node, value: Value) -> None:
     base, name, position = evaluate(run, state, target[1]), target[2], target[3]
     path = path_of(target)
-    if path is not None and path in state.facts:
-        state.facts = {key: fact for key, fact in state.facts.items() if key != path}
+    if path is not None and (path in state.facts or path + EQUAL in state.facts):
+        state.facts = {key: fact for key, fact in state.facts.items() if key not in (path, path + EQUAL)}
     write_attribute(run, state, base, name, value, position)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hermetic.engine import calls, control, ir, values as v
+from hermetic.engine import calls, control, ir, values as v, walk
 from hermetic.engine.evaluate import assign, evaluate
 from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.guards import assume
 from hermetic.engine.ir import Block, Node
 from hermetic.engine.run import EXPLICIT, Exits, Raised, Run
-from hermetic.engine.state import State
+from hermetic.engine.sessions import ABSENT
+from hermetic.engine.state import FALSE, NONE, State
 from hermetic.engine.values import Atom, Value
 
 # The value that a function returns is kept under this name until its exits are joined.
@@ -182,11 +183,14 @@ def _if(run: Run, node: Node, states: list[State]) -> list[State]:
             continue
         before.append(state.decisions)
         other = state.copy()
+        facts, looked_for = state.facts, _looks_for_a_row(run, state, test) if value else NO_NAMES
         decided = control.decided_by(run, state, value, node[4]) if value else NOTHING_DECIDED
         for branch, outcome, out in ((state, True, yes), (other, False, no)):
             if assume(run, branch, test, outcome):
                 if decided:
                     branch.decisions |= decided
+                if looked_for and (then if outcome else orelse) and _is_absent(looked_for, outcome, facts, branch):
+                    branch.decisions |= {ABSENT}
                 if outcome and value and _is_a_setting(value):
                     branch.aside = True
                 out.append(branch)
@@ -201,6 +205,31 @@ def _if(run: Run, node: Node, states: list[State]) -> list[State]:
 
 
 NOTHING_DECIDED: frozenset[Atom] = frozenset()
+NO_NAMES: frozenset[str] = frozenset()
+
+
+def _looks_for_a_row(run: Run, state: State, test: ir.Expr) -> frozenset[str]:
+    """The variables in a test that hold a row or nothing; of a call that gives one, the test itself."""
+    found = {name for name in _names_in(test) if any(atom[0] == v.ENTITY for atom in state.env.get(name, ()))}
+    if type(test) is tuple and test[0] == ir.NOT and type(test[1]) is tuple and test[1][0] == ir.CALL:
+        given = run.types.infer(test[1], run.fn)
+        if any(kind[0] == v.INSTANCE and run.types.classes.is_model(kind[1]) for kind in given):
+            found.add(ABSENT[1])
+    return frozenset(found)
+
+
+def _names_in(test: ir.Expr) -> list[str]:
+    if type(test) is str:
+        return [test]
+    parts = [part for node in walk.subexpressions(test) for part in walk.children(node)]
+    return [part for part in parts if type(part) is str]
+
+
+def _is_absent(looked_for: frozenset[str], outcome: bool, before: dict[str, str], state: State) -> bool:
+    """Is this the branch for a row that was looked for and not found?"""
+    if outcome and ABSENT[1] in looked_for:
+        return True
+    return any(state.facts.get(name) in (NONE, FALSE) and name not in before for name in looked_for)
 
 
 def _is_a_setting(value: Value) -> bool:

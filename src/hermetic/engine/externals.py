@@ -11,7 +11,7 @@ from hermetic.engine.project import Arguments, Keywords, make_session
 from hermetic.engine.run import ERROR, Run
 from hermetic.engine.scopes import given_by, opened_by
 from hermetic.engine.session_types import BORROWED, PLAIN, SessionType
-from hermetic.engine.sessions import sessions_in, wait
+from hermetic.engine.sessions import SCHEMA, sessions_in, wait
 from hermetic.engine.state import State
 from hermetic.engine.stores import write_attribute
 from hermetic.engine.types import elements
@@ -259,6 +259,8 @@ def _text_verb(args: Arguments) -> str:
     for atom in args[0] if args else ():
         if atom[0] in (v.CONSTANT, v.TEXT) and type(atom[1]) is str:
             word = atom[1].lstrip().partition(" ")[0].lower()
+            if word in SCHEMA_WORDS:
+                return SCHEMA
             if word in WRITING_WORDS:
                 return "write"
     return "text"
@@ -266,9 +268,10 @@ def _text_verb(args: Arguments) -> str:
 
 WRITING_WORDS = frozenset(
     """
-    insert update delete merge replace truncate alter create drop grant revoke
+    insert update delete merge replace truncate grant revoke
     """.split()
 )
+SCHEMA_WORDS = frozenset(("alter", "create", "drop", "comment"))
 
 
 def new_session(run: Run, state: State, flavour: str, bind: Value, kwargs: Keywords, position: ir.Pos) -> Value:

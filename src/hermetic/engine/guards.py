@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from hermetic.engine import ir, values as v
 from hermetic.engine.ir import Expr
-from hermetic.engine.names import path_of, peek, places
+from hermetic.engine.names import lookup, path_of, peek, places
 from hermetic.engine.run import Run
-from hermetic.engine.state import FALSE, NONE, SOME, TRUE, State
+from hermetic.engine.state import EQUAL, FALSE, NONE, SOME, TRUE, State
 from hermetic.engine.values import Value
 
 _TRUTHY_FACTS = frozenset((TRUE, SOME))
@@ -58,7 +58,7 @@ def _assume_comparison(run: Run, state: State, test: tuple[object, ...], wanted:
     if type(left) is tuple and left[0] == ir.CONST:
         left, right = right, left
     if type(right) is not tuple or right[0] != ir.CONST:
-        return True
+        return _assume_member(run, state, left, right, same) and _assume_member(run, state, right, left, same)
     constant = right[1]
     if constant is None:
         return _assume_none(run, state, left, same)
@@ -70,6 +70,26 @@ def _assume_comparison(run: Run, state: State, test: tuple[object, ...], wanted:
     constants = {atom[1] for atom in value if atom[0] == v.CONSTANT}
     if value and len(constants) == len(value):
         return constant in constants if same else constants != {constant}
+    return _assume_equal(state, left, repr(constant), same)
+
+
+def _assume_member(run: Run, state: State, expression: Expr, member: Expr, same: bool) -> bool:
+    """`action == Action.DELETE`: members of an enumeration are as good as constants."""
+    if type(member) is tuple and member[0] == ir.ATTR and type(member[1]) is str:
+        if any(atom[0] == v.CLASS for atom in lookup(run, state, member[1])):
+            return _assume_equal(state, expression, f"{member[1]}.{member[2]}", same)
+    return True
+
+
+def _assume_equal(state: State, expression: Expr, constant: str, same: bool) -> bool:
+    path = path_of(expression)
+    if path is None:
+        return True
+    known = state.facts.get(path + EQUAL)
+    if known is not None and (known == constant) != same:
+        return False
+    if same:
+        state.learn(path + EQUAL, constant)
     return True
 
 

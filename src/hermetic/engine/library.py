@@ -24,6 +24,9 @@ from hermetic.models.sqlalchemy import (
 
 WRITING = frozenset(("insert", "update", "delete", "write"))
 
+# Methods of Query after which its rows are no longer instances. [qry]
+OTHER_COLUMNS = frozenset(("with_entities", "add_columns", "add_entity", "values"))
+
 # Methods that raise when there is not exactly one row.
 EXPECTING = frozenset(
     ("one", "one_or_none", "scalar_one", "scalar_one_or_none", "first_or_404", "get_or_404", "one_or_404")
@@ -77,6 +80,10 @@ def _before(run: Run, state: State, atom: Atom, name: str, first: Value, positio
         for statement in first:
             if statement[0] == v.STATEMENT and statement[1] in WRITING:
                 sessions.write(run, state, atom, statement[3], run.mark(position), frozenset())
+            elif statement[0] == v.STATEMENT and statement[1] == sessions.SCHEMA:
+                step: Atom = (v.ORIGIN, (position[0], position[1], run.salt), sessions.SCHEMA)
+                run.made_from[step] = statement[3]
+                sessions.write(run, state, atom, frozenset((step,)), run.mark(position), frozenset())
     elif name in ("bulk_insert_mappings", "bulk_update_mappings"):
         sessions.write(run, state, atom, v.sources(first), run.mark(position), frozenset())
 
@@ -233,6 +240,8 @@ def query_operation(
 ) -> Value:
     """Methods of Query: most build, some run."""
     ending = QUERY_ENDINGS.get(name, "query")
+    if name in OTHER_COLUMNS:
+        query = (*query[:2], None, *query[3:])
     if ending == "query":
         came_from = v.limited(query[4] | v.sources(v.derived(*args, *kwargs.values())))
         return v.one((v.QUERY, query[1], query[2], (*query[3], *_loader_options(name, args)), came_from))

@@ -10,6 +10,7 @@ from hermetic.engine import observations as seen, values as v
 from hermetic.engine.contexts import CLI, IMPORT, MIGRATION, ONCE, REQUEST, STARTUP, TEST, WORKER, Contexts
 from hermetic.engine.dependencies import InjectedManager, injected_leaks, injected_managers
 from hermetic.engine.link import Function
+from hermetic.engine.registries import registries
 from hermetic.engine.scopes import is_of_a_scope
 from hermetic.engine.session_types import Made, SessionType
 from hermetic.engine.solve import Solver
@@ -219,6 +220,12 @@ class Program:
         return (
             is_entry and write.ended is None and write.session[0] != v.SESSION and not self._ends_unsaved(place, write)
         )
+
+    def session_sites(self) -> Iterator[int]:
+        """The functions that make or open sessions, each as often as it does, and the modules that make a registry."""
+        for function, _, _ in self.solver.session_sites:
+            yield function
+        yield from registries(self.solver.types)
 
     def injected_managers(self) -> Iterator[tuple[Place, InjectedManager]]:
         """Context manager functions of sessions, given to a framework that does not enter them."""

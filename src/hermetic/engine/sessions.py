@@ -33,6 +33,11 @@ from hermetic.engine.state import (
 from hermetic.engine.values import Atom, Value
 from hermetic.models.sqlalchemy import ASYNC, SYNC
 
+# Among the decisions of a state: that a row was looked for and not found.
+ABSENT: Atom = (v.CONSTANT, "absent")
+# What stands last in a source that is no row: a statement that changes tables, the time put into a row.
+SCHEMA, MOMENT = "schema", "@moment"
+
 NO_NAMES: frozenset[str] = frozenset()
 NO_ATOMS: frozenset[Atom] = frozenset()
 OUTSIDE = "something outside of this process"  # what is waited for where no model says more
@@ -121,8 +126,9 @@ def _rolled_back(run: Run, track: Track, mark: Mark) -> None:
 
 
 def to_savepoint(state: State, atom: Atom) -> None:
-    """A failure since the savepoint is undone, without harm to the transaction around it."""
-    state.put(atom, state.track(atom).recovered())
+    """A failure since the savepoint is undone, without harm to the transaction around it: that is as it was, which is
+    not to say that somebody has rolled it back."""
+    state.put(atom, state.track(atom).unconcerned())
 
 
 def statement(
@@ -265,7 +271,7 @@ def commit(run: Run, state: State, atom: Atom, type_: SessionType, mark: Mark) -
         pending |= state.floating
         wrote = True
         state.floating = None
-    record(run, state, Commit(pending, wrote, mark, atom, always))
+    record(run, state, Commit(pending, wrote, mark, atom, always, missing=ABSENT in state.decisions))
     if expires(run, type_):
         each_instance(state, atom, EXPIRED, mark)
 
@@ -281,6 +287,8 @@ def record(run: Run, state: State, done: Commit) -> None:
         for earlier in state.log:
             if not earlier.wrote or not earlier.certain or earlier.committed[:2] == done.committed[:2]:
                 continue  # two commits inside of one call are that callee's to answer for
+            if _may_stand_apart(run, earlier, done):
+                continue
             related = _related(run, earlier, done)
             if related is not None:
                 same = earlier.session == done.session
@@ -290,6 +298,22 @@ def record(run: Run, state: State, done: Commit) -> None:
     for atom, track in state.heap.items():
         if type(track) is Instance and track.mark(CHANGED) is not None:
             state.put(atom, track.settled())
+
+
+def _may_stand_apart(run: Run, earlier: Commit, later: Commit) -> bool:
+    """Are the two meant to be separate, or repeatable: steps of a schema upgrade, rows that are made when they are
+    missing, one batch of items after another, the time at which a batch was through?"""
+    if earlier.missing and later.missing:
+        return True
+    in_a_later_loop = bool(run.loops) and run.loops[-1] > earlier.committed[1][0]
+    if earlier.repeated and (later.repeated or in_a_later_loop or _is_only(later, MOMENT)):
+        return True
+    return _is_only(earlier, SCHEMA) and _is_only(later, SCHEMA)
+
+
+def _is_only(done: Commit, what: str) -> bool:
+    """Has nothing else been written? `what` stands last in such sources."""
+    return bool(done.sources) and all(source[-1] == what for source in done.sources)
 
 
 def _related(run: Run, earlier: Commit, later: Commit) -> bool | None:
@@ -312,7 +336,7 @@ def _origins(run: Run, sources: frozenset[Atom]) -> set[Atom]:
         if atom not in found:
             found.add(atom)
             pending.extend(root_of(source) for source in run.made_from.get(atom, ()))
-    return {atom for atom in found if not is_session(run, atom)}
+    return {atom for atom in found if atom[-1] != SCHEMA and not is_session(run, atom)}
 
 
 def root_of(source: Atom) -> Atom:

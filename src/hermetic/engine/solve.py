@@ -11,6 +11,7 @@ from typing import Any
 
 from hermetic.engine import calls, ir, typestate as ts, values as v
 from hermetic.engine.apply import Substitution, apply, trail
+from hermetic.engine.asked import asked_calls
 from hermetic.engine.classes import decorator_names
 from hermetic.engine.conclude import conclude
 from hermetic.engine.entities import is_entity
@@ -86,6 +87,7 @@ class Solver:
         self._versions: dict[int, int] = {}
         self._callables: dict[int, frozenset[int]] = {}
         self._expire: dict[str, bool] = {}
+        self._asked: dict[int, frozenset[ir.Pos]] = {}
         self._implementations: dict[int, tuple[int, ...]] = {}
         self._overridden: set[int] | None = None
         self._dispatched: dict[tuple[int, int], bool] = {}
@@ -229,7 +231,7 @@ class Solver:
 
     def may_call_parameter(self, fn: Function, args: Arguments, kwargs: Keywords) -> bool:
         """Can `calls_parameter` be, whatever the arguments are bound to?"""
-        return bool(self._called_parameters(fn)) or any(map(_holds_coroutines, (*args, *kwargs.values())))
+        return bool(self._called_parameters(fn)) or any(map(_goes_on, (*args, *kwargs.values())))
 
     def _called_parameters(self, fn: Function) -> frozenset[int]:
         known = self._callables.get(fn.id)
@@ -238,8 +240,9 @@ class Solver:
         return known
 
     def calls_parameter(self, fn: Function, binding: dict[int, Value]) -> bool:
-        """Is one of the arguments a function that the callee will call? Then it is interpreted in place."""
-        if any(map(_holds_coroutines, binding.values())):
+        """Is one of the arguments a function that the callee will call, or a query that it goes on with? Then it is
+        interpreted in place."""
+        if any(map(_goes_on, binding.values())):
             return _is_small(fn)
         return any(_is_callable(atom) for number in self._called_parameters(fn) for atom in binding.get(number, ()))
 
@@ -411,6 +414,12 @@ class Solver:
                     reached.append(called)
         return False
 
+    def asks_about(self, fn: Function, call: ir.Pos) -> bool:
+        """Does the function look at what this call returns?"""
+        if fn.id not in self._asked:
+            self._asked[fn.id] = asked_calls(fn)
+        return call in self._asked[fn.id]
+
     def implementations(self, fn: Function, receiver: Atom) -> tuple[int, ...]:
         """Of an abstract method: the methods that override it, in the subclasses of the receiver's class."""
         known = self._implementations.get(fn.id)
@@ -491,6 +500,12 @@ def _holds_coroutines(value: Value) -> bool:
         if atom[0] == v.TUPLE and any(_holds_coroutines(part) for part in atom[1]):
             return True
     return False
+
+
+def _goes_on(value: Value) -> bool:
+    """Is it a call that has not run yet, or a query of a session that is known? By its type a callee would know neither
+    the query's session nor its class."""
+    return _holds_coroutines(value) or any(atom[0] == v.QUERY and atom[1] is not None for atom in value)
 
 
 def _called_parameters(fn: Function) -> frozenset[int]:

@@ -20,6 +20,8 @@ MOST_STATES = 4
 
 # What may be known of a local variable or attribute path: see `State.facts`.
 TRUE, FALSE, NONE, SOME = "true", "false", "none", "some"
+# Put behind a path: the constant that it is equal to. Like an attribute's, the fact goes when the variable changes.
+EQUAL = ".=="
 
 
 class Track(NamedTuple):
@@ -51,6 +53,11 @@ class Track(NamedTuple):
         marks = tuple(mark for mark in self.marks if mark[0] not in OF_A_FAILURE)
         return self._replace(word=ts.clear(self.word, ts.FAILED), marks=marks)
 
+    def unconcerned(self) -> Track:
+        """The failure is no concern of the code at hand: it has neither failed nor been rolled back by it."""
+        track = self.recovered()
+        return track._replace(word=ts.keep(track.word, ts.FAILED))
+
 
 # Marks of a track beyond the flags of `typestate`
 SWALLOWED = 100  # the `except` that let a failed session live on
@@ -65,7 +72,8 @@ ASSIGNED = 108  # the first assignment to a row that nothing has sent to the dat
 LENT = 109  # given, after a write, to a call that nobody can follow
 LOST = 110  # closed with something written and not committed
 OF_A_WRITE = frozenset((WRITTEN, ASSIGNED, LENT))
-OF_A_FAILURE = frozenset((ts.FAILED, SWALLOWED, FAILED_WRITE, RECORDED))
+TOLD = 111  # the function that swallowed it returns what it returns on no other path
+OF_A_FAILURE = frozenset((ts.FAILED, SWALLOWED, FAILED_WRITE, RECORDED, TOLD))
 
 # Flags of an instance, in the same three-outcome form
 EXPIRED, DETACHED, STALE, EXPUNGED, LOCKED, DELETED = range(6)
@@ -131,6 +139,8 @@ class Commit(NamedTuple):
     session: Atom | None
     always: bool = True  # something was written on every path to it
     certain: bool = True  # False where only some paths of a callee commit something: get or create, no-op updates
+    repeated: bool = False  # in a loop that has ended: once for each of its items
+    missing: bool = False  # only where a row was looked for and not found
 
 
 class State:
@@ -351,6 +361,8 @@ def join_logs(left: tuple[Commit, ...], right: tuple[Commit, ...]) -> tuple[Comm
                         wrote=known.wrote or done.wrote,
                         always=known.always and done.always,
                         certain=known.certain and done.certain,
+                        repeated=known.repeated and done.repeated,
+                        missing=known.missing and done.missing,
                     )
                     out = (*out[:number], merged, *out[number + 1 :])
                 break

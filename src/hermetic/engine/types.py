@@ -188,7 +188,7 @@ class Types:
         how, expression, annotation = binding
         if annotation is not None:
             declared = self.annotation(annotation, fn)
-            if declared:
+            if declared and not self._is_a_class(expression, fn):
                 return declared
         found = self.infer(expression, fn)
         if how == walk.ELEMENT:
@@ -196,6 +196,13 @@ class Types:
         if how == walk.ENTERED:
             return self.entered(found)
         return found
+
+    def _is_a_class(self, expression: Expr, fn: Function) -> bool:
+        """`Model: DefaultMeta = db.Model`: the annotation names the metaclass, which says less."""
+        if type(expression) is str or (type(expression) is tuple and expression[0] == ir.ATTR):
+            found = self.infer(expression, fn)
+            return bool(found) and all(atom[0] == v.CLASS or atom[1] in sqlalchemy.MODEL_BASES for atom in found)
+        return False
 
     # -- expressions --------------------------------------------------------------------------------------------
 
@@ -320,6 +327,8 @@ class Types:
 
     def _inherited(self, atom: Atom, name: str) -> Value:
         out = v.UNKNOWN
+        if name == "query" and self.classes.is_model(atom[1]) and self.constructors.flask_session(atom[1]):
+            return v.one((v.QUERY, None, atom[1], (), frozenset()))
         for base in sorted(self.classes.external_bases(atom[1])):
             kind = v.EXT_OBJECT if atom[0] == v.INSTANCE else v.EXT
             out = v.union(out, self.constructors.library_member((kind, base), name))

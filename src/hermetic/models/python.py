@@ -143,6 +143,15 @@ NEVER_RAISING_METHODS = frozenset(
         "discard",
     )
 )
+# Functions that say what time it is. [py] datetime, time; the rest as documented by each project
+CLOCKS = frozenset(
+    """
+    datetime.datetime.now datetime.datetime.utcnow datetime.datetime.today datetime.date.today time.time
+    arrow.now arrow.utcnow pendulum.now pendulum.today django.utils.timezone.now
+    sqlalchemy.func.now sqlalchemy.func.current_timestamp sqlalchemy.sql.func.now
+    """.split()
+)
+
 LOGGING_METHODS = frozenset(("debug", "info", "warning", "warn", "error", "exception", "critical", "log", "trace"))
 
 # Ways to make one object serve all callers: what is stored there lives as long as the process.

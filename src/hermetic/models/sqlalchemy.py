@@ -152,7 +152,7 @@ QUERY_ENDINGS: dict[str, str] = {
     "one": "one",
     "one_or_none": "one",
     "get": "one",
-    "scalar": "derived",
+    "scalar": "one",  # "the first element of the first result": of a query of a class, the instance
     "scalars": "many",
     "count": "derived",
     "first_or_404": "one",  # [fsa]

@@ -137,10 +137,10 @@ def _unguarded(program: Program) -> Iterator[Finding]:
 
 
 def _worst(program: Program) -> Iterator[SwallowedFailure]:
-    """One failure a handler and session, the certain one first."""
-    found: dict[tuple[object, ...], SwallowedFailure] = {}
+    """One failure a handler, a certain one if there is any."""
+    found: dict[object, SwallowedFailure] = {}
     for _, failure in program.swallowed_failures():
-        key = (program.innermost(failure.handler), failure.session)
+        key = program.innermost(failure.handler)
         if key not in found or (failure.certain and not found[key].certain):
             found[key] = failure
     yield from found.values()
