@@ -428,7 +428,7 @@ def force_atom(run: Run, state: State, atom: Atom, position: ir.Pos) -> Value:
     if kind == "done":
         return Value(atom[2])
     if kind == "task":
-        concurrency.awaited(run, state, atom)
+        concurrency.awaited(run, state, atom, position)
         return Value(atom[2])
     if kind == "attribute":
         entities.awaited(state, atom[2], atom[3])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from hermetic.engine import ir, repository_calls, typestate as ts, values as v
-from hermetic.engine.apply import Substitution
+from hermetic.engine.apply import Substitution, trail
 from hermetic.engine.fields import SESSION_OF, reachable_sessions, read_field
 from hermetic.engine.observations import Concurrent
 from hermetic.engine.project import Arguments, Keywords, bind, key_of
 from hermetic.engine.run import ERROR, Run
-from hermetic.engine.sessions import sessions_in
+from hermetic.engine.sessions import hold, sessions_in
 from hermetic.engine.state import CREATED, HANDED_OVER, Mark, State, Track
 from hermetic.engine.values import Atom, Value
 from hermetic.models.sqlalchemy import ASYNC
@@ -138,7 +138,22 @@ def spawn(run: Run, state: State, place: int, args: Arguments, kwargs: Keywords,
         if _is_known(session):
             _hand_over(run, state, session, mark)
     run.raise_(state, ERROR, mark)
-    return v.one((v.DEFERRED, "task", v.UNKNOWN, frozenset(used)))
+    task: Atom = (v.DEFERRED, "task", v.UNKNOWN, frozenset(used))
+    slow = _slow_step(run, state, callee)
+    if slow is not None:
+        run.task_waits.setdefault(task, slow)
+    return v.one(task)
+
+
+def _slow_step(run: Run, state: State, started: Value) -> tuple[str, Mark] | None:
+    """What a coroutine waits for: whoever awaits its task waits as long."""
+    for atom in v.ordered(started):
+        if atom[0] == v.DEFERRED and atom[1] == "coroutine":
+            fn = run.code.functions[atom[2]]
+            binding = bind(fn, atom[3], list(atom[4]), {None if name == "**" else name: x for name, x in atom[5]})
+            for _, kind, inner in run.solver.summary(fn.id, key_of(run, state, fn, binding)).waits:
+                return kind, inner
+    return None
 
 
 def _is_known(session: Atom) -> bool:
@@ -168,8 +183,11 @@ def _made_in_this_loop(run: Run, session: Atom) -> bool:
     return run.made_in.get(session, ()) == tuple(run.loops)
 
 
-def awaited(run: Run, state: State, atom: Atom) -> None:
+def awaited(run: Run, state: State, atom: Atom, position: ir.Pos) -> None:
     """A task is waited for: it no longer runs beside its starter."""
+    slow = run.task_waits.get(atom)
+    if slow is not None:
+        hold(run, state, slow[0], trail(run, position, slow[1]))
     for session in atom[3]:
         _returned(state, session)
 

@@ -96,6 +96,7 @@ class Run:
         "shared_uses",
         "slow",
         "solver",
+        "task_waits",
         "trying",
         "types",
         "unwinding",
@@ -122,6 +123,8 @@ class Run:
         self.rechecks = False  # something was locked or refreshed
         self.slow: tuple[str, Mark] | None = None  # the first wait
         # Slow steps, the first for each set of the caller's sessions whose transaction is not as it was at entry.
+        # What tasks that were started here wait for, by what starting one gives.
+        self.task_waits: dict[Atom, tuple[str, Mark]] = {}
         self.waits: dict[frozenset[Atom], tuple[str, Mark]] = {}
         self.writes_after_wait = False
         self.shared_uses: dict[tuple[str, int, int, int], Mark] = {}
