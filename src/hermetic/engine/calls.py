@@ -43,6 +43,7 @@ from hermetic.engine.types import elements
 from hermetic.engine.values import Atom, Value
 from hermetic.models.advanced_alchemy import NEW
 from hermetic.models.python import (
+    DEFAULTING,
     LOGGING_METHODS,
     NEVER_RAISING_METHODS,
     OFFLOADING_METHODS,
@@ -133,7 +134,9 @@ def _place(run: Run, state: State, atom: Atom, args: Arguments, kwargs: Keywords
             return v.one(kind)
         if kind[0] == v.ANY_SESSION and kind[1].kind == REGISTRY:
             return v.one(atom)  # a registry, called: the session of this context
-    return _unknown_call(run, state, args, kwargs, position)
+    given = args[1] if atom[0] == v.FIELD and atom[2] in DEFAULTING and len(args) == 2 else v.UNKNOWN
+    objects = frozenset(default for default in given if default[0] in (v.OBJECT, v.INSTANCE))
+    return v.union(_unknown_call(run, state, args, kwargs, position), objects)
 
 
 def _construct(run: Run, state: State, class_id: int, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
@@ -288,7 +291,7 @@ def _method_of_unknown(
     made = given_by(full)
     if made:
         return made
-    kind = run.solver.slow.kind(full) if full else None
+    kind = run.solver.slow.kind(full) if full else _inherited_wait(run, receiver, name)
     if kind is not None:
         sessions.wait(run, state, kind, run.mark(position))
     if name not in NEVER_RAISING_METHODS:
@@ -299,8 +302,19 @@ def _method_of_unknown(
     derived = v.derived(frozenset((receiver,)), *args, *kwargs.values())
     if kind is not None:
         derived = v.answered(derived)
-        full += "()"  # the answer: what is done with it waits no more
+        full = full and full + "()"  # the answer: what is done with it waits no more
     return v.union(derived, v.one((v.EXT_OBJECT, full))) if full else derived
+
+
+def _inherited_wait(run: Run, receiver: Atom, name: str) -> str | None:
+    """What a method waits for that a class of the project has from its library base: a client of one's own."""
+    for kind in v.ordered(run.type_of(receiver)):
+        if kind[0] == v.INSTANCE:
+            for base in sorted(run.types.classes.external_bases(kind[1])):
+                waits_for = run.solver.slow.kind(f"{base}.{name}")
+                if waits_for is not None:
+                    return str(waits_for)
+    return None
 
 
 TABLE_STATEMENTS = frozenset(("insert", "update", "delete", "select"))

@@ -38,7 +38,7 @@ from hermetic.engine.values import Atom, Value
 from hermetic.engine.walk import last_name
 from hermetic.models import frameworks, sqlalchemy
 from hermetic.models.advanced_alchemy import NEW
-from hermetic.models.python import CACHING_DECORATORS
+from hermetic.models.python import CACHING_DECORATORS, DEFAULTING
 from hermetic.models.workers import ARQ_STATE
 
 # Call sites looked at to learn what an unannotated parameter gets, and of these, those that tell something.
@@ -263,6 +263,9 @@ class Types:
         out = v.UNKNOWN
         for atom in v.ordered(self.infer(node[1], fn)):
             out = v.union(out, self.call_atom(atom, node, fn))
+        if not out and len(node[2]) == 2 and type(node[1]) is tuple and last_name(node[1]) in DEFAULTING:
+            given = self.infer(node[2][1], fn)  # `options.pop("client", Client())`
+            return frozenset(atom for atom in given if atom[0] == v.INSTANCE)
         return out
 
     def call_atom(self, atom: Atom, node: Node, fn: Function) -> Value:

@@ -143,6 +143,9 @@ NEVER_RAISING_METHODS = frozenset(
         "discard",
     )
 )
+# Methods of a map that give their second argument where there is nothing else. [py] stdtypes
+DEFAULTING = frozenset(("get", "pop", "setdefault"))
+
 # Functions that say what time it is. [py] datetime, time; the rest as documented by each project
 CLOCKS = frozenset(
     """

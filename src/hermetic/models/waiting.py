@@ -177,6 +177,7 @@ LOCAL: frozenset[str] = frozenset(
 # Methods of such objects that wait for nobody, or for the end of something that is there already.
 LOCAL_METHODS: frozenset[str] = frozenset(
     (
+        "__init__",  # of a subclass, by super()
         "close",
         "aclose",
         "mount",  # requests.Session
