@@ -284,7 +284,7 @@ def _method_of_unknown(
         _give_away(state, args)
     if receiver[0] in (v.MANY, v.TUPLE):
         return _container_method(run, state, receiver, name, args, position)
-    for type_ in run.type_of(receiver):
+    for type_ in v.ordered(run.type_of(receiver)):
         if type_[0] == v.EXT_OBJECT and afterwards.begins(f"{type_[1]}.{name}"):
             afterwards.begin(run, state, f"{type_[1]}.{name}", args, kwargs, position)
     full = v.full_name(atom)
@@ -413,7 +413,7 @@ def _asks_a_database(run: Run, expression: ir.Expr) -> bool:
 
 
 def _stays_inside(run: Run, atom: Atom) -> bool:
-    for kind in run.type_of(atom):
+    for kind in v.ordered(run.type_of(atom)):
         if kind[0] in (v.ANY_SESSION, v.RESULT, v.CONNECTION, v.QUERY, v.ENGINE, v.TRANSACTION):
             return True
         if kind[0] == v.EXT_OBJECT and isinstance(kind[1], str) and kind[1].startswith(NO_WAIT):

@@ -113,7 +113,7 @@ def _work(run: Run, states: list[State]) -> None:
     for state in states:
         for atom, track in state.heap.items():
             if type(track) is Track and ts.may(track.word, ts.DATABASE):
-                for kind in run.type_of(atom):
+                for kind in v.ordered(run.type_of(atom)):
                     if kind[0] in (v.ANY_SESSION, v.REGISTRY):
                         flavours.add(kind[1].flavour)
                         given = given or atom[0] != v.SESSION

@@ -347,7 +347,7 @@ def _kept(run: Run, value: Value) -> bool:
 
 
 def _leads_to_session(run: Run, atom: Atom) -> bool:
-    for kind in run.type_of(atom):
+    for kind in v.ordered(run.type_of(atom)):
         if kind[0] in KEPT or kind[0] == v.ANY_SESSION:
             return True
         if kind[0] == v.INSTANCE and (run.types.matters(kind[1]) or run.types.classes.is_model(kind[1])):

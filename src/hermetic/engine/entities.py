@@ -162,7 +162,7 @@ def _query(run: Run, state: State, owner: Atom | None, position: ir.Pos) -> None
 
 def _flavour(run: Run, owner: Atom | None) -> str:
     if owner is not None:
-        for kind in run.type_of(owner):
+        for kind in v.ordered(run.type_of(owner)):
             if kind[0] in (v.ANY_SESSION, v.REGISTRY):
                 return str(kind[1].flavour)
     return ""

@@ -133,7 +133,7 @@ def _class_names(run: Run, value: Value) -> frozenset[str]:
     """The names that handlers of a raised value may go by."""
     names: set[str] = set()
     for atom in value:
-        for kind in run.type_of(atom):
+        for kind in v.ordered(run.type_of(atom)):
             if kind[0] in (v.CLASS, v.INSTANCE):
                 names.update(class_names(run, kind))
             elif kind[0] in (v.EXT, v.EXT_OBJECT):

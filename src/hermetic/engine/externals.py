@@ -287,7 +287,7 @@ def new_session(run: Run, state: State, flavour: str, bind: Value, kwargs: Keywo
     made = ("module" if run.fn.is_module else "function", run.fn.id, position[0], position[1])
     type_ = SessionType(flavour, BORROWED if borrowed else PLAIN, expire, made, made)
     for atom in bind:
-        for kind in run.type_of(atom):
+        for kind in v.ordered(run.type_of(atom)):
             if kind[0] == v.ENGINE:
                 run.solver.engine_of[made] = kind[2]
     return v.one(make_session(run, state, type_, position, is_open=not borrowed))

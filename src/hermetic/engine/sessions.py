@@ -56,7 +56,7 @@ def sessions_in(run: Run, value: Value) -> list[tuple[Atom, SessionType]]:
         elif atom[0] == v.ANY_SESSION:
             found.append((atom, atom[1]))
         elif atom[0] in v.PLACES:
-            for kind in run.type_of(atom):
+            for kind in v.ordered(run.type_of(atom)):
                 if kind[0] == v.ANY_SESSION or kind[0] == v.REGISTRY:
                     found.append((atom, kind[1]))
                     break
