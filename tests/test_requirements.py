@@ -46,7 +46,7 @@ def test_versions(
 ) -> None:
     write(tmp_path, {file: text})
 
-    assert versions(str(tmp_path), "app/main.py", "fastapi") == expected
+    assert versions(str(tmp_path), "app", "fastapi") == expected
 
 
 def test_the_nearest_project_counts_and_a_lock_before_metadata(tmp_path: Path) -> None:
@@ -60,6 +60,6 @@ def test_the_nearest_project_counts_and_a_lock_before_metadata(tmp_path: Path) -
         },
     )
 
-    assert versions(str(tmp_path), "server/app/main.py", "fastapi") == ((0, 115, 6), (0, 115, 7))
-    assert versions(str(tmp_path), "worker/main.py", "fastapi") == ((0, 90), (0, 91))
-    assert versions(str(tmp_path), "server/app/main.py", "flask") is None
+    assert versions(str(tmp_path), "server/app", "fastapi") == ((0, 115, 6), (0, 115, 7))
+    assert versions(str(tmp_path), "worker", "fastapi") == ((0, 90), (0, 91))
+    assert versions(str(tmp_path), "server/app", "flask") is None

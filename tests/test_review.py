@@ -144,6 +144,26 @@ def test_the_census_has_every_place(zoo: Path) -> None:
     assert {place["committed_by"] for place in census["write_scopes"]} == {"begin block", "context manager", "commit()"}
 
 
+def test_rows_of_a_callee_s_session_are_no_session_of_the_caller(zoo: Path) -> None:
+    load = """
+from zoo.database import Animal, factory
+
+
+def load(key):
+    with factory() as session:
+        return session.get_one(Animal, key)
+
+
+def shown(key):
+    return load(key).name
+"""
+    write(zoo, {"zoo/load.py": load})
+
+    opened = [place for place in review(zoo)["census"]["sessions"] if place["path"] == "zoo/load.py"]
+
+    assert [place["function"] for place in opened] == ["load"]
+
+
 def test_a_dependency_that_commits_is_no_commit_by_hand(tmp_path: Path) -> None:
     committing = DATABASE.replace("    with factory() as session:\n", "    with factory.begin() as session:\n")
     api = API + '\n\n@app.put("/animals/{name}")\ndef adopt(name: str, db: Session = Depends(get_db)) -> None:\n'

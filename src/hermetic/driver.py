@@ -145,13 +145,25 @@ def _check_tree(
     counts[1] += len(reported)
     counts[2] += sum(function in reported for function in program.session_sites())
     counts[3] += sum(function in reported for function, _ in program.solver.unresolved)
-    found = [found for rule in known for found in _of_rule(program, rule)]
-    shown = _suppressed(_selected(tree, found, wanted), sources, wanted, tree, known)
-    shown = [finding for finding in shown if request.hints or finding.severity > Severity.HINT]
+    shown = _found(tree, program, wanted, sources, known, request.hints)
     shown = [_for_display(tree, finding) for finding in _fingerprinted(shown, program)]
     findings.extend(shown)
     if tree.settings.strict:
         strict.extend(finding for finding in shown if finding.severity == Severity.WARNING)
+
+
+def _found(
+    tree: _Tree,
+    program: Program,
+    wanted: frozenset[str],
+    sources: dict[str, bytes],
+    known: tuple[Rule, ...],
+    hints: bool = False,
+) -> list[Finding]:
+    """What the rules find in the wanted files, by settings and suppression comments; weak evidence only if asked."""
+    found = [finding for rule in known for finding in _of_rule(program, rule)]
+    shown = _suppressed(_selected(tree, found, wanted), sources, wanted, tree, known)
+    return [finding for finding in shown if hints or finding.severity > Severity.HINT]
 
 
 def _read(
@@ -169,7 +181,7 @@ def _read(
         cache(lambda path: _lines(sources.get(path, b""))),
         tree.settings.src,
         tree.settings.slow_calls,
-        lambda library, path: requirements.versions(tree.root, path, library),
+        cache(lambda library, directory: requirements.versions(tree.root, directory, library)),
         takes_census,
     )
     return program, wanted
@@ -186,9 +198,7 @@ def survey(request: Request, progress: Progress = lambda done, total: None) -> l
         sources: dict[str, bytes] = {}
         unread: list[Unread] = []
         program, wanted = _read(tree, progress, sources, unread, takes_census=True)
-        found = [finding for rule in known for finding in _of_rule(program, rule)]
-        shown = _suppressed(_selected(tree, found, wanted), sources, wanted, tree, known)
-        shown = [_for_display(tree, finding) for finding in shown if finding.severity > Severity.HINT]
+        shown = [_for_display(tree, finding) for finding in _found(tree, program, wanted, sources, known)]
         surveyed.append(Surveyed(program, wanted, tuple(shown), tuple(unread), partial(_display, tree)))
     return surveyed
 
@@ -208,7 +218,7 @@ def solve(
     lines: Callable[[str], list[str]],
     source_roots: tuple[str, ...] = (),
     slow_calls: tuple[str, ...] = (),
-    versions: Versions = lambda library, path: None,
+    versions: Versions = lambda library, directory: None,
     takes_census: bool = False,
 ) -> Program:
     """Link facts and interpret every function in them."""

@@ -29,15 +29,13 @@ Version = tuple[int, ...]
 LATEST: Version = (10**6,)
 
 
-def versions(root: str, path: str, name: str) -> tuple[Version, Version] | None:
-    """The lowest version of a library that the project around a file can have, and the lowest that it cannot. None if
-    nothing says. `path` is relative to `root`; of a repository with several projects the nearest to the file counts."""
-    parts = path.split("/")[:-1]
-    for depth in range(len(parts), -1, -1):
-        found = _in(os.path.join(root, *parts[:depth]), name)
-        if found is not None:
-            return found
-    return None
+def versions(root: str, directory: str, name: str) -> tuple[Version, Version] | None:
+    """The lowest version of a library that the project around a directory can have, and the lowest that it cannot.
+    None if nothing says. `directory` is relative to `root`; of several projects in it the nearest counts."""
+    found = _in(os.path.join(root, directory), name)
+    if found is None and directory:
+        return versions(root, os.path.dirname(directory), name)
+    return found
 
 
 def _in(root: str, name: str) -> tuple[Version, Version] | None:

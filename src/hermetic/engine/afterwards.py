@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from hermetic.engine import ir, typestate as ts, values as v
-from hermetic.engine.apply import Substitution, trail
+from hermetic.engine import concurrency, ir, typestate as ts, values as v
+from hermetic.engine.concurrency import Uses
 from hermetic.engine.observations import Outlives
-from hermetic.engine.project import Arguments, Keywords, bind, key_of
+from hermetic.engine.project import Arguments, Keywords
 from hermetic.engine.run import Run
 from hermetic.engine.session_types import MANAGED
 from hermetic.engine.sessions import sessions_in
-from hermetic.engine.state import ENTERED, Mark, State, Track
-from hermetic.engine.summary import Summary
+from hermetic.engine.state import ENTERED, State, Track
 from hermetic.engine.values import Atom, Value
 from hermetic.models.frameworks import BACKGROUND_METHODS, STREAMING_RESPONSES
-
-Uses = dict[Atom, Mark | None]  # session -> where it is used, as far as that is known
 
 FUNCTIONS = (v.FUNCTION, v.METHOD, v.CLOSURE)
 # Keywords of the body, https://www.starlette.io/responses/
@@ -38,8 +35,7 @@ def begin(run: Run, state: State, name: str, args: Arguments, kwargs: Keywords, 
     uses = {}
     for atom in body:
         if atom[0] == v.DEFERRED and atom[1] in ("generator", "coroutine") and type(atom[2]) is int:
-            given = {None if key == "**" else key: value for key, value in atom[5]}
-            uses.update(_of_function(run, state, atom[2], atom[3], list(atom[4]), given, position))
+            uses.update(concurrency.sent_over_deferred(run, state, atom, position))
             uses.update(_captured(run, state, v.one((v.FUNCTION, atom[2]))))
     _report(run, state, uses, "stream", position)
     _keeps_open(run, state, uses, position)
@@ -68,9 +64,7 @@ def _is_of_the_request(run: Run, state: State, session: Atom) -> bool:
     """Does it end with the request: a session that somebody else opened for this call, or that a `with` here ends?"""
     if session[0] == v.SESSION:
         return state.track(session).mark(ENTERED) is not None
-    while session[0] in (v.FIELD, v.CTOR):
-        session = session[1]
-    return session[0] in (v.PARAM, v.FREE)
+    return v.root(session)[0] in (v.PARAM, v.FREE)
 
 
 def _of_call(run: Run, state: State, callee: Value, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Uses:
@@ -83,36 +77,13 @@ def _of_call(run: Run, state: State, callee: Value, args: Arguments, kwargs: Key
             followed = True
         elif atom[0] in FUNCTIONS:
             receiver = atom[2] if atom[0] == v.METHOD else None
-            found.update(_of_function(run, state, atom[1], receiver, args, kwargs, position))
+            found.update(concurrency.sent_over(run, state, atom[1], receiver, args, kwargs, position))
             followed = True
     found.update(_captured(run, state, frozenset(atom for atom in callee if atom[0] == v.CLOSURE)))
     if not followed:
         for value in (*args, *kwargs.values()):
             found.update((session, None) for session, _ in sessions_in(run, value))
     return found
-
-
-def _of_function(
-    run: Run, state: State, function: int, receiver: Atom | None, args: Arguments, kwargs: Keywords, position: ir.Pos
-) -> Uses:
-    """The sessions that a function sends statements over, of those that it is given."""
-    fn = run.code.functions[function]
-    binding = bind(fn, receiver, args, kwargs)
-    summary = run.solver.summary(function, key_of(run, state, fn, binding))
-    sub = Substitution(run, state, fn, binding, position)
-    found: Uses = {}
-    for root, track in _tracks(summary):
-        if ts.may(track.word, ts.DATABASE) and root[0] != v.SESSION:
-            inner = track.mark(ts.DATABASE)
-            where = trail(run, position, inner) if inner is not None else None
-            found.update((session, where) for session, _ in sessions_in(run, sub.atom(root)))
-    return found
-
-
-def _tracks(summary: Summary) -> list[tuple[Atom, Track]]:
-    """Of generators also what comes after the first yield."""
-    tracks = (*summary.effects.tracks, *summary.after.tracks)
-    return [(atom, track) for atom, track in tracks if type(track) is Track]
 
 
 def _captured(run: Run, state: State, callee: Value) -> Uses:

@@ -82,11 +82,17 @@ def _sessions(run: Run, normal: list[State], states: list[State]) -> None:
     handed = {session for state in normal for session in _handed_on(state)}
     handed.update(session for given in run.yields for session in reachable_sessions(given.state, given.value))
     for atom, found in tracks.items():
-        entered = run.entered.get(atom) or next((mark for track in found if (mark := track.mark(ENTERED))), None)
+        entered = run.entered.get(atom) or next((mark for track in found if (mark := _entered_here(track))), None)
         at = run.opened.get(atom) or entered
         if at is not None:
             how = _how_it_ends(atom, found, atom in handed, entered is not None)
             run.observe(("census", "opened", atom), Opened(at, how, atom[2].flavour))
+
+
+def _entered_here(track: Track) -> Mark | None:
+    """The `with` of this function around a session, not one in a callee whose rows have come here."""
+    mark = track.mark(ENTERED)
+    return mark if mark is not None and mark[2] is None else None
 
 
 def _how_it_ends(atom: Atom, tracks: list[Track], handed: bool, entered: bool) -> str:

@@ -13,6 +13,8 @@ from hermetic.engine.state import CREATED, HANDED_OVER, Mark, State, Track
 from hermetic.engine.values import Atom, Value
 from hermetic.models.sqlalchemy import ASYNC
 
+Uses = dict[Atom, Mark | None]  # session -> where it is used, as far as that is known
+
 
 def used_sessions(run: Run, state: State, value: Value) -> dict[Atom, int]:
     """Session -> how many of the deferred calls in a value use it (2 stands for many)."""
@@ -55,21 +57,32 @@ def _used_by(run: Run, state: State, atom: Atom) -> set[Atom]:
     if kind == "coroutine":
         # What is passed in as a coroutine is awaited by it.
         passed = {session for argument in atom[4] for session in used_sessions(run, state, argument)}
-        return passed | _used_by_function(run, state, atom)
+        return passed.union(sent_over_deferred(run, state, atom, atom[6]))
     return set()
 
 
-def _used_by_function(run: Run, state: State, atom: Atom) -> set[Atom]:
-    _, _, function, receiver, args, named, position = atom
-    fn = run.code.functions[function]
+def sent_over_deferred(run: Run, state: State, atom: Atom, position: ir.Pos) -> Uses:
+    """The same of a call that has only been prepared: a coroutine or a generator."""
+    _, _, function, receiver, args, named, _ = atom
     kwargs: Keywords = {None if name == "**" else name: value for name, value in named}
-    binding = bind(fn, receiver, list(args), kwargs)
+    return sent_over(run, state, function, receiver, list(args), kwargs, position)
+
+
+def sent_over(
+    run: Run, state: State, function: int, receiver: Atom | None, args: Arguments, kwargs: Keywords, position: ir.Pos
+) -> Uses:
+    """The sessions that a function sends statements over, of those that it is given, and where first. Of generators
+    also what comes after the first yield counts."""
+    fn = run.code.functions[function]
+    binding = bind(fn, receiver, args, kwargs)
     summary = run.solver.summary(function, key_of(run, state, fn, binding))
     sub = Substitution(run, state, fn, binding, position)
-    found: set[Atom] = set()
-    for root, track in summary.effects.tracks:
+    found: Uses = {}
+    for root, track in (*summary.effects.tracks, *summary.after.tracks):
         if type(track) is Track and ts.may(track.word, ts.DATABASE) and root[0] != v.SESSION:
-            found.update(session for session, _ in sessions_in(run, sub.atom(root)))
+            inner = track.mark(ts.DATABASE)
+            where = trail(run, position, inner) if inner is not None else None
+            found.update((session, where) for session, _ in sessions_in(run, sub.atom(root)))
     return found
 
 
@@ -158,9 +171,7 @@ def _slow_step(run: Run, state: State, started: Value) -> tuple[str, Mark] | Non
 
 def _is_known(session: Atom) -> bool:
     """Is it one certain session, of this function or its callers? Not one known by type alone, or held by a global."""
-    while session[0] in (v.FIELD, v.CTOR):
-        session = session[1]
-    return session[0] not in (v.GLOBAL, v.ANY_SESSION, v.INSTANCE, v.EXT_OBJECT)
+    return v.root(session)[0] not in (v.GLOBAL, v.ANY_SESSION, v.INSTANCE, v.EXT_OBJECT)
 
 
 def _sessions_among(run: Run, state: State, value: Value) -> set[Atom]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from hermetic.engine import ir, typestate as ts, values as v, walk
 from hermetic.engine.ir import Expr
 from hermetic.engine.link import BOUND_VALUE, Function
+from hermetic.engine.markers import is_marker, provider_of
 from hermetic.engine.session_types import MANAGED, Made
 from hermetic.engine.state import Mark, Track
 from hermetic.engine.summary import Summary
@@ -50,8 +51,7 @@ class Injection:
 
     def is_only_closed(self, fn: Function, session: Atom) -> bool:
         """Is it a session that a generator function gives to a parameter, and ends without a commit?"""
-        while session[0] in (v.FIELD, v.CTOR):
-            session = session[1]
+        session = v.root(session)
         if session[0] != v.PARAM or session[1] != fn.id:
             return False
         made = self._made(fn, session[2])
@@ -99,17 +99,14 @@ class Injection:
 
     def _named_by(self, expression: Expr, scope: Function) -> Iterator[int]:
         for marker, inside in self._markers(expression, scope):
-            provider = marker[2][0] if marker[2] else dict(marker[3]).get("dependency")
-            for atom in v.ordered(self._types.infer(provider, inside)):
+            for atom in v.ordered(self._types.infer(provider_of(marker), inside)):
                 if atom[0] in (v.FUNCTION, v.METHOD):
                     yield atom[1]
 
     def _markers(self, expression: Expr, scope: Function) -> Iterator[tuple[ir.Node, Function]]:
         """The markers in an expression, or in the alias that it names."""
         for node in walk.subexpressions(expression):
-            if node[0] == ir.CALL and any(
-                atom[0] == v.EXT and atom[1] in INJECTORS for atom in self._types.infer(node[1], scope)
-            ):
+            if node[0] == ir.CALL and is_marker(node, scope, self._types, INJECTORS):
                 yield node, scope
         if type(expression) is str or (type(expression) is tuple and expression[0] == ir.ATTR):
             for atom in v.ordered(self._types.symbol(expression, scope)):

@@ -17,7 +17,7 @@ def markers(types: Types, known: frozenset[str]) -> Iterator[tuple[Function, Nod
     """(owner, marker, scope of its names) of every call of one of the known markers."""
     for owner, expression, scope in _places(types.code, known):
         for node in walk.subexpressions(expression):
-            if node[0] == ir.CALL and _is_marker(node, scope, types, known):
+            if node[0] == ir.CALL and is_marker(node, scope, types, known):
                 yield owner, node, scope
 
 
@@ -49,7 +49,7 @@ def _marker_names(code: Codebase, known: frozenset[str]) -> frozenset[str]:
     return last.union(item[0] for module in code.modules for item in module.imports if item[0] and item[2] in last)
 
 
-def _is_marker(node: Node, scope: Function, types: Types, known: frozenset[str]) -> bool:
+def is_marker(node: Node, scope: Function, types: Types, known: frozenset[str]) -> bool:
     return any(atom[0] == v.EXT and atom[1] in known for atom in types.infer(node[1], scope))
 
 

@@ -53,8 +53,8 @@ class Place(NamedTuple):
 
 
 Version = tuple[int, ...]
-# (library, file) -> the lowest version of the library that the project around the file can have, and the lowest that
-# it cannot; None where nothing says.
+# (library, directory) -> the lowest version of the library that the project around the directory can have, and the
+# lowest that it cannot; None where nothing says.
 Versions = Callable[[str, str], tuple[Version, Version] | None]
 
 
@@ -151,16 +151,14 @@ class Program:
         function = place.function
         if not self.contexts.is_root(function.id) or self.solver.edges.get(function.id):
             return False
-        held = write.session
-        while held[0] in (v.FIELD, v.CTOR):
-            held = held[1]
-        if held[0] == v.GLOBAL and place.contexts & REQUEST:
+        if v.root(write.session)[0] == v.GLOBAL and place.contexts & REQUEST:
             return not self._commits_afterwards
         return self.solver.injection.is_only_closed(function, write.session)
 
     @cached_property
     def _commits_afterwards(self) -> bool:
-        """Does a hook or middleware of the project commit at the end of a request what the registry's session holds?"""
+        """Does a hook or middleware of the project commit at the end of a request what the registry's session holds?
+        A class is taken for a middleware by its name; that only keeps the rule quiet."""
         return any(
             self.solver.summary(fn.id).effects.commits or self.solver.summary(fn.id).after.commits
             for fn in self.code.functions
@@ -210,9 +208,7 @@ class Program:
         return frozenset(found or ({"own"} if summary.touches else ()))
 
     def _source(self, atom: v.Atom) -> str:
-        while atom[0] in (v.FIELD, v.CTOR):
-            atom = atom[1]
-        return {v.SESSION: "own", v.GLOBAL: "registry", v.PARAM: "injected"}.get(atom[0], "")
+        return {v.SESSION: "own", v.GLOBAL: "registry", v.PARAM: "injected"}.get(v.root(atom)[0], "")
 
     def is_committed_afterwards(self, place: Place, write: seen.Unsaved) -> bool:
         """Does a dependency or a hook commit what an entry point leaves written?"""
@@ -248,7 +244,7 @@ class Program:
 
     def versions(self, library: str, path: str) -> tuple[Version, Version] | None:
         """The versions of a library that a file's project can have: from the one on, and below the other."""
-        return self._versions(library, path)
+        return self._versions(library, path.rpartition("/")[0])
 
     # -- places -------------------------------------------------------------------------------------------------
 

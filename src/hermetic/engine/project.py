@@ -304,7 +304,7 @@ def leave_context(run: Run, state: State, left: tuple[Summary, Substitution], ra
     summary, sub = left
     sub.state = state
     sub.changed()
-    if not raised:
+    if run.solver.takes_census and not raised:
         for atom, track in summary.after.tracks:
             if type(track) is Track and ts.must(track.word, ts.COMMITTED):
                 for session in sub.atom(atom):

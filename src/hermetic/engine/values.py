@@ -128,6 +128,13 @@ def _limited_alternatives(value: Value) -> Value:
     return frozenset(((DERIVED, derived),)) if derived else UNKNOWN
 
 
+def root(atom: Atom) -> Atom:
+    """What an attribute of an attribute, or a constructor's argument, belongs to in the end."""
+    while atom[0] in (FIELD, CTOR):
+        atom = atom[1]
+    return atom
+
+
 def sources(value: Value) -> frozenset[Atom]:
     """Where a value comes from: the parameters, fields, entities and calls that it was computed from."""
     if not value:
