@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hermetic.engine.link import Codebase, Function
+from hermetic.engine.signatures import Signatures
 from hermetic.engine.source import facts_of
 from hermetic.engine.types import Types
 from hermetic.engine.values import Value
@@ -19,13 +20,13 @@ EVERYBODY_CALLS_EVERYBODY = "\n".join(
 def test_a_circle_of_parameters_is_not_gone_through_again_for_each_way_into_it(monkeypatch: pytest.MonkeyPatch) -> None:
     types = Types(Codebase([("example.py", facts_of(EVERYBODY_CALLS_EVERYBODY.encode()))]))
     asked: list[str] = []
-    answer = Types._param
+    answer = Signatures._param
 
-    def count(self: Types, fn: Function, number: int) -> Value:
+    def count(self: Signatures, fn: Function, number: int) -> Value:
         asked.append(fn.name)
         return answer(self, fn, number)
 
-    monkeypatch.setattr(Types, "_param", count)
+    monkeypatch.setattr(Signatures, "_param", count)
 
     for function in types.code.functions[1:]:
         assert types.param(function, 0) == frozenset()

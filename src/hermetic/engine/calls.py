@@ -39,8 +39,7 @@ from hermetic.engine.scopes import MODES, given_by, opened_by
 from hermetic.engine.session_types import REGISTRY, SessionType
 from hermetic.engine.sessions import sessions_in
 from hermetic.engine.state import CREATED, ENTERED, SCOPED, State, Track, join
-from hermetic.engine.types import elements
-from hermetic.engine.values import Atom, Value
+from hermetic.engine.values import Atom, Value, elements
 from hermetic.models.advanced_alchemy import NEW
 from hermetic.models.python import (
     DEFAULTING,

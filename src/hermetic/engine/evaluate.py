@@ -15,8 +15,7 @@ from hermetic.engine.queues import is_state
 from hermetic.engine.run import ERROR, ITEM, THROWN, Run, Yield
 from hermetic.engine.state import EQUAL, State, join
 from hermetic.engine.stores import GROWING, MUTATING, change_collection, write_attribute
-from hermetic.engine.types import elements
-from hermetic.engine.values import Value
+from hermetic.engine.values import Value, elements
 
 
 def evaluate(run: Run, state: State, expression: Expr) -> Value:

@@ -14,8 +14,7 @@ from hermetic.engine.session_types import BORROWED, PLAIN, SessionType
 from hermetic.engine.sessions import SCHEMA, sessions_in, wait
 from hermetic.engine.state import State
 from hermetic.engine.stores import write_attribute
-from hermetic.engine.types import elements
-from hermetic.engine.values import Value
+from hermetic.engine.values import Value, elements
 from hermetic.models.python import CONCURRENT, NEVER_RAISE, NEVER_RETURN, OFFLOADS, SPAWNS
 from hermetic.models.sqlalchemy import REMOVED_OPTIONS, SYMBOLS
 from hermetic.models.waiting import SLEEP

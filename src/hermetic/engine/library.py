@@ -10,8 +10,7 @@ from hermetic.engine.run import DATABASE_ERROR, EXPLICIT, Run
 from hermetic.engine.session_types import REGISTRY, SessionType
 from hermetic.engine.sessions import sessions_in
 from hermetic.engine.state import DELETED, DETACHED, EXPIRED, EXPUNGED, STALE, Instance, State
-from hermetic.engine.types import elements
-from hermetic.engine.values import Atom, Value
+from hermetic.engine.values import Atom, Value, elements
 from hermetic.models.exceptions import RESULT_ERRORS
 from hermetic.models.sqlalchemy import (
     ASYNC,

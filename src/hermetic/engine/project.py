@@ -9,9 +9,9 @@ from hermetic.engine.link import Function
 from hermetic.engine.run import ERROR, Run
 from hermetic.engine.session_types import BORROWED, REGISTRY, SessionType
 from hermetic.engine.sessions import wait
+from hermetic.engine.signatures import CONTEXT_DECORATORS
 from hermetic.engine.state import CREATED, ENTERED, ENTITY_FRESH, Fields, Instance, State, Track, join
 from hermetic.engine.summary import Summary
-from hermetic.engine.types import CONTEXT_DECORATORS
 from hermetic.engine.values import Atom, Value
 
 Arguments = list[Value]

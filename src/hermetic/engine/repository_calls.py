@@ -9,8 +9,7 @@ from hermetic.engine.run import ERROR, Run
 from hermetic.engine.session_types import SessionType
 from hermetic.engine.sessions import sessions_in
 from hermetic.engine.state import DETACHED, EXPUNGED, Fields, State
-from hermetic.engine.types import elements
-from hermetic.engine.values import Atom, Value
+from hermetic.engine.values import Atom, Value, elements
 from hermetic.models import advanced_alchemy as models
 
 

@@ -128,6 +128,21 @@ def _limited_alternatives(value: Value) -> Value:
     return frozenset(((DERIVED, derived),)) if derived else UNKNOWN
 
 
+def elements(value: Value, number: int | None = None) -> Value:
+    """What iterating over, or indexing, a value gives."""
+    out = UNKNOWN
+    for atom in ordered(value):
+        if atom[0] == MANY:
+            out = union(out, atom[1])
+        elif atom[0] == TUPLE:
+            if number is not None and -len(atom[1]) <= number < len(atom[1]):
+                out = union(out, atom[1][number])
+            else:
+                for part in atom[1]:
+                    out = union(out, part)
+    return out
+
+
 def root(atom: Atom) -> Atom:
     """What an attribute of an attribute, or a constructor's argument, belongs to in the end."""
     while atom[0] in (FIELD, CTOR):

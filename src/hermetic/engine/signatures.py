@@ -1,0 +1,308 @@
+"""What goes into functions and what comes out of them: parameters, by marker, annotation or call sites; results."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hermetic.engine import ir, values as v
+from hermetic.engine.arguments import argument_of
+from hermetic.engine.classes import (
+    decorator_names,
+)
+from hermetic.engine.ir import Expr, Node
+from hermetic.engine.link import Function
+from hermetic.engine.values import Atom, Value, elements
+from hermetic.engine.walk import last_name
+from hermetic.models.python import CACHING_DECORATORS
+from hermetic.models.workers import ARQ_STATE
+
+if TYPE_CHECKING:
+    from hermetic.engine.types import Types
+
+# Call sites looked at to learn what an unannotated parameter gets, and of these, those that tell something.
+MOST_CALLERS = 60
+MOST_TELLING = 6
+# Functions looked through for such call sites.
+MOST_USERS = 240
+
+# What is recognised in an attribute of an object of unknown class.
+CARRIED = frozenset((v.ANY_SESSION, v.FACTORY, v.REGISTRY, v.ENGINE))
+
+CONTEXT_DECORATORS = frozenset(("contextmanager", "asynccontextmanager"))
+# Words without which a method has nothing to do with sessions.
+SESSION_WORDS = frozenset(
+    """
+    commit rollback flush execute scalars scalar query exec merge refresh expunge connect engine db database begin
+    repo repos
+    """.split()
+)
+
+
+class Signatures:
+    """The half of `Types` that is about functions."""
+
+    def __init__(self, types: Types) -> None:
+        self.types = types
+        self._call_sites: dict[int, list[tuple[Function, Node]]] = {}
+        self._given: dict[tuple[int, Atom | None], Value] = {}
+        self._cached: dict[int, bool] = {}
+        self._matters: dict[int, bool] = {}
+
+    def param(self, fn: Function, number: int) -> Value:
+        """What a parameter can get: injected, annotated, else what the callers found pass."""
+        return self.types.ask(("param", fn.id, number), lambda: self._param(fn, number))
+
+    def _param(self, fn: Function, number: int) -> Value:
+        name, annotation, default, kind = fn.params[number]
+        if number == 0 and fn.class_id is not None:
+            receiver = self._receiver(fn)
+            if receiver is not None:
+                return receiver
+        if self.types.queues.gets_state(fn, number):
+            return v.one((v.EXT_OBJECT, ARQ_STATE))
+        scope = self.types.code.functions[fn.parent] if fn.parent is not None else fn
+        injected = self.types.constructors.provided(default, scope) or self.types.constructors.provided(
+            annotation, scope
+        )
+        declared = self.types.annotation(annotation, scope) if annotation is not None else v.UNKNOWN
+        if injected:
+            return injected if any(atom[0] == v.ANY_SESSION for atom in injected) or not declared else declared
+        if kind in (ir.VARARGS, ir.KWARGS):
+            return v.UNKNOWN
+        context = self.types.scopes.context(fn, name)
+        if context and not any(self.types.scopes.is_context(atom) for atom in declared):
+            return v.union(declared, context)
+        if declared:
+            return declared
+        passed = self._passed(fn, number) if annotation is None else v.UNKNOWN
+        if passed:
+            return passed
+        return self.types.infer(default, scope) if default is not None and default != ir.NONE else v.UNKNOWN
+
+    def _receiver(self, fn: Function) -> Value | None:
+        names = decorator_names(fn)
+        if "staticmethod" in names:
+            return None
+        class_id = fn.class_id
+        assert class_id is not None
+        if "classmethod" in names or fn.name in ("__new__", "__init_subclass__", "__class_getitem__"):
+            return v.one((v.CLASS, class_id))
+        return v.one((v.INSTANCE, class_id))
+
+    def _passed(self, fn: Function, number: int) -> Value:
+        """The join over the arguments at the call sites that are found by name."""
+        out = v.UNKNOWN
+        telling = 0
+        for caller, node in self.call_sites(fn):
+            argument = argument_of(node, fn, number, bound=fn.class_id is not None and not _is_static(fn))
+            passed = _only_types(self.types.infer(argument, caller)) if argument is not None else v.UNKNOWN
+            if passed:
+                out = v.union(out, passed)
+                telling += 1
+                if telling == MOST_TELLING:
+                    break
+        return convincing(out)
+
+    def constructed_with(self, class_id: int, init: Function, number: int) -> Value:
+        """The classes that this very class, not its base, is made with: the model of a generic repository."""
+        return self.types.ask(("made with", class_id, number), lambda: self._constructed_with(class_id, init, number))
+
+    def _constructed_with(self, class_id: int, init: Function, number: int) -> Value:
+        out = v.UNKNOWN
+        wanted = self.types.code.classes[class_id].name
+        for user in self.types.code.users_of(wanted)[:MOST_USERS]:
+            caller = self.types.code.functions[user]
+            for node in caller.calls_of(wanted):
+                if (v.CLASS, class_id) in self.types.infer(node[1], caller):
+                    argument = argument_of(node, init, number, bound=True)
+                    passed = self.types.infer(argument, caller) if argument is not None else v.UNKNOWN
+                    out = v.union(out, frozenset(atom for atom in passed if atom[0] == v.CLASS))
+        return out
+
+    def call_sites(self, fn: Function) -> list[tuple[Function, Node]]:
+        """Calls in the project that mean this function, as far as types can tell; the first few."""
+        if fn.id not in self._call_sites:
+            self._call_sites[fn.id] = []
+            self._call_sites[fn.id] = self._find_call_sites(fn)
+        return self._call_sites[fn.id]
+
+    def _find_call_sites(self, fn: Function) -> list[tuple[Function, Node]]:
+        wanted = fn.name
+        if fn.name == "__init__" and fn.class_id is not None:
+            wanted = self.types.code.classes[fn.class_id].name
+        users = self.types.code.users_of(wanted)
+        found: list[tuple[Function, Node]] = []
+        for number in users[:MOST_USERS]:
+            caller = self.types.code.functions[number]
+            for node in caller.calls_of(wanted):
+                if self._means(node[1], caller, fn):
+                    found.append((caller, node))
+                    if len(found) >= MOST_CALLERS:
+                        return found
+        return found
+
+    def _means(self, callee: Expr, caller: Function, fn: Function) -> bool:
+        targets = self.types.infer(callee, caller)
+        if not targets:
+            return fn.class_id is not None and type(callee) is tuple
+        for atom in v.ordered(targets):
+            if atom[0] in (v.FUNCTION, v.METHOD) and atom[1] == fn.id:
+                return True
+            if atom[0] == v.CLASS and fn.class_id is not None and fn.class_id in self.types.classes.mro(atom[1]):
+                return True
+        return False
+
+    def returned(self, function: int, receiver: Atom | None) -> Value:
+        """What calling a project function gives; awaiting it, if it is a coroutine, gives the same."""
+        fn = self.types.code.functions[function]
+        is_context = bool(fn.decorators) and not CONTEXT_DECORATORS.isdisjoint(decorator_names(fn))
+        if is_context or fn.is_generator:
+            kind = "context" if is_context else "generator"
+            return v.one((v.DEFERRED, kind, function, receiver, (), (), None))
+        found = self.types.ask(("returned", function), lambda: self._returned(fn))
+        return self._own_class(found, fn, receiver)
+
+    def given(self, function: int, receiver: Atom | None) -> Value:
+        """What a call, run to its end, gives."""
+        key = (function, receiver)
+        known = self._given.get(key)
+        if known is None:
+            found = self.returned(function, receiver)
+            known = self._given[key] = frozenset(atom for atom in found if atom[0] != v.DEFERRED)
+        return known
+
+    def _own_class(self, value: Value, fn: Function, receiver: Atom | None) -> Value:
+        """A method that returns an instance of its own class returns one of the receiver's class."""
+        if receiver is None or fn.class_id is None or receiver[0] not in (v.CLASS, v.INSTANCE):
+            return value
+        out = v.UNKNOWN
+        for atom in v.ordered(value):
+            own = (
+                atom[0] == v.INSTANCE
+                and self.types.classes.is_subclass(receiver[1], atom[1])
+                and atom[1] in self.types.classes.mro(fn.class_id)
+            )
+            out = v.union(out, v.one((v.INSTANCE, receiver[1]) if own else atom))
+        return out
+
+    def _returned(self, fn: Function) -> Value:
+        if fn.returns is not None:
+            scope = self.types.code.functions[fn.parent] if fn.parent is not None else fn
+            declared = self.types.annotation(fn.returns, scope)
+            if last_name(fn.returns) == "Self" and fn.class_id is not None:
+                return v.one((v.INSTANCE, fn.class_id))
+            # A declared base class or `object` says less than the code does; a library class says all.
+            if declared and not all(atom[0] == v.CONSTANT for atom in declared):
+                return self._with_options(declared, fn)
+        return self._from_code(fn)
+
+    def _from_code(self, fn: Function) -> Value:
+        out = v.UNKNOWN
+        for statement in fn.statements():
+            if statement[0] == ir.RETURN:
+                out = v.union(out, self.types.infer(statement[1], fn))
+        made_here = frozenset(atom for atom in out if atom != (v.CONSTANT, None))
+        if made_here and self.is_cached(fn):
+            return frozenset(_made_where(atom, "cached") for atom in made_here)
+        return made_here
+
+    def _with_options(self, declared: Value, fn: Function) -> Value:
+        """An annotation names the class of a session or factory; the code knows its options as well."""
+        if not any(atom[0] in (v.ANY_SESSION, v.FACTORY, v.REGISTRY, v.ENGINE) for atom in declared):
+            return declared
+        precise = frozenset(
+            atom for atom in self._from_code(fn) if atom[0] in (v.ANY_SESSION, v.FACTORY, v.REGISTRY, v.ENGINE)
+        )
+        return precise or declared
+
+    def is_cached(self, fn: Function) -> bool:
+        """Does a decorator keep the function's result for the whole process?"""
+        if not fn.decorators:
+            return False
+        known = self._cached.get(fn.id)
+        if known is None:
+            known = self._cached[fn.id] = self._find_cached(fn)
+        return known
+
+    def _find_cached(self, fn: Function) -> bool:
+        for decorator in fn.decorators:
+            callee = decorator[1] if type(decorator) is tuple and decorator[0] == ir.CALL else decorator
+            scope = self.types.code.functions[self.types.code.modules[fn.module].functions[0]]
+            if any(atom[0] == v.EXT and atom[1] in CACHING_DECORATORS for atom in self.types.infer(callee, scope)):
+                return True
+        return False
+
+    def yielded(self, function: int) -> Value:
+        """What a generator yields, or a context manager function hands to `with`."""
+        fn = self.types.code.functions[function]
+        return self.types.ask(("yielded", function), lambda: self._yielded(fn))
+
+    def _yielded(self, fn: Function) -> Value:
+        out = v.UNKNOWN
+        for node in fn.nodes():
+            if node[0] == ir.YIELD:
+                out = v.union(out, self.types.infer(node[1], fn))
+            elif node[0] == ir.YIELD_FROM:
+                out = v.union(out, elements(self.types.infer(node[1], fn)))
+        if not out and fn.returns is not None:
+            scope = self.types.code.functions[fn.parent] if fn.parent is not None else fn
+            out = elements(self.types.annotation(fn.returns, scope))
+        return out
+
+    def entered(self, value: Value) -> Value:
+        """What `with value as x` binds."""
+        out = v.UNKNOWN
+        for atom in v.ordered(value):
+            kind = atom[0]
+            if kind == v.DEFERRED and atom[1] == "context":
+                out = v.union(out, self.yielded(atom[2]))
+            elif kind == v.INSTANCE and self.types.repositories.flavour(atom[1]) is not None:
+                out = v.union(out, v.one(atom))  # `with Service.new(...)`
+            elif kind == v.INSTANCE:
+                for name in ("__enter__", "__aenter__"):
+                    found = self.types.classes.member(atom[1], name)
+                    if found is not None and type(found.item) is int:
+                        out = v.union(out, self.returned(found.item, atom) or v.one(atom))
+            elif kind in (v.ANY_SESSION, v.CONNECTION, v.EXT_OBJECT):
+                out = v.union(out, v.one(atom))
+        return out
+
+    def matters(self, class_id: int) -> bool:
+        """Can an object of the class have to do with sessions? Plain data classes, errors and enums cannot."""
+        known = self._matters.get(class_id)
+        if known is None:
+            known = self._matters[class_id] = self._find_matters(class_id)
+        return known
+
+    def _find_matters(self, class_id: int) -> bool:
+        for owner in self.types.classes.mro(class_id):
+            class_ = self.types.code.classes[owner]
+            for method in class_.methods.values():
+                fn = self.types.code.functions[method]
+                if fn.is_async or any(name in SESSION_WORDS or "session" in name.lower() for name in fn.identifiers):
+                    return True
+                if fn.name == "__init__" and len(fn.params) > 1:
+                    return True
+        return False
+
+
+def _is_static(fn: Function) -> bool:
+    return "staticmethod" in decorator_names(fn)
+
+
+def _only_types(value: Value) -> Value:
+    """What an argument tells of a parameter: its type, not the constant that one caller passes."""
+    return frozenset(atom for atom in value if atom[0] not in (v.CONSTANT, v.DERIVED))
+
+
+def _made_where(atom: Atom, where: str) -> Atom:
+    if atom[0] == v.ANY_SESSION and atom[1].made is not None:
+        return (v.ANY_SESSION, atom[1]._replace(made=(where, *atom[1].made[1:])))
+    return atom
+
+
+def convincing(value: Value) -> Value:
+    """Where some of the code says "a session" or "a factory", unknown library objects in the rest are noise."""
+    if len(value) > 1 and any(atom[0] in CARRIED for atom in value):
+        return frozenset(atom for atom in value if atom[0] not in (v.OPERATION, v.EXT_OBJECT))
+    return value
