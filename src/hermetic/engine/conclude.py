@@ -203,7 +203,7 @@ def _summary(run: Run, normal: list[State], raised: list[Raised]) -> Summary:
         returns=returns,
         effects=effects,
         raises=_raises(run, raised),
-        never_returns=end is None and not run.yields and run.solver.may_trust_no_return(run.fn, raised),
+        never_returns=end is None and not run.yields and run.solver.overrides.may_trust_no_return(run.fn, raised),
         blocking=blocking,
         slow=run.slow,
         waits=tuple((settled, kind, mark) for settled, (kind, mark) in run.waits.items()),

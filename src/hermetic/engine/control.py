@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hermetic.engine import calls, ir, typestate as ts, values as v
+from hermetic.engine import blocks, calls, ir, typestate as ts, values as v
 from hermetic.engine.entities import is_identity
 from hermetic.engine.evaluate import assign, evaluate
 from hermetic.engine.guards import assume
@@ -340,7 +340,7 @@ def _with_items(
     if state.dead:
         return []
     position = context[4] if type(context) is tuple and context[0] == ir.CALL else (line, -1, line, -1)
-    entered, leaving = calls.enter(run, state, value, position)
+    entered, leaving = blocks.enter(run, state, value, position)
     if state.dead:
         return []
     if target is not None:
@@ -360,17 +360,17 @@ def leave_block(
     """What leaving does, for every way out of a block."""
     outer = run.exits
     swallowed = []
-    may_swallow = calls.suppresses(leaving)
+    may_swallow = blocks.suppresses(leaving)
     for exit_ in inner.raises:
         run.unwinding += 1
-        calls.leave(run, exit_.state, leaving, line, raised=True)
+        blocks.leave(run, exit_.state, leaving, line, raised=True)
         run.unwinding -= 1
         if may_swallow and exit_.kind != THROWN:
             swallowed.append(exit_.state.copy())
         outer.raises.append(exit_)
     for states in (inner.returns, inner.breaks, inner.continues, after):
         for state in states:
-            calls.leave(run, state, leaving, line, raised=False)
+            blocks.leave(run, state, leaving, line, raised=False)
     outer.returns.extend(state for state in inner.returns if not state.dead)
     outer.breaks.extend(inner.breaks)
     outer.continues.extend(inner.continues)

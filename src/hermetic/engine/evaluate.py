@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
-from hermetic.engine import calls, ir, values as v
+from hermetic.engine import blocks, calls, ir, values as v
 from hermetic.engine.attributes import read
 from hermetic.engine.fields import reachable_sessions, write_field
 from hermetic.engine.guards import assume
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.names import lookup, path_of
+from hermetic.engine.project import deferral
 from hermetic.engine.queues import is_state
 from hermetic.engine.run import ERROR, ITEM, THROWN, Run, Yield
 from hermetic.engine.state import EQUAL, State, join
@@ -263,12 +264,12 @@ def _yield(run: Run, state: State, node: Node) -> Value:
     """Control leaves and comes back, or an exception is thrown in here."""
     value = evaluate(run, state, node[1])
     mark = run.mark(node[2])
-    if RESUMED in state.env and calls.deferral(run.fn) == "context":
+    if RESUMED in state.env and deferral(run.fn) == "context":
         run.raise_(state, ERROR, mark)  # contextlib refuses a second yield: "generator didn't stop"
         state.dead = True
         return v.UNKNOWN
     run.yields.append(Yield(value, state.copy(), mark))
-    calls.after_yield(run, state)
+    blocks.after_yield(run, state)
     state.set(RESUMED, v.YES)
     if run.fn.id not in run.types.containers.providers():
         run.raise_(state, THROWN, mark)
@@ -284,7 +285,7 @@ def _yield_from(run: Run, state: State, node: Node) -> Value:
     mark = run.mark(node[2])
     items = calls.iterate(run, state, value, node[2])
     run.yields.append(Yield(items, state.copy(), mark))
-    calls.after_yield(run, state)
+    blocks.after_yield(run, state)
     run.raise_(state, ERROR, mark)
     run.raise_(state, THROWN, mark)
     return v.UNKNOWN

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hermetic.engine import calls, control, ir, values as v, walk
+from hermetic.engine import blocks, calls, control, ir, values as v, walk
 from hermetic.engine.evaluate import assign, evaluate
 from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.guards import assume
@@ -32,7 +32,7 @@ def run_body(run: Run, state: State) -> list[State]:
     scope = run.types.scopes.around(run.fn)
     if scope is None:
         return run_block(run, run.fn.body, [state])
-    _, leaving = calls.enter(run, state, v.one(scope), run.fn.position)
+    _, leaving = blocks.enter(run, state, v.one(scope), run.fn.position)
     outer = run.exits
     inner = run.exits = Exits()
     after = run_block(run, run.fn.body, [state])

@@ -29,7 +29,7 @@ def call_function(
     """Call a function; a coroutine, generator or context manager function only prepares its work."""
     fn = run.code.functions[function]
     if receiver is not None and receiver[0] != v.OBJECT:
-        overriding = run.solver.implementations(fn, receiver)
+        overriding = run.solver.overrides.implementations(fn, receiver)
         if overriding:
             return _any_of(run, state, overriding, receiver, args, kwargs, position)
     kind = deferral(fn)
@@ -198,7 +198,11 @@ def _class_of_receiver(run: Run, fn: Function, receiver: Value) -> int | None:
         return None
     kinds = run.type_of(next(iter(receiver)))
     class_id = next(iter(kinds))[1] if len(kinds) == 1 and next(iter(kinds))[0] == v.INSTANCE else None
-    if class_id is None or class_id == fn.class_id or not run.solver.calls_overridden(fn, class_id):
+    if (
+        class_id is None
+        or class_id == fn.class_id
+        or not run.solver.overrides.calls_overridden(fn, class_id, run.solver.relevant or frozenset())
+    ):
         return None
     return int(class_id)
 

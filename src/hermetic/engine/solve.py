@@ -12,7 +12,6 @@ from typing import Any
 from hermetic.engine import calls, ir, typestate as ts, values as v
 from hermetic.engine.apply import Substitution, apply, trail
 from hermetic.engine.asked import asked_calls
-from hermetic.engine.classes import decorator_names
 from hermetic.engine.conclude import conclude
 from hermetic.engine.entities import is_entity
 from hermetic.engine.execute import RETURNED, run_block, run_body
@@ -20,6 +19,7 @@ from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.injection import Injection
 from hermetic.engine.link import Codebase, Function
 from hermetic.engine.observations import Concurrent, Held
+from hermetic.engine.overrides import Overrides, always_raises
 from hermetic.engine.parameters import DecidingParameters
 from hermetic.engine.project import (
     CLASS_FACT,
@@ -32,7 +32,7 @@ from hermetic.engine.project import (
     make_session,
 )
 from hermetic.engine.relevance import relevant_functions
-from hermetic.engine.run import EXPLICIT, Raised, Run
+from hermetic.engine.run import Raised, Run
 from hermetic.engine.session_types import Made
 from hermetic.engine.sessions import sessions_in
 from hermetic.engine.state import ENTITY_FOREIGN, Fields, Instance, Mark, State, Track, join
@@ -40,13 +40,10 @@ from hermetic.engine.summary import NEVER_RETURNING, OPAQUE, TRIVIAL, Summary
 from hermetic.engine.types import Types
 from hermetic.engine.values import Atom, Value
 from hermetic.engine.waits import SlowCalls
-from hermetic.engine.walk import last_name
 from hermetic.models.sqlalchemy import SYMBOLS
 
 # Versions of one function by the constants it gets; more than this share the general one.
 MOST_VERSIONS = 8
-# Implementations of an abstract method that are joined; of more, none is believed to be meant.
-MOST_IMPLEMENTATIONS = 12
 # Rounds until a recursive function's summary is taken as it is.
 MOST_ROUNDS = 3
 # Calls in progress; deeper ones are not followed.
@@ -68,6 +65,7 @@ class Solver:
         self.takes_census = takes_census
         self.types = Types(code)
         self.slow = SlowCalls(code, slow_calls)
+        self.overrides = Overrides(self.types)
         self.injection = Injection(self.types, self.summary)
         self.deciding = DecidingParameters(code, self.types.classes)
         self.observations: dict[int, list[Any]] = {}
@@ -88,9 +86,6 @@ class Solver:
         self._callables: dict[int, frozenset[int]] = {}
         self._expire: dict[str, bool] = {}
         self._asked: dict[int, frozenset[ir.Pos]] = {}
-        self._implementations: dict[int, tuple[int, ...]] = {}
-        self._overridden: set[int] | None = None
-        self._dispatched: dict[tuple[int, int], bool] = {}
         self._self_committing: bool | None = None
 
     def globals_of(self, fn: Function) -> dict[str, Value]:
@@ -163,7 +158,7 @@ class Solver:
             if self.slow.may_wait(fn):
                 known = OPAQUE if len(self._active) > DEEPEST_CHAIN else self._solve(whole)
             else:
-                known = NEVER_RETURNING if always_raises(fn) and self.may_trust_no_return(fn, []) else OPAQUE
+                known = NEVER_RETURNING if always_raises(fn) and self.overrides.may_trust_no_return(fn, []) else OPAQUE
             self._summaries[whole] = known
         return known
 
@@ -388,95 +383,11 @@ class Solver:
             known = self._expire[flavour] = found == {True}
         return known
 
-    def calls_overridden(self, method: Function, class_id: int) -> bool:
-        """Does a method call, directly or not, what a subclass of its class defines anew, with sessions in either?"""
-        key = (method.id, class_id)
-        known = self._dispatched.get(key)
-        if known is None:
-            inherits = method.class_id in self.types.classes.mro(class_id)
-            known = self._dispatched[key] = inherits and self._reaches_override(method, class_id)
-        return known
-
-    def _reaches_override(self, method: Function, class_id: int) -> bool:
-        classes = self.types.classes
-        relevant: set[int] | frozenset[int] = self.relevant or frozenset()
-        assert method.class_id is not None
-        reached = [method]
-        for fn in reached:
-            for name in fn.identifiers:
-                here, there = classes.member(method.class_id, name), classes.member(class_id, name)
-                if here is None or there is None or type(here.item) is not int or type(there.item) is not int:
-                    continue
-                if here.item != there.item and not relevant.isdisjoint((here.item, there.item)):
-                    return True
-                called = self.code.functions[here.item]
-                if here.item == there.item and here.item in relevant and called not in reached:
-                    reached.append(called)
-        return False
-
     def asks_about(self, fn: Function, call: ir.Pos) -> bool:
         """Does the function look at what this call returns?"""
         if fn.id not in self._asked:
             self._asked[fn.id] = asked_calls(fn)
         return call in self._asked[fn.id]
-
-    def implementations(self, fn: Function, receiver: Atom) -> tuple[int, ...]:
-        """Of an abstract method: the methods that override it, in the subclasses of the receiver's class."""
-        known = self._implementations.get(fn.id)
-        if known is None:
-            known = ()
-            if fn.class_id is not None and _is_abstract(fn):
-                known = self._overriding(fn)
-            self._implementations[fn.id] = known
-        return known
-
-    def _overriding(self, fn: Function) -> tuple[int, ...]:
-        found = []
-        for class_, method in self.code.methods_named(fn.name):
-            if method != fn.id and fn.class_id in self.types.classes.mro(class_):
-                if not _is_abstract(self.code.functions[method]):
-                    found.append(method)
-        return tuple(found) if len(found) <= MOST_IMPLEMENTATIONS else ()
-
-    def may_trust_no_return(self, fn: Function, raised: list[Raised]) -> bool:
-        """A function that never returns normally, and is not just a placeholder for overrides."""
-        if any("NotImplementedError" in exit_.names for exit_ in raised if exit_.kind == EXPLICIT):
-            return False
-        if self._overridden is None:
-            self._overridden = set()
-            for class_ in self.code.classes:
-                for base in self.types.classes.mro(class_.id)[1:]:
-                    methods = self.code.classes[base].methods
-                    self._overridden.update(methods[name] for name in class_.methods if name in methods)
-        return fn.id not in self._overridden
-
-
-def always_raises(fn: Function) -> bool:
-    """Does a function's body end in a `raise`, in each of its branches, with no other way out?"""
-    if fn.is_generator or not _ends_in_raise(fn.body):
-        return False
-    return not any(statement[0] == ir.RETURN for statement in fn.statements())
-
-
-def _ends_in_raise(block: ir.Block) -> bool:
-    if not block:
-        return False
-    last = block[-1]
-    if last[0] == ir.IF:
-        return _ends_in_raise(last[2]) and _ends_in_raise(last[3])
-    if last[0] == ir.WITH:
-        return _ends_in_raise(last[2])
-    return last[0] == ir.RAISE and last_name(last[1]) != "NotImplementedError"
-
-
-def _is_abstract(fn: Function) -> bool:
-    """Declared so, or with a body that only says so."""
-    if "abstractmethod" in decorator_names(fn):
-        return True
-    for statement in fn.body:
-        if statement[0] != ir.RAISE or last_name(statement[1]) != "NotImplementedError":
-            return False
-    return bool(fn.body)
 
 
 def _is_small(fn: Function) -> bool:

@@ -1,0 +1,111 @@
+"""What a method is in a subclass: abstract ones and their implementations, calls that mean another method there."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+from hermetic.engine import ir
+from hermetic.engine.classes import decorator_names
+from hermetic.engine.link import Function
+from hermetic.engine.run import EXPLICIT, Raised
+from hermetic.engine.types import Types
+from hermetic.engine.values import Atom
+from hermetic.engine.walk import last_name
+
+# Implementations of an abstract method that are joined; of more, none is believed to be meant.
+MOST_IMPLEMENTATIONS = 12
+
+Relevant = Set[int]  # the functions that have to do with sessions
+
+
+class Overrides:
+    """Questions about overriding, each answered once."""
+
+    def __init__(self, types: Types) -> None:
+        self._types = types
+        self._dispatched: dict[tuple[int, int], bool] = {}
+        self._implementations: dict[int, tuple[int, ...]] = {}
+        self._overridden: set[int] | None = None
+
+    def calls_overridden(self, method: Function, class_id: int, relevant: Relevant) -> bool:
+        """Does a method call, directly or not, what a subclass of its class defines anew, with sessions in either?"""
+        key = (method.id, class_id)
+        known = self._dispatched.get(key)
+        if known is None:
+            inherits = method.class_id in self._types.classes.mro(class_id)
+            known = self._dispatched[key] = inherits and self._reaches_override(method, class_id, relevant)
+        return known
+
+    def _reaches_override(self, method: Function, class_id: int, relevant: Relevant) -> bool:
+        classes = self._types.classes
+        assert method.class_id is not None
+        reached = [method]
+        for fn in reached:
+            for name in fn.identifiers:
+                here, there = classes.member(method.class_id, name), classes.member(class_id, name)
+                if here is None or there is None or type(here.item) is not int or type(there.item) is not int:
+                    continue
+                if here.item != there.item and not relevant.isdisjoint((here.item, there.item)):
+                    return True
+                called = self._types.code.functions[here.item]
+                if here.item == there.item and here.item in relevant and called not in reached:
+                    reached.append(called)
+        return False
+
+    def implementations(self, fn: Function, receiver: Atom) -> tuple[int, ...]:
+        """Of an abstract method: the methods that override it, in the subclasses of the receiver's class."""
+        known = self._implementations.get(fn.id)
+        if known is None:
+            known = ()
+            if fn.class_id is not None and _is_abstract(fn):
+                known = self._overriding(fn)
+            self._implementations[fn.id] = known
+        return known
+
+    def _overriding(self, fn: Function) -> tuple[int, ...]:
+        found = []
+        for class_, method in self._types.code.methods_named(fn.name):
+            if method != fn.id and fn.class_id in self._types.classes.mro(class_):
+                if not _is_abstract(self._types.code.functions[method]):
+                    found.append(method)
+        return tuple(found) if len(found) <= MOST_IMPLEMENTATIONS else ()
+
+    def may_trust_no_return(self, fn: Function, raised: list[Raised]) -> bool:
+        """A function that never returns normally, and is not just a placeholder for overrides."""
+        if any("NotImplementedError" in exit_.names for exit_ in raised if exit_.kind == EXPLICIT):
+            return False
+        if self._overridden is None:
+            self._overridden = set()
+            for class_ in self._types.code.classes:
+                for base in self._types.classes.mro(class_.id)[1:]:
+                    methods = self._types.code.classes[base].methods
+                    self._overridden.update(methods[name] for name in class_.methods if name in methods)
+        return fn.id not in self._overridden
+
+
+def always_raises(fn: Function) -> bool:
+    """Does a function's body end in a `raise`, in each of its branches, with no other way out?"""
+    if fn.is_generator or not _ends_in_raise(fn.body):
+        return False
+    return not any(statement[0] == ir.RETURN for statement in fn.statements())
+
+
+def _ends_in_raise(block: ir.Block) -> bool:
+    if not block:
+        return False
+    last = block[-1]
+    if last[0] == ir.IF:
+        return _ends_in_raise(last[2]) and _ends_in_raise(last[3])
+    if last[0] == ir.WITH:
+        return _ends_in_raise(last[2])
+    return last[0] == ir.RAISE and last_name(last[1]) != "NotImplementedError"
+
+
+def _is_abstract(fn: Function) -> bool:
+    """Declared so, or with a body that only says so."""
+    if "abstractmethod" in decorator_names(fn):
+        return True
+    for statement in fn.body:
+        if statement[0] != ir.RAISE or last_name(statement[1]) != "NotImplementedError":
+            return False
+    return bool(fn.body)
