@@ -1,5 +1,6 @@
 # `make demo` and `make test` need nothing but make and Python 3.11 or newer. The first run sets up .venv; nothing is
-# installed outside of it, and nothing is fetched but packages from PyPI.
+# installed outside of it, and nothing is fetched but packages from PyPI. The one exception: the tests of pages need
+# Chromium, which `make test` installs if root runs it on Debian.
 
 .PHONY: help demo test lint format bench clean
 .DEFAULT_GOAL := help
@@ -13,7 +14,7 @@ export PIP_ROOT_USER_ACTION := ignore
 
 help:
 	@echo "make demo     check a small shop with every mistake, then its airtight twin"
-	@echo "make test     format, lint, types and the whole test suite"
+	@echo "make test     format, lint, types and the whole test suite, its run-time half with three SQLAlchemys"
 	@echo "make lint     the same without the test suite"
 	@echo "make format   format the code and fix what ruff can fix"
 	@echo "make bench    speed, and other tools side by side (downloads some 120 MB once)"
@@ -26,8 +27,10 @@ demo: $(READY)
 	@$(BIN)/hermetic check --strict examples/shop_airtight
 
 test: lint
+	@sh scripts/find-browser --install >/dev/null
 	@echo "== tests"
 	@$(BIN)/pytest -n auto
+	@sh scripts/matrix
 
 lint: $(READY)
 	@echo "== format"
@@ -46,7 +49,7 @@ bench: $(READY)
 	@$(BIN)/python bench/rivals.py
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-matrix .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # Set up again when the dependencies change, or when the directory has moved: an editable install knows only its old place.
 ifneq ($(shell cat $(READY) 2>/dev/null),$(CURDIR))

@@ -1,0 +1,118 @@
+"""Real databases for the tests of the run-time half, each test with a fresh one that has the tables of `models`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import Engine, NullPool, StaticPool, create_engine, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from runtime.browser import Browser, find_browser
+from runtime.models import Base
+from runtime.postgres import Postgres, running
+
+RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"process-{os.getpid()}")
+
+
+def with_driver(url: str, driver: str) -> str:
+    return make_url(url).set(drivername=driver).render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """The PostgreSQL server of this test run, for all workers."""
+    with running(RUN) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> Iterator[str]:
+    """A fresh database for psycopg, which serves `create_engine` and `create_async_engine` alike."""
+    with postgres.database() as name:
+        yield postgres.url(name)
+
+
+@pytest.fixture
+def asyncpg_url(postgres_url: str) -> str:
+    """The database of `postgres_url`, for asyncpg."""
+    return with_driver(postgres_url, "postgresql+asyncpg")
+
+
+@pytest.fixture(params=["asyncpg", "psycopg"])
+def postgres_async_url(request: pytest.FixtureRequest, postgres_url: str) -> str:
+    """The database of `postgres_url`, for each asynchronous driver."""
+    return with_driver(postgres_url, f"postgresql+{request.param}")
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """A fresh SQLite file."""
+    url = f"sqlite:///{tmp_path / 'test.db'}"
+    Base.metadata.create_all(create_engine(url, poolclass=NullPool))
+    return url
+
+
+@pytest.fixture
+def aiosqlite_url(sqlite_url: str) -> str:
+    """The database of `sqlite_url`, for aiosqlite."""
+    return with_driver(sqlite_url, "sqlite+aiosqlite")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def sync_url(request: pytest.FixtureRequest) -> str:
+    """A fresh database of each kind, for `create_engine`."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture(params=["aiosqlite", "asyncpg", "psycopg"])
+def async_url(request: pytest.FixtureRequest) -> str:
+    """A fresh database for each asynchronous driver, for `create_async_engine`."""
+    fixture = "postgres" if request.param == "psycopg" else request.param
+    url: str = request.getfixturevalue(f"{fixture}_url")
+    return url
+
+
+@pytest.fixture
+def sync_engine(sync_url: str) -> Iterator[Engine]:
+    """An engine with SQLAlchemy's defaults on a fresh database of each kind."""
+    engine = create_engine(sync_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest_asyncio.fixture
+async def async_engine(async_url: str) -> AsyncIterator[AsyncEngine]:
+    """An engine with SQLAlchemy's defaults on a fresh database, for each asynchronous driver."""
+    engine = create_async_engine(async_url)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+def memory_engine() -> Iterator[Engine]:
+    """SQLite in memory: one connection, which all threads share."""
+    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+    Base.metadata.create_all(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest_asyncio.fixture
+async def async_memory_engine() -> AsyncIterator[AsyncEngine]:
+    """SQLite in memory through aiosqlite: one connection, which all tasks share."""
+    engine = create_async_engine("sqlite+aiosqlite://")
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Browser:
+    """Shows pages on disk; `make test` installs what it needs where it can."""
+    return find_browser()
