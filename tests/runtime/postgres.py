@@ -84,8 +84,9 @@ def running(run: str) -> Iterator[Postgres]:
         directory.mkdir(mode=0o755, exist_ok=True)
         users = (directory / "users").open("w")
         fcntl.flock(users, fcntl.LOCK_SH)
-        server = _started(directory)
     try:
+        with _turn():
+            server = _started(directory)
         yield server
     finally:
         users.close()
