@@ -1,10 +1,29 @@
 """Airtight SQLAlchemy sessions: found, fixed, caught and made impossible.
 
-Importing this package loads neither the analysis nor SQLAlchemy.
+Importing this package loads neither the analysis nor SQLAlchemy; a public name loads its half when it is first used.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hermetic.sanitizer.watch import Watch, watch
+
 __version__ = "0.1.0"
 
-__all__ = ["__version__"]
+__all__ = ["Watch", "__version__", "watch"]
+
+# The module that each public name lives in.
+_HOMES = {
+    "Watch": "hermetic.sanitizer.watch",
+    "watch": "hermetic.sanitizer.watch",
+}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,66 @@
+"""The contract of a detector. Read this first when you add one, then copy a neighbour in `detectors/`.
+
+A detector is a value: the rule it reports under, the modes it runs in, and the moments at which it wants to be asked.
+Each moment's function gets the running `Watch`, which it reports to, and what the moment is about. It runs inside the
+application, in whatever thread or greenlet acts, so it is quick, keeps nothing alive, and asks the database nothing;
+an exception of its own is swallowed and counted by `probes`. The file's presence in `detectors/` is its registration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from hermetic.sanitizer.ledger import EngineRecord, Failure, SessionRecord
+
+if TYPE_CHECKING:
+    from hermetic.sanitizer.watch import Watch
+
+
+class Mode(StrEnum):
+    """How much is watched: everything in tests, what costs next to nothing in production."""
+
+    TESTS = "tests"
+    PRODUCTION = "production"
+
+
+EVERYWHERE = frozenset(Mode)
+IN_TESTS = frozenset({Mode.TESTS})
+
+OnSession = Callable[["Watch", SessionRecord], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detector:
+    """`code` is the rule's. Every other field but `modes` is a moment; probes that no detector asks for are not set.
+
+    The order of the moments on one session: made, begun, (before_statement, after_statement | failed)*, flushing,
+    flushed, committed | rolled_back, closing, ended, closed.
+    """
+
+    code: str
+    modes: frozenset[Mode]
+
+    made: OnSession | None = None  # Session() returned
+    begun: OnSession | None = None  # its transaction has a connection
+    # A statement is about to run on a connection, of a session or (None) of none; the SQL has its literals still.
+    before_statement: Callable[[Watch, Any, SessionRecord | None, str, Any], None] | None = None
+    after_statement: OnSession | None = None
+    failed: Callable[[Watch, SessionRecord, Failure], None] | None = None  # a statement or a flush raised
+    refused: Callable[[Watch, SessionRecord, str, str], None] | None = None  # SQLAlchemy refuses: operation, state
+    left_quietly: OnSession | None = None  # `with session.begin()` ends without an exception, before it commits
+    flushing: OnSession | None = None
+    flushed: OnSession | None = None
+    loaded: Callable[[Watch, SessionRecord, Any], None] | None = None  # a row became or refreshed an InstanceState
+    committed: OnSession | None = None  # the root transaction; its facts (`wrote`) still stand
+    rolled_back: OnSession | None = None  # the root transaction, also by a failed flush
+    closing: OnSession | None = None  # Session.close() is called; what the session holds is still there
+    ended: OnSession | None = None  # the root transaction, whatever the outcome; its facts still stand
+    closed: OnSession | None = None  # Session.close() returned
+    collected: OnSession | None = None  # garbage with its transaction open
+    engine_made: Callable[[Watch, EngineRecord], None] | None = None
+    # A DetachedInstanceError or MissingGreenlet is being raised: the exception, InstanceState or None, attribute names.
+    unreadable: Callable[[Watch, BaseException, Any, tuple[str, ...]], None] | None = None
+    scope_ended: Callable[[Watch, str], None] | None = None  # a test or another span is over

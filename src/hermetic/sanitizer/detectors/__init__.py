@@ -1,0 +1,1 @@
+"""One detector a file; see `hermetic.sanitizer.detector` for the contract. Presence is registration."""

@@ -1,0 +1,155 @@
+"""Who holds what: sessions with their acts, engines, and connections out of their pools.
+
+Nothing here keeps a session, an engine or an instance alive. A record lives as long as its session, or while the
+session has a transaction open; `Ledger.open` is therefore bounded by what the program itself holds open.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from hermetic.sanitizer.stacks import Actor, Frames
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Engine
+    from sqlalchemy.orm import Session, SessionTransaction
+
+ATTRIBUTE = "_hermetic"  # where a Session and its Connection keep their record; both have a __dict__
+
+_numbers = itertools.count(1)
+
+
+@dataclass(slots=True)
+class Failure:
+    """A database error which the session has not been rolled back after.
+
+    `aborts` tells whether the server refuses everything until then. `transaction` is the one whose end clears it.
+    """
+
+    frames: Frames
+    error: str  # the class of the exception; its text quotes values
+    flush: bool
+    aborts: bool
+    transaction: ref[SessionTransaction] | None = None
+
+
+@dataclass(slots=True, weakref_slot=True)
+class SessionRecord:
+    """What is known of one session. Times are of `time.perf_counter`, in seconds."""
+
+    session: ref[Session]
+    ledger: Ledger
+    number: int = field(default_factory=_numbers.__next__)
+    is_async: bool = False
+    in_registry: bool = False  # a scoped_session made it: the registry owns it
+
+    made: Frames = ()  # where Session() was called
+    made_by: Actor | None = None
+    made_at: float = field(default_factory=perf_counter)
+    scope: str = ""  # the test, fixture or other span in which it was made
+
+    begun: Frames = ()  # where the open transaction took its connection; () when none is open
+    begun_by: Actor | None = None
+    begun_at: float = 0.0
+    is_open: bool = False
+    borrowed: bool = False  # it works on a Connection that somebody else closes
+
+    in_statement: bool = False
+    busy: tuple[Actor, Frames] | None = None  # who is in the middle of a statement; kept in tests only
+    last: Frames = ()  # the last statement of this transaction that ended; kept in tests only
+    last_wall: float = 0.0  # when it ended
+    last_cpu: float = 0.0  # the CPU time of its thread then, in seconds
+    last_thread: int = 0
+    statements: int = 0  # of this transaction
+    failure: Failure | None = None
+    has_written: bool = False
+    wrote: Frames = ()  # the first write of this transaction; kept in tests only
+    outcome: str = ""  # of the root transaction: "commit", "rollback", or "" as long as neither has come
+    leaving: Frames = ()  # where an `async with` is closing it: the stack of a closing task names nobody
+    closed: Frames = ()  # where it was closed last
+    extra: dict[str, Any] = field(default_factory=dict)  # a detector's own memory, by its rule's code
+
+
+@dataclass(slots=True)
+class Hold:
+    """A connection out of its pool. `since` is of `time.perf_counter`."""
+
+    frames: Frames
+    by: Actor
+    pool: ref[Any]
+    number: int = field(default_factory=_numbers.__next__)
+    since: float = field(default_factory=perf_counter)
+    session: ref[SessionRecord] | None = None
+
+
+@dataclass(slots=True, weakref_slot=True)
+class EngineRecord:
+    """An engine that nobody has disposed. `url` has no password."""
+
+    engine: ref[Engine]
+    url: str
+    made: Frames
+    scope: str
+    number: int = field(default_factory=_numbers.__next__)
+    made_at: float = field(default_factory=perf_counter)
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Everything that is open now. Written by whoever acts, read by the watchdog: single operations on dicts only."""
+
+    open: dict[int, SessionRecord] = field(default_factory=dict)  # sessions with a transaction, by number
+    holds: dict[int, Hold] = field(default_factory=dict)  # connections out of a pool, by number
+    engines: dict[int, EngineRecord] = field(default_factory=dict)  # by number
+    collected: deque[SessionRecord] = field(default_factory=deque)  # garbage-collected with a transaction open
+    sessions_made: int = 0
+    statements: int = 0
+
+    def record(self, session: Session) -> SessionRecord:
+        """The record of a session; made now if the session is older than the watch."""
+        known: SessionRecord | None = session.__dict__.get(ATTRIBUTE)
+        if known is None or known.ledger is not self:
+            known = SessionRecord(ref(session), self)
+            session.__dict__[ATTRIBUTE] = known
+            self.sessions_made += 1
+        return known
+
+    def known(self, session: Session) -> SessionRecord | None:
+        """The record of a session if it has one here."""
+        record: SessionRecord | None = session.__dict__.get(ATTRIBUTE)
+        return record if record is not None and record.ledger is self else None
+
+    def of_connection(self, connection: Connection) -> SessionRecord | None:
+        """The record of the session which works on a connection."""
+        record: SessionRecord | None = connection.__dict__.get(ATTRIBUTE)
+        return record if record is not None and record.ledger is self and record.is_open else None
+
+    def opened(self, record: SessionRecord, session: Session) -> None:
+        """A transaction has its connection. The collector's callback may run anywhere, so it only notes the fact."""
+        record.is_open = True
+        record.begun_at = perf_counter()
+        record.session = ref(session, _noting(self.collected, record))
+        self.open[record.number] = record
+
+    def ended(self, record: SessionRecord) -> None:
+        """The transaction is over: committed, rolled back or closed."""
+        self.open.pop(record.number, None)
+        record.is_open = record.has_written = record.in_statement = False
+        record.begun = record.wrote = record.last = ()
+        record.begun_by = record.busy = record.failure = None
+        record.statements = 0
+        record.outcome = ""
+
+
+def _noting(collected: deque[SessionRecord], record: SessionRecord) -> Callable[[object], None]:
+    def note(_: object) -> None:
+        if record.is_open:
+            collected.append(record)
+
+    return note

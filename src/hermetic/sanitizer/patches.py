@@ -1,0 +1,219 @@
+"""Every place where SQLAlchemy is patched, because no event of its own tells the moment.
+
+Each patch calls the original with what it was called with and returns or raises what the original does; what the watch
+does beside it goes through `quietly`, which swallows and counts its errors. `remove` puts every original back.
+Each line says what is missing otherwise.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hermetic.sanitizer.probes import Probes
+
+Make = Callable[["Probes", Callable[..., Any]], Callable[..., Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A method by owner and name, and what makes its replacement from the original."""
+
+    owner: type
+    name: str
+    make: Make
+
+
+def install(probes: Probes, patches: tuple[Patch, ...]) -> Callable[[], None]:
+    """Put replacements in. Returns what takes them out again, unless somebody else has patched on top since."""
+    done: list[tuple[Patch, Any, bool, Any]] = []
+    for patch in patches:
+        own = patch.name in vars(patch.owner)
+        original = getattr(patch.owner, patch.name)
+        replacement = functools.wraps(original)(patch.make(probes, original))
+        setattr(patch.owner, patch.name, replacement)
+        done.append((patch, original, own, replacement))
+
+    def remove() -> None:
+        for patch, original, own, replacement in reversed(done):
+            if vars(patch.owner).get(patch.name) is not replacement:
+                continue
+            if own:
+                setattr(patch.owner, patch.name, original)
+            else:
+                delattr(patch.owner, patch.name)
+
+    return remove
+
+
+def _session_init(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        probes.made(self)
+
+    return __init__
+
+
+def _session_close(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
+    def close(self: Any) -> None:
+        probes.closing(self)
+        try:
+            original(self)
+        finally:
+            probes.closed(self)
+
+    return close
+
+
+def _async_exit(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
+    # AsyncSession's and its maker's `__aexit__` close in a new task, whose stack names nobody.
+    async def __aexit__(self: Any, type_: Any, value: Any, traceback: Any) -> Any:
+        probes.leaving(getattr(self, "async_session", self))
+        return await original(self, type_, value, traceback)
+
+    return __aexit__
+
+
+def _transaction_exit(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
+    # A failure swallowed inside `with session.begin()` ends the block without a word.
+    def __exit__(self: Any, type_: Any, value: Any, traceback: Any) -> Any:
+        if type_ is None:
+            probes.left_quietly(self)
+        return original(self, type_, value, traceback)
+
+    return __exit__
+
+
+def _refusal(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
+    # PendingRollbackError comes before any cursor event.
+    def _raise_for_prerequisite_state(self: Any, operation_name: str, state: Any) -> Any:
+        probes.refused(self, operation_name, state)
+        return original(self, operation_name, state)
+
+    return _raise_for_prerequisite_state
+
+
+def _provisioning(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
+    # While the first connection is made, a second operation is refused without naming the first.
+    def _connection_for_bind(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if self._connections:
+            return original(self, *args, **kwargs)
+        entered = probes.provisioning(self)
+        try:
+            return original(self, *args, **kwargs)
+        finally:
+            if entered:
+                probes.provisioned(self)
+
+    return _connection_for_bind
+
+
+def _engine_init(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        probes.engine_made(self)
+
+    return __init__
+
+
+def _engine_dispose(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
+    def dispose(self: Any, *args: Any, **kwargs: Any) -> Any:
+        probes.engine_disposed(self)
+        return original(self, *args, **kwargs)
+
+    return dispose
+
+
+def _pool_get(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
+    # `handle_error` does not fire for the pool's time-out.
+    def _do_get(self: Any) -> Any:
+        try:
+            return original(self)
+        except Exception as error:
+            probes.pool_failed(self, error)
+            raise
+
+    return _do_get
+
+
+def _unreadable(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
+    # These errors name neither the class nor the attribute; the frames that raise them know both.
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        probes.unreadable(self)
+
+    return __init__
+
+
+def _overlap(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        probes.overlap_refused(self)
+
+    return __init__
+
+
+def sessions() -> tuple[Patch, ...]:
+    """What every mode needs."""
+    from sqlalchemy.orm import Session
+
+    return (Patch(Session, "__init__", _session_init),)
+
+
+def closing() -> tuple[Patch, ...]:
+    """Where sessions are closed, on the application's own stack."""
+    from sqlalchemy.ext.asyncio import AsyncSession
+    from sqlalchemy.ext.asyncio.session import _AsyncSessionContextManager
+    from sqlalchemy.orm import Session
+
+    return (
+        Patch(Session, "close", _session_close),
+        Patch(AsyncSession, "__aexit__", _async_exit),
+        Patch(_AsyncSessionContextManager, "__aexit__", _async_exit),
+    )
+
+
+def failures() -> tuple[Patch, ...]:
+    """Refusals of a session, and blocks that end quietly after a failure."""
+    from sqlalchemy.orm import SessionTransaction
+
+    return (
+        Patch(SessionTransaction, "_raise_for_prerequisite_state", _refusal),
+        Patch(SessionTransaction, "__exit__", _transaction_exit),
+    )
+
+
+def overlaps() -> tuple[Patch, ...]:
+    """Two operations of one session at once, where SQLAlchemy refuses the second."""
+    from sqlalchemy.exc import IllegalStateChangeError
+    from sqlalchemy.orm import SessionTransaction
+
+    return (
+        Patch(SessionTransaction, "_connection_for_bind", _provisioning),
+        Patch(IllegalStateChangeError, "__init__", _overlap),
+    )
+
+
+def engines() -> tuple[Patch, ...]:
+    """No event tells that an engine is made or disposed."""
+    from sqlalchemy.engine import Engine
+
+    return Patch(Engine, "__init__", _engine_init), Patch(Engine, "dispose", _engine_dispose)
+
+
+def pools() -> tuple[Patch, ...]:
+    """A pool that has nothing to give."""
+    from sqlalchemy.pool import QueuePool
+
+    return (Patch(QueuePool, "_do_get", _pool_get),)
+
+
+def reads() -> tuple[Patch, ...]:
+    """Attributes that cannot be loaded any more."""
+    from sqlalchemy.exc import MissingGreenlet
+    from sqlalchemy.orm.exc import DetachedInstanceError
+
+    return Patch(DetachedInstanceError, "__init__", _unreadable), Patch(MissingGreenlet, "__init__", _unreadable)

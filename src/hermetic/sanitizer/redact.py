@@ -1,0 +1,29 @@
+"""What may be shown of a database: SQL without literals, an URL without its password, an exception without its text.
+
+Bound parameters, row values and passwords never leave the program. The text of a database error quotes them, so errors
+are named by their class alone.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+LONGEST = 2000  # characters of an SQL text; an INSERT of a thousand rows is as well known by its beginning
+
+# Strings ('it''s', E'…', $tag$…$tag$), numbers that are no part of a name, and comments, which carry request data.
+LITERAL = re.compile(
+    r"--[^\n]*|/\*.*?\*/|\$(\w*)\$.*?\$\1\$|[eE]?'(?:[^'\\]|''|\\.)*'?|(?<![\w$:.\"])\d+(?:\.\d+)?(?![\w\"])", re.DOTALL
+)
+SAFE_QUERY = frozenset({"host", "port", "dbname", "driver", "charset", "application_name", "sslmode"})
+
+
+def sql(statement: str) -> str:
+    """The statement on one line with every literal replaced by `?`."""
+    return " ".join(LITERAL.sub("?", statement[:LONGEST]).split())
+
+
+def url(value: Any) -> str:
+    """An engine's URL (`sqlalchemy.URL`): no password, and of the query only what says where the server is."""
+    query = {key: text if key in SAFE_QUERY else "***" for key, text in value.query.items()}
+    return str(value.set(query=query).render_as_string(hide_password=True))

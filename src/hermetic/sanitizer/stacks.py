@@ -1,0 +1,176 @@
+"""Stacks of application frames: cheap to take at every act, turned into places only when something is reported.
+
+A frame is kept as its code object and the offset of its instruction, never as a frame object: frames keep local
+variables alive, and a session that lives longer because it is watched would be a different program.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import sysconfig
+from _thread import get_ident
+from asyncio import current_task
+from asyncio.events import _get_running_loop
+from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
+from threading import current_thread
+from types import CodeType, FrameType
+from typing import Any
+
+Frame = tuple[CodeType, int]
+Frames = tuple[Frame, ...]
+Actor = tuple[int, Any]  # a thread and, under a running loop, its task: who does something
+
+# What stands between the application and the database, wherever it is installed; an editable install is no exception.
+LIBRARIES = ("sqlalchemy", "sqlmodel", "greenlet", "pytest", "_pytest", "pluggy")
+
+_is_library: dict[str, bool] = {}  # by file name
+
+
+def grab(limit: int = 8, skip: int = 1) -> Frames:
+    """The innermost `limit` application frames of who is running, the innermost first.
+
+    SQLAlchemy's asyncio half runs its synchronous half in a greenlet, whose stack ends there; the frames that wait for
+    it are those of the parent greenlet. In a hook, the greenlet's own frames may all be library code, or none at all.
+    """
+    taken: list[Frame] = []
+    frame: FrameType | None = sys._getframe(skip)
+    greenlets: Any = None
+    while True:
+        _collect(frame, taken, limit)
+        module = sys.modules.get("greenlet")
+        if len(taken) >= limit or module is None:
+            return tuple(taken)
+        greenlets = (greenlets or module.getcurrent()).parent
+        if greenlets is None:
+            return tuple(taken)
+        frame = greenlets.gr_frame
+
+
+def _collect(frame: FrameType | None, taken: list[Frame], limit: int) -> None:
+    known = _is_library
+    while frame is not None:
+        code = frame.f_code
+        library = known.get(code.co_filename)
+        if library is None:
+            library = is_library(code.co_filename)
+        if not library:
+            taken.append((code, frame.f_lasti))
+            if len(taken) >= limit:
+                return
+        frame = frame.f_back
+
+
+def origin(limit: int = 8) -> Frames:
+    """As `grab`, and where no application frame is running, the frames of the task that waits for this one.
+
+    `gather(session.execute(a), session.execute(b))` runs library code alone in both of its tasks. Slow: all tasks are
+    looked at, so this is for acts that are about to be reported.
+    """
+    frames = grab(limit, skip=2)
+    if frames or _get_running_loop() is None:
+        return frames
+    task = current_task()
+    for _ in range(8):  # a chain of waiting tasks; gather() in gather() is rare, and a ring must not hang us
+        task = task and _waiter(task)
+        if task is None:
+            return ()
+        if frames := task_frames(task, limit):
+            return frames
+    return ()
+
+
+def _waiter(task: asyncio.Task[Any]) -> asyncio.Task[Any] | None:
+    """The task that waits for this one: in `await task`, `gather`, `shield`, `wait_for` or a TaskGroup."""
+    for callback, _ in getattr(task, "_callbacks", None) or ():
+        group = getattr(getattr(callback, "__self__", None), "_parent_task", None)
+        if group is not None:
+            return group  # type: ignore[no-any-return]
+    outer = [task, *_outer_futures(task)]
+    for other in asyncio.all_tasks():
+        awaited = getattr(other, "_fut_waiter", None)
+        if awaited is not None and any(awaited is future for future in outer):
+            return other
+        if any(child is task for child in getattr(awaited, "_children", ())):
+            return other
+    return None
+
+
+def _outer_futures(task: asyncio.Task[Any]) -> Iterator[Any]:
+    """What `shield` and `gather` gave their caller to wait for; it is a variable of their callback."""
+    for callback, _ in getattr(task, "_callbacks", None) or ():
+        for cell in getattr(callback, "__closure__", None) or ():
+            if asyncio.isfuture(cell.cell_contents):
+                yield cell.cell_contents
+
+
+def task_frames(task: asyncio.Task[Any], limit: int = 8) -> Frames:
+    """Where a suspended task stands: the application frames of its chain of awaited coroutines, the innermost first."""
+    frames: list[Frame] = []
+    awaitable: Any = task.get_coro()
+    while awaitable is not None:
+        frame = getattr(awaitable, "cr_frame", None) or getattr(awaitable, "ag_frame", None)
+        if frame is not None and not is_library(frame.f_code.co_filename):
+            frames.append((frame.f_code, frame.f_lasti))
+        awaitable = getattr(awaitable, "cr_await", None) or getattr(awaitable, "ag_await", None)
+    return tuple(reversed(frames))[:limit]
+
+
+def thread_frames(ident: int, limit: int = 8) -> Frames:
+    """Where another thread stands just now."""
+    frames: list[Frame] = []
+    _collect(sys._current_frames().get(ident), frames, limit)
+    return tuple(frames)
+
+
+def actor() -> Actor:
+    """Who is running: a thread, or a task of the loop that the thread runs."""
+    return get_ident(), current_task() if _get_running_loop() is not None else None
+
+
+def actor_name(who: Actor) -> str:
+    """For people: `task "Task-3"` or `thread "MainThread"`; a thread that has ended keeps its number only."""
+    ident, task = who
+    if task is not None:
+        return f'task "{task.get_name()}"'
+    thread = current_thread()
+    if thread.ident != ident:
+        import threading
+
+        named = next((each.name for each in threading.enumerate() if each.ident == ident), None)
+        return f'thread "{named}"' if named else f"thread {ident}"
+    return f'thread "{thread.name}"'
+
+
+def is_library(filename: str) -> bool:
+    """Is this file no part of the application? Installed code, the standard library, generated code, ourselves."""
+    known = _is_library.get(filename)
+    if known is None:
+        known = _is_library[filename] = filename.startswith(("<", *_installed())) or _in_packages(filename)
+    return known
+
+
+def _in_packages(filename: str) -> bool:
+    parts = filename.replace(os.sep, "/")
+    return "/site-packages/" in parts or "/dist-packages/" in parts
+
+
+_prefixes: tuple[str, ...] = ()
+
+
+def _installed() -> tuple[str, ...]:
+    global _prefixes
+    if not _prefixes:
+        paths = sysconfig.get_paths()
+        homes = [paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib", "scripts")]
+        homes += [os.path.dirname(os.path.dirname(__file__)), *_libraries(LIBRARIES)]
+        _prefixes = tuple({os.path.join(home, "") for home in homes})
+    return _prefixes
+
+
+def _libraries(names: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        spec = find_spec(name)
+        yield from (spec and spec.submodule_search_locations) or ()

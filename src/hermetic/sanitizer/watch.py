@@ -1,0 +1,219 @@
+"""`watch`: the run-time half switched on, and what it found."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pkgutil
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from hermetic.finding import Finding, Severity
+from hermetic.sanitizer import detectors as detector_package, evidence
+from hermetic.sanitizer.detector import Detector, Mode
+from hermetic.sanitizer.evidence import Act
+from hermetic.sanitizer.ledger import Ledger
+
+if TYPE_CHECKING:
+    from hermetic.sanitizer.probes import Probes
+
+log = logging.getLogger("hermetic")
+
+MOST_FINDINGS = 1000  # kept by a watch; the oldest go
+MOST_KNOWN = 4096  # places that were reported before, so that each is reported once
+
+_active: list[Watch] = []  # the last one watches; those below it wait
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A finding and the test or other span that caused it ("" outside of any)."""
+
+    finding: Finding
+    scope: str
+
+
+class Watch:
+    """A running watch. Made by `hermetic.watch`; a context manager that stops it at its end.
+
+    One watch is active at a time in a process: another one started meanwhile takes over until it stops.
+    """
+
+    def __init__(
+        self,
+        mode: Mode,
+        on_report: Callable[[Report], None],
+        *,
+        idle: float = 0.5,
+        held: float = 30.0,
+        ignore: Collection[str] = (),
+        root: str = "",
+    ) -> None:
+        self.mode = mode
+        self.idle = idle  # seconds in a transaction without a statement that make a finding
+        self.held = held  # seconds out of the pool that make one
+        self.held_frames = 8 if mode is Mode.TESTS else 4
+        self.root = root or os.getcwd()
+        self.ledger = Ledger()
+        self.scope = ""
+        self.findings: deque[Finding] = deque(maxlen=MOST_FINDINGS)
+        self.errors = 0  # of hermetic's own, swallowed
+        self.last_error = ""
+        self._on_report = on_report
+        self._ignored = frozenset(ignore)
+        self._known: OrderedDict[object, None] = OrderedDict()
+        self._lock = threading.RLock()
+        self._probes: Probes | None = None
+        self.detectors = tuple(each for each in load() if mode in each.modes and each.code not in self._ignored)
+
+    def start(self) -> Self:
+        """Begin to watch; the watch that was active until now waits. Raises ImportError without SQLAlchemy."""
+        from hermetic.sanitizer.probes import Probes
+
+        with self._lock:
+            if self not in _active:
+                if _active:
+                    _active[-1]._pause()
+                _active.append(self)
+                self._probes = Probes(self, self.detectors)
+                self._probes.install()
+        return self
+
+    def stop(self) -> None:
+        """Report what the collector has found meanwhile, and leave SQLAlchemy as it was. Twice does no harm."""
+        with self._lock:
+            if self not in _active:
+                return
+            self.drain()
+            was_last = _active[-1] is self
+            _active.remove(self)
+            self._pause()
+            if was_last and _active:
+                _active[-1]._resume()
+
+    def _pause(self) -> None:
+        if self._probes is not None:
+            self._probes.remove()
+
+    def _resume(self) -> None:
+        if self._probes is not None:
+            self._probes.install()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def drain(self) -> None:
+        """Judge the sessions that the garbage collector has found; it runs anywhere, so it only notes them."""
+        collected = self.ledger.collected
+        while collected and self._probes is not None:
+            record = collected.popleft()
+            if record.is_open:
+                self._probes.tell("collected", record)
+                self.ledger.ended(record)
+
+    def end_scope(self, scope: str) -> None:
+        """A test or another span is over: what it has left open is judged now."""
+        self.drain()
+        if self._probes is not None:
+            self._probes.tell("scope_ended", scope)
+
+    def report(
+        self,
+        rule: str,
+        severity: Severity,
+        message: str,
+        acts: Sequence[Act],
+        *,
+        at: int,
+        help_text: str,
+        scope: str | None = None,
+    ) -> None:
+        """Report a finding at the act with the index `at`, once per place and scope; nothing if no application
+        code did it. `scope` is the one that caused it, by default the present one."""
+        charged = self.scope if scope is None else scope
+        key = (rule, charged, *(act.frames[:1] for act in acts))
+        with self._lock:
+            if key in self._known or rule in self._ignored:
+                return
+            self._known[key] = None
+            if len(self._known) > MOST_KNOWN:
+                self._known.popitem(last=False)
+            finding = evidence.finding(rule, severity, message, acts, at, help_text, self.root)
+            if finding is None:
+                return
+            self.findings.append(finding)
+        self._on_report(Report(finding, charged))
+
+    def pool_failed(self, pool: Any, error: Exception) -> None:
+        """A pool had nothing to give."""
+
+    def swallowed(self, error: Exception) -> None:
+        """Count a mistake of hermetic's own. The text of the error is not kept: it may quote values."""
+        self.errors += 1
+        place = error.__traceback__
+        while place is not None and place.tb_next is not None:
+            place = place.tb_next
+        if place is not None:
+            code = place.tb_frame.f_code
+            self.last_error = f"{type(error).__name__} in {Path(code.co_filename).name}:{place.tb_lineno}"
+        log.debug("hermetic made a mistake: %s", self.last_error)
+
+
+def load() -> tuple[Detector, ...]:
+    """Every detector, by its rule's code."""
+    modules = [
+        import_module(info.name)
+        for info in pkgutil.iter_modules(detector_package.__path__, f"{detector_package.__name__}.")
+    ]
+    return tuple(sorted((module.DETECTOR for module in modules), key=lambda detector: detector.code))
+
+
+def current() -> Watch | None:
+    """The active watch."""
+    return _active[-1] if _active else None
+
+
+def watch(
+    mode: str = "tests",
+    on_finding: Callable[[Finding], None] | None = None,
+    *,
+    idle_ms: float = 500,
+    held_ms: float = 30_000,
+    ignore: Collection[str] = (),
+    root: str | os.PathLike[str] | None = None,
+) -> Watch:
+    """Watch the sessions of this process from now on, whichever engines they use, made before or after.
+
+    :param mode: "tests" runs every detector; "production" only what costs next to nothing.
+    :param on_finding: called with each `Finding`, once per place; by default it is logged as a warning to `hermetic`.
+    :param idle_ms: milliseconds for which a transaction may wait for something else than the database.
+    :param held_ms: milliseconds for which a connection may stay out of its pool (production).
+    :param ignore: codes of rules that are not reported.
+    :param root: the directory that paths are shown relative to; by default the working directory.
+    :returns: a handle with `stop()` and `findings`; it is a context manager.
+    :raises ValueError: for an unknown mode.
+    :raises ImportError: where SQLAlchemy is not installed.
+    """
+    if mode not in list(Mode):
+        raise ValueError(f"mode is {mode!r}; it is one of: {', '.join(Mode)}")
+
+    def tell(report: Report) -> None:
+        (on_finding or _log)(report.finding)
+
+    made = Watch(
+        Mode(mode), tell, idle=idle_ms / 1000, held=held_ms / 1000, ignore=ignore, root=os.fspath(root) if root else ""
+    )
+    return made.start()
+
+
+def _log(finding: Finding) -> None:
+    at = finding.at
+    log.warning("%s:%s: %s %s", at.path, at.line, finding.rule, finding.message)
