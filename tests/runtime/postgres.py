@@ -26,7 +26,8 @@ from sqlalchemy import URL, NullPool, create_engine
 
 from runtime.models import Base
 
-# Not below a home directory: for root the server runs as a user of its own, who has to reach it. Short, for a socket.
+# Not below a home directory: for root the server runs as a user of its own (`pgserver`, made by the package, which also
+# opens the directories above this one and above the environment to all). Short, because a socket's path has to be.
 HOME = Path(f"/tmp/hermetic-postgres-{os.getuid()}")
 
 SETTINGS = """
