@@ -87,6 +87,7 @@ class Probes:
             (Engine, "handle_error", self.handle_error),
             (Pool, "checkout", self.checkout),
             (Pool, "checkin", self.checkin),
+            (Pool, "detach", self.checkin),
         ]
         if self.hooks["flushing"]:
             found.append((Session, "before_flush", self.before_flush))
@@ -314,6 +315,9 @@ class Probes:
 
     @quietly
     def checkout(self, connection: Any, entry: Any, proxy: Any) -> None:
+        stale: Hold | None = entry.record_info.get(HOLD)
+        if stale is not None:  # a listener refused the connection, and the entry has made another one
+            self.ledger.holds.pop(stale.number, None)
         hold = Hold(grab(self.watch.held_frames, skip=3), actor(), ref(proxy._pool))
         entry.record_info[HOLD] = hold
         self.ledger.holds[hold.number] = hold

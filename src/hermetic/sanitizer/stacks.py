@@ -18,10 +18,13 @@ from importlib.util import find_spec
 from threading import current_thread
 from types import CodeType, FrameType
 from typing import Any
+from weakref import ref
 
 Frame = tuple[CodeType, int]
 Frames = tuple[Frame, ...]
-Actor = tuple[int, Any]  # a thread and, under a running loop, its task: who does something
+# Who does something: a thread and, under a running loop, its task. Weakly, because a task that failed keeps the frames
+# of its exception, and their sessions, alive.
+Actor = tuple[int, "ref[asyncio.Task[Any]] | None"]
 
 # What stands between the application and the database, wherever it is installed; an editable install is no exception.
 LIBRARIES = ("sqlalchemy", "sqlmodel", "greenlet", "pytest", "_pytest", "pluggy")
@@ -126,15 +129,43 @@ def thread_frames(ident: int, limit: int = 8) -> Frames:
 
 
 def actor() -> Actor:
-    """Who is running: a thread, or a task of the loop that the thread runs."""
-    return get_ident(), current_task() if _get_running_loop() is not None else None
+    """Who is running: a thread, or a task of the loop that the thread runs. Equal for the same one."""
+    if _get_running_loop() is None or (task := current_task()) is None:
+        return get_ident(), None
+    return get_ident(), ref(task)
+
+
+def has_ended(who: Actor) -> bool:
+    """Is this thread or task over? A thread that Python does not know counts as over."""
+    ident, reference = who
+    if reference is None:
+        return ident not in sys._current_frames()
+    task = reference()
+    return task is None or task.done()
+
+
+def frames_now(who: Actor, limit: int = 8) -> Frames:
+    """Where somebody stands just now, seen from any thread; () for whoever has ended.
+
+    Nobody is stopped meanwhile, so a stack that changes while it is read may mix two moments.
+    """
+    ident, reference = who
+    if reference is None:
+        return thread_frames(ident, limit)
+    task = reference()
+    if task is None or task.done():
+        return ()
+    if current_task(task.get_loop()) is task:
+        return thread_frames(ident, limit)
+    return task_frames(task, limit)
 
 
 def actor_name(who: Actor) -> str:
-    """For people: `task "Task-3"` or `thread "MainThread"`; a thread that has ended keeps its number only."""
-    ident, task = who
-    if task is not None:
-        return f'task "{task.get_name()}"'
+    """For people: `task "Task-3"` or `thread "MainThread"`; who has ended may have lost the name."""
+    ident, reference = who
+    if reference is not None:
+        task = reference()
+        return f'task "{task.get_name()}"' if task is not None else "a task that is over"
     thread = current_thread()
     if thread.ident != ident:
         import threading
