@@ -245,3 +245,17 @@ def test_no_line_spoils_the_frame(line: str, spans: list[tuple[int, int]], data:
         assert re.match(r"[ \d] [│┆]", row)
     assert drawn.count("words") == len({step.at for step in steps})
     assert "^" in drawn
+
+
+def test_one_finding_with_notes_and_a_root_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines_of.cache_clear()
+    (tmp_path / "a.py").write_text("session = Session()\n")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    at = Position("a.py", 1, 11, 1, 20)
+    finding = Finding(at, Severity.ERROR, "message", (), Fix("manual", "close it"), "f", "SES001", "name")
+
+    shown = text.render_finding(finding, [("silence", "with a comment")], PLAIN, str(tmp_path))
+
+    assert "1 │ session = Session()\n  │           ^^^^^^^^^ here" in shown
+    assert re.findall(r"= (\w+):", shown) == ["why", "help", "silence"]

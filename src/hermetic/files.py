@@ -1,4 +1,4 @@
-"""Reading the files of a stranger's tree: regular files only, and none that is larger than allowed.
+"""Reading the files of a stranger's tree: regular files only, and none that is larger than allowed. Writing our own.
 
 Opening a named pipe waits for a writer, and a device never ends; neither holds source or settings.
 """
@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
+from contextlib import suppress
+from pathlib import Path
 
 
 def read(path: str, largest: int) -> bytes:
@@ -21,3 +24,36 @@ def read(path: str, largest: int) -> bytes:
         if status.st_size > largest:
             raise OSError(None, f"larger than {largest // 1024 // 1024} MB", path)
         return file.read(largest + 1)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a whole file in UTF-8, with its directories: whoever reads meanwhile finds the old one or the new one.
+
+    Links are followed, and what is no regular file, as `/dev/null`, is written to in place. Raises OSError; the old
+    file is still there then.
+    """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with open(descriptor, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        os.chmod(temporary, _mode_of(path))
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _mode_of(path: Path) -> int:
+    """The permissions of a file; for a new one those that it would get from `open`."""
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        umask = os.umask(0)
+        os.umask(umask)
+        return 0o666 & ~umask

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hermetic.finding import Finding
 from hermetic.report.results import Results
 
 
-def render(results: Results) -> str:
-    """One JSON document, without a line end; ASCII, so that it survives every terminal and every pipe."""
+def render(results: Results, tests: Mapping[str, Sequence[str]] | None = None) -> str:
+    """One JSON document, without a line end; ASCII, so that it survives every terminal and every pipe.
+
+    `tests` says which tests caused a finding, by its fingerprint: what was seen at run time has a key of this name.
+    """
     summary = results.summary
+    caused = {} if tests is None else {fingerprint: {"tests": list(names)} for fingerprint, names in tests.items()}
     document = {
         "version": 1,
-        "findings": [as_dict(finding) for finding in results.findings],
+        "findings": [as_dict(finding) | caused.get(finding.fingerprint, {}) for finding in results.findings],
         "not_analysed": [{"path": entry.path, "reason": entry.reason} for entry in results.not_analysed],
         "summary": {
             "files": summary.files,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from hermetic import rules
 from hermetic.finding import Finding, Severity, Step
@@ -29,12 +30,22 @@ def render(results: Results, styles: Styles, width: int | None = None) -> str:
     why = {rule.code: _why(rule.doc) for rule in rules.load()} if results.findings else {}
     parts = []
     for finding in results.findings:
-        parts.append(_finding(finding, why.pop(finding.rule, ""), styles, width))
+        parts.append(_finding(finding, _notes(finding, why.pop(finding.rule, "")), styles, width))
     if results.not_analysed:
         listed = "\n".join(printable(f"  {entry.path}: {entry.reason}") for entry in results.not_analysed)
         parts.append(f"{styles.warning('Not analysed')}\n{listed}\n")
     parts.append(_summary(results, styles))
     return _for_stdout("\n".join(parts))
+
+
+def render_finding(finding: Finding, notes: Sequence[tuple[str, str]], styles: Styles, root: str = "") -> str:
+    """One finding with why it hurts, its fix, and more notes, given as title and text.
+
+    `root` is the directory that the finding's paths are relative to, by default the working directory.
+    """
+    width = max(NARROWEST, shutil.get_terminal_size((WIDTH, 24)).columns)
+    why = next((_why(rule.doc) for rule in rules.load() if rule.code == finding.rule), "")
+    return _for_stdout(_finding(finding, (*_notes(finding, why), *notes), styles, width, root))
 
 
 def _for_stdout(text: str) -> str:
@@ -56,24 +67,26 @@ def _why(doc: str) -> str:
     return text.removesuffix(";").removesuffix(".") + "." if text else ""
 
 
-def _finding(finding: Finding, why: str, styles: Styles, width: int) -> str:
+def _notes(finding: Finding, why: str) -> list[tuple[str, str]]:
+    return [("why", why), ("help", finding.fix.message if finding.fix is not None else "")]
+
+
+def _finding(finding: Finding, notes: Sequence[tuple[str, str]], styles: Styles, width: int, root: str = "") -> str:
     mark = {Severity.ERROR: styles.error, Severity.WARNING: styles.warning, Severity.HINT: styles.hint}[
         finding.severity
     ]
     lines = [*_head(finding, mark, styles, width)]
-    labels = _labels(finding)
+    labels = _labels(finding, root)
     gutter = max(len(str(label.line)) for listed in labels.values() for label in listed)
     for path, listed in labels.items():
         main = path == finding.at.path
         at = finding.at if main else None
         where = f"{path}:{at.line}:{at.column}" if at else f"{path}:{listed[0].line}"
         lines.append(f"{' ' * gutter}{styles.accent('-->' if main else ':::')} {printable(where)}")
-        lines += draw(lines_of(path), listed, gutter, width, styles, mark)
-    notes = [("why", styles.bold, why)] if why else []
-    if finding.fix is not None:
-        notes.append(("help", styles.good, finding.fix.message))
-    for title, paint, text in notes:
-        lines += _note(title, paint, text, gutter, styles, width)
+        lines += draw(lines_of(os.path.join(root, path)), listed, gutter, width, styles, mark)
+    for title, text in notes:
+        if text:
+            lines += _note(title, styles.good if title == "help" else styles.bold, text, gutter, styles, width)
     return "\n".join(lines) + "\n"
 
 
@@ -95,7 +108,7 @@ def _note(title: str, paint: Paint, text: str, gutter: int, styles: Styles, widt
         yield (head if number == 0 else " " * len(start)) + line
 
 
-def _labels(finding: Finding) -> dict[str, list[Label]]:
+def _labels(finding: Finding, root: str) -> dict[str, list[Label]]:
     """What to say in which file, the one of the finding first. The steps are numbered if there are several."""
     steps = _steps(finding)
     exact = any(_key(step) == _main(finding) for step in steps)
@@ -103,7 +116,8 @@ def _labels(finding: Finding) -> dict[str, list[Label]]:
     for number, step in enumerate(steps, 1):
         at = step.at
         main = _key(step) == _main(finding) if exact else _key(step)[:2] == _main(finding)[:2]
-        end = at.end_column if at.end_line == at.line and at.end_column > at.column else _end(at.path, at.line)
+        one_line = at.end_line == at.line and at.end_column > at.column
+        end = at.end_column if one_line else _end(os.path.join(root, at.path), at.line)
         label = Label(at.line, at.column, end, printable(step.text), main)
         numbers.setdefault((at.path, label), []).append(str(number))
     labels: dict[str, list[Label]] = {finding.at.path: []}
