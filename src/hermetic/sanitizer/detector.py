@@ -4,6 +4,9 @@ A detector is a value: the rule it reports under, the modes it runs in, and the 
 Each moment's function gets the running `Watch`, which it reports to, and what the moment is about. It runs inside the
 application, in whatever thread or greenlet acts, so it is quick, keeps nothing alive, and asks the database nothing;
 an exception of its own is swallowed and counted by `probes`. The file's presence in `detectors/` is its registration.
+
+An observer is the same value without a rule (`code` is ""): it listens and reports nothing, as the recorder of traces
+does. It is given to a `Watch`, and goes with whichever watch takes over from that one.
 """
 
 from __future__ import annotations
@@ -13,7 +16,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from hermetic.sanitizer.ledger import EngineRecord, Failure, SessionRecord
+from hermetic.finding import Finding
+from hermetic.sanitizer.ledger import EngineRecord, Failure, Hold, SessionRecord
 
 if TYPE_CHECKING:
     from hermetic.sanitizer.watch import Watch
@@ -36,8 +40,8 @@ OnSession = Callable[["Watch", SessionRecord], None]
 class Detector:
     """`code` is the rule's. Every other field but `modes` is a moment; probes that no detector asks for are not set.
 
-    The order of the moments on one session: made, begun, (before_statement, after_statement | failed)*, flushing,
-    flushed, committed | rolled_back, closing, ended, closed.
+    The order of the moments on one session: made, begun, (before_statement, after_statement | failed)*, committing,
+    flushing, flushed, committed | rolled_back, closing, ended, closed.
     """
 
     code: str
@@ -54,6 +58,7 @@ class Detector:
     flushing: OnSession | None = None
     flushed: OnSession | None = None
     loaded: Callable[[Watch, SessionRecord, Any], None] | None = None  # a row became or refreshed an InstanceState
+    committing: OnSession | None = None  # the open root transaction is about to be flushed and committed
     committed: OnSession | None = None  # the root transaction; its facts (`wrote`) still stand
     rolled_back: OnSession | None = None  # the root transaction, also by a failed flush
     closing: OnSession | None = None  # Session.close() is called; what the session holds is still there
@@ -61,6 +66,9 @@ class Detector:
     closed: OnSession | None = None  # Session.close() returned
     collected: OnSession | None = None  # garbage with its transaction open
     engine_made: Callable[[Watch, EngineRecord], None] | None = None
+    taken: Callable[[Watch, Hold], None] | None = None  # a connection left its pool
+    returned: Callable[[Watch, Hold], None] | None = None  # and is back, or was detached from it
+    reported: Callable[[Watch, Finding, SessionRecord | None], None] | None = None  # a finding, and whose session it is
     # A DetachedInstanceError or MissingGreenlet is being raised: the exception, InstanceState or None, attribute names.
     unreadable: Callable[[Watch, BaseException, Any, tuple[str, ...]], None] | None = None
     scope_ended: Callable[[Watch, str], None] | None = None  # a test or another span is over

@@ -89,6 +89,8 @@ class Probes:
             (Pool, "checkin", self.checkin),
             (Pool, "detach", self.checkin),
         ]
+        if self.hooks["committing"]:
+            found.append((Session, "before_commit", self.before_commit))
         if self.hooks["flushing"]:
             found.append((Session, "before_flush", self.before_flush))
         if self.hooks["flushed"]:
@@ -99,8 +101,12 @@ class Probes:
 
     def _patches(self) -> list[Callable[[], tuple[patches.Patch, ...]]]:
         found = [patches.engines, patches.pools]
+        if self.detailed or self.hooks["made"]:
+            found.append(patches.sessions)
+        if self.detailed or self.hooks["closing"] or self.hooks["closed"]:
+            found.append(patches.closing)
         if self.detailed:
-            found += [patches.sessions, patches.closing, patches.failures, patches.overlaps, patches.reads]
+            found += [patches.failures, patches.overlaps, patches.reads]
         return found
 
     def tell(self, moment: str, *details: Any) -> None:
@@ -139,6 +145,12 @@ class Probes:
         self.tell("begun", record)
         if self.ledger.collected:
             self.watch.drain()
+
+    @quietly
+    def before_commit(self, session: Session) -> None:
+        record = self.ledger.known(session)
+        if record is not None and record.is_open and not session.in_nested_transaction():
+            self.tell("committing", record)
 
     @quietly
     def after_commit(self, session: Session) -> None:
@@ -232,7 +244,7 @@ class Probes:
         frames = record.busy[1] if record.busy is not None else ()
         self._statement_over(record)
         session = record.session()
-        if session is None or not self.detailed:
+        if session is None or not (self.detailed or self.hooks["failed"]):
             return
         name = type(context.sqlalchemy_exception or context.original_exception).__name__
         aborts = context.dialect.name in ABORTING
@@ -315,18 +327,19 @@ class Probes:
 
     @quietly
     def checkout(self, connection: Any, entry: Any, proxy: Any) -> None:
-        stale: Hold | None = entry.record_info.get(HOLD)
-        if stale is not None:  # a listener refused the connection, and the entry has made another one
-            self.ledger.holds.pop(stale.number, None)
+        if HOLD in entry.record_info:  # another listener refused the connection, and the pool has made a new one
+            self.checkin(connection, entry)
         hold = Hold(grab(self.watch.held_frames, skip=3), actor(), ref(proxy._pool))
         entry.record_info[HOLD] = hold
         self.ledger.holds[hold.number] = hold
+        self.tell("taken", hold)
 
     @quietly
     def checkin(self, connection: Any, entry: Any) -> None:
         hold: Hold | None = entry.record_info.pop(HOLD, None)
         if hold is not None:
             self.ledger.holds.pop(hold.number, None)
+            self.tell("returned", hold)
 
     @quietly
     def pool_failed(self, pool: Pool, error: Exception) -> None:

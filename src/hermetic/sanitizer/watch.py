@@ -17,7 +17,7 @@ from hermetic.finding import Finding, Severity
 from hermetic.sanitizer import detectors as detector_package, evidence
 from hermetic.sanitizer.detector import Detector, Mode
 from hermetic.sanitizer.evidence import Act
-from hermetic.sanitizer.ledger import Ledger
+from hermetic.sanitizer.ledger import Ledger, SessionRecord
 
 if TYPE_CHECKING:
     from hermetic.sanitizer.probes import Probes
@@ -41,7 +41,8 @@ class Report:
 class Watch:
     """A running watch. Made by `hermetic.watch`; a context manager that stops it at its end.
 
-    One watch is active at a time in a process: another one started meanwhile takes over until it stops.
+    One watch is active at a time in a process: another one started meanwhile takes over, its observers included, until
+    it stops.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Watch:
         held: float = 30.0,
         ignore: Collection[str] = (),
         root: str = "",
+        observers: Collection[Detector] = (),
     ) -> None:
         self.mode = mode
         self.idle = idle  # seconds in a transaction without a statement that make a finding
@@ -70,6 +72,8 @@ class Watch:
         self._lock = threading.RLock()
         self._probes: Probes | None = None
         self.detectors = tuple(each for each in load() if mode in each.modes and each.code not in self._ignored)
+        self.observers = tuple(observers)
+        self.was_taken_over = False
 
     def start(self) -> Self:
         """Begin to watch; the watch that was active until now waits. Raises ImportError without SQLAlchemy."""
@@ -78,9 +82,11 @@ class Watch:
         with self._lock:
             if self not in _active:
                 if _active:
+                    self.observers += _active[-1].observers
+                    _active[-1].was_taken_over = True
                     _active[-1]._pause()
                 _active.append(self)
-                self._probes = Probes(self, self.detectors)
+                self._probes = Probes(self, self.detectors + self.observers)
                 self._probes.install()
         return self
 
@@ -135,9 +141,10 @@ class Watch:
         at: int,
         help_text: str,
         scope: str | None = None,
+        session: SessionRecord | None = None,
     ) -> None:
         """Report a finding at the act with the index `at`, once per place and scope; nothing if no application
-        code did it. `scope` is the one that caused it, by default the present one."""
+        code did it. `scope` is the one that caused it, by default the present one; `session` is what it is about."""
         charged = self.scope if scope is None else scope
         key = (rule, charged, *(act.frames[:1] for act in acts))
         with self._lock:
@@ -150,6 +157,8 @@ class Watch:
             if finding is None:
                 return
             self.findings.append(finding)
+        if self._probes is not None:
+            self._probes.tell("reported", finding, session)
         self._on_report(Report(finding, charged))
 
     def pool_failed(self, pool: Any, error: Exception) -> None:

@@ -29,7 +29,7 @@ def scope_ended(watch: Watch, scope: str) -> None:
 def _report(watch: Watch, record: SessionRecord, message: str) -> None:
     acts = [Act("the session was made", record.made), Act("its connection was taken from the pool", record.begun)]
     at = 0 if record.made else 1
-    watch.report("SES001", Severity.ERROR, message, acts, at=at, help_text=HELP, scope=record.scope)
+    watch.report("SES001", Severity.ERROR, message, acts, at=at, help_text=HELP, scope=record.scope, session=record)
 
 
 DETECTOR = Detector(code="SES001", modes=EVERYWHERE, collected=collected, scope_ended=scope_ended)

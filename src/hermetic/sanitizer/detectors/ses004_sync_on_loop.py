@@ -30,7 +30,7 @@ def before_statement(watch: Watch, connection: Any, record: SessionRecord | None
     if record is not None:
         acts.append(Act("the session was made", record.made))
     message = "synchronous database work on the event loop: every other task of this loop waits for it"
-    watch.report("SES004", Severity.ERROR, message, acts, at=0, help_text=HELP)
+    watch.report("SES004", Severity.ERROR, message, acts, at=0, help_text=HELP, session=record)
 
 
 DETECTOR = Detector(code="SES004", modes=EVERYWHERE, before_statement=before_statement)
