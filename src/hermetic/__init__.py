@@ -8,15 +8,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hermetic.sanitizer.operations import operation
     from hermetic.sanitizer.watch import Watch, watch
 
 __version__ = "0.1.0"
 
-__all__ = ["Watch", "__version__", "watch"]
+__all__ = ["Watch", "__version__", "operation", "watch"]
 
 # The module that each public name lives in.
 _HOMES = {
     "Watch": "hermetic.sanitizer.watch",
+    "operation": "hermetic.sanitizer.operations",
     "watch": "hermetic.sanitizer.watch",
 }
 

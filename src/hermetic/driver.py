@@ -12,14 +12,13 @@ from functools import cache, partial
 from hashlib import blake2b
 
 from hermetic import requirements, rules as rule_files, settings as settings_module
-from hermetic.engine.contexts import is_migration, is_test
 from hermetic.engine.ir import Node
 from hermetic.engine.link import Codebase
 from hermetic.engine.program import Program, Versions
 from hermetic.engine.scan import SKIPPED_DIRECTORIES, find_root, python_files
 from hermetic.engine.solve import Solver
 from hermetic.engine.source import LARGEST_FILE, NotAnalysed, facts_of
-from hermetic.files import read
+from hermetic.files import is_migration, is_test, read
 from hermetic.finding import Finding, Position, Severity, Step
 from hermetic.patterns import GitIgnores, Patterns
 from hermetic.report import suppress

@@ -1,5 +1,6 @@
-"""Reading the files of a stranger's tree: regular files only, and none that is larger than allowed. Writing our own.
+"""The files of a stranger's tree: how they are read, and what their paths say of them. Writing our own.
 
+Only regular files are read, and none that is larger than allowed.
 Opening a named pipe waits for a writer, and a device never ends; neither holds source or settings.
 """
 
@@ -57,3 +58,20 @@ def _mode_of(path: Path) -> int:
         umask = os.umask(0)
         os.umask(umask)
         return 0o666 & ~umask
+
+
+_TEST_DIRECTORIES = frozenset(("tests", "test", "testing", "e2e", "e2e_tests", "integration_tests", "unit_tests"))
+_MIGRATION_DIRECTORIES = frozenset(("alembic", "migrations", "migration", "versions"))
+
+
+def is_test(path: str) -> bool:
+    """Is the file part of a test suite?"""
+    *directories, name = path.split("/")
+    if name == "conftest.py" or name.startswith("test_") or name.endswith("_test.py"):
+        return True
+    return not _TEST_DIRECTORIES.isdisjoint(directories)
+
+
+def is_migration(path: str) -> bool:
+    """Is the file a database migration?"""
+    return not _MIGRATION_DIRECTORIES.isdisjoint(path.split("/")[:-1])

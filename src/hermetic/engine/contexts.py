@@ -12,6 +12,7 @@ from hermetic.engine import ir, values as v, walk
 from hermetic.engine.link import Codebase, Function
 from hermetic.engine.types import Types
 from hermetic.engine.walk import last_name
+from hermetic.files import is_migration, is_test
 from hermetic.models import containers, frameworks, workers
 
 REQUEST, WORKER, CLI, STARTUP, MIGRATION, TEST, IMPORT = (1 << n for n in range(7))
@@ -38,22 +39,6 @@ MARKERS = frozenset(("Depends", "Security", "Provide"))
 ROUTES = frozenset(("add_api_route", "add_url_rule", "add_route", "Route", "Mount"))
 APPLICATIONS = frozenset(("FastAPI", "Starlette", "Litestar"))
 REGISTERING = MARKERS | ROUTES | APPLICATIONS
-
-_TEST_DIRECTORIES = frozenset(("tests", "test", "testing", "e2e", "e2e_tests", "integration_tests", "unit_tests"))
-_MIGRATION_DIRECTORIES = frozenset(("alembic", "migrations", "migration", "versions"))
-
-
-def is_test(path: str) -> bool:
-    """Is the file part of a test suite?"""
-    *directories, name = path.split("/")
-    if name == "conftest.py" or name.startswith("test_") or name.endswith("_test.py"):
-        return True
-    return not _TEST_DIRECTORIES.isdisjoint(directories)
-
-
-def is_migration(path: str) -> bool:
-    """Is the file a database migration?"""
-    return not _MIGRATION_DIRECTORIES.isdisjoint(path.split("/")[:-1])
 
 
 class Contexts:
