@@ -88,6 +88,15 @@ def where(frame: Frame, root: str) -> str:
     return f"{position.path}:{position.line} in {function(frame)}"
 
 
+def mistake(error: BaseException) -> str:
+    """An exception of hermetic's own by its class and place. Its text is left out: it may quote values."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    at = f" in {os.path.basename(place.tb_frame.f_code.co_filename)}:{place.tb_lineno}" if place is not None else ""
+    return f"{type(error).__name__}{at}"
+
+
 def _fingerprint(found: Finding, frame: Frame) -> str:
     text = " ".join(linecache.getline(frame[0].co_filename, found.at.line).split())
     key = "\0".join((found.rule, found.at.path, found.function, text))

@@ -10,7 +10,6 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from hermetic.finding import Finding, Severity
@@ -18,8 +17,6 @@ from hermetic.sanitizer import detectors as detector_package, evidence
 from hermetic.sanitizer.detector import Detector, Mode
 from hermetic.sanitizer.evidence import Act
 from hermetic.sanitizer.ledger import Ledger, SessionRecord
-from hermetic.sanitizer.operations import Calls, Operation, declared
-from hermetic.sanitizer.stacks import Frames
 
 if TYPE_CHECKING:
     from hermetic.sanitizer.probes import Probes
@@ -64,35 +61,18 @@ class Watch:
         self.held_frames = 8 if mode is Mode.TESTS else 4
         self.root = root or os.getcwd()
         self.ledger = Ledger()
-        self.calls = Calls()
-        self._scope = ""
+        self.scope = ""
         self.findings: deque[Finding] = deque(maxlen=MOST_FINDINGS)
         self.errors = 0  # of hermetic's own, swallowed
         self.last_error = ""
         self._on_report = on_report
         self._ignored = frozenset(ignore)
-        self._known: OrderedDict[object, None] = OrderedDict()
+        self._known: OrderedDict[tuple[Any, ...], None] = OrderedDict()
         self._lock = threading.RLock()
         self._probes: Probes | None = None
         self.detectors = tuple(each for each in load() if mode in each.modes and each.code not in self._ignored)
         self.observers = tuple(observers)
         self.was_taken_over = False
-
-    @property
-    def scope(self) -> str:
-        """The test, fixture or other span that is running; "" outside of any."""
-        return self._scope
-
-    @scope.setter
-    def scope(self, scope: str) -> None:
-        self._scope = scope
-        if self._probes is not None and self in _active:
-            self._probes.look_for_frameworks()
-
-    def operation(self, frames: Frames) -> Operation | None:
-        """What the act with these frames, up to the test, belongs to: the request, task or block that is running, else
-        the function that the test calls."""
-        return declared() or self.calls.of(frames, self._scope)
 
     def start(self) -> Self:
         """Begin to watch; the watch that was active until now waits. Raises ImportError without SQLAlchemy."""
@@ -150,6 +130,12 @@ class Watch:
         if self._probes is not None:
             self._probes.tell("scope_ended", scope)
 
+    def forget(self, scope: str) -> None:
+        """A test or another span runs again: what it is charged with is reported again."""
+        with self._lock:
+            for key in [key for key in self._known if key[1] == scope]:
+                del self._known[key]
+
     def report(
         self,
         rule: str,
@@ -186,12 +172,7 @@ class Watch:
     def swallowed(self, error: Exception) -> None:
         """Count a mistake of hermetic's own. The text of the error is not kept: it may quote values."""
         self.errors += 1
-        place = error.__traceback__
-        while place is not None and place.tb_next is not None:
-            place = place.tb_next
-        if place is not None:
-            code = place.tb_frame.f_code
-            self.last_error = f"{type(error).__name__} in {Path(code.co_filename).name}:{place.tb_lineno}"
+        self.last_error = evidence.mistake(error)
         log.debug("hermetic made a mistake: %s", self.last_error)
 
 
