@@ -1,24 +1,145 @@
-"""What is test code: files that arrange and assert, as opposed to the application under test."""
+"""One logical operation: a request, a task, a block that says so, or the function that a test calls.
+
+The first three are kept in a context variable, so that they follow tasks, `to_thread` and thread pools. The last one is
+read off the stack: the outermost application function below the test that is no test code itself. Two calls from one
+line of a loop in a test look like one; a task or thread that the called function starts belongs to nobody.
+"""
 
 from __future__ import annotations
 
+import functools
 import os
+from collections import OrderedDict
 from collections.abc import Iterable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
 
-_told: set[str] = set()  # test files by other names, absolute
+from hermetic.files import is_test
+from hermetic.sanitizer.stacks import Actor, Frame, Frames, actor, grab
+
+DEEPEST = 64  # application frames looked at, from the act to the test
+MOST_CALLS = 256  # threads and tasks whose latest call from a test is remembered
+
+_known_tests: set[str] = set()
 
 
+def add_test_files(paths: Iterable[str]) -> None:
+    """Files that are test code whatever their names: what a test runner has collected."""
+    _known_tests.update(os.path.abspath(path) for path in paths)
+    is_test_file.cache_clear()
+
+
+@functools.lru_cache(4096)
 def is_test_file(filename: str) -> bool:
-    """Is this file test code, by pytest's customs or because whoever runs the tests has said so?"""
-    name = os.path.basename(filename)
-    return (
-        name == "conftest.py"
-        or (name.startswith("test_") and name.endswith(".py"))
-        or name.endswith("_test.py")
-        or os.path.abspath(filename) in _told
-    )
+    """Is this file test code? As `hermetic check` sees it: by its name, or by a directory below the working directory
+    such as `tests/`; a directory above tells nothing about what lies in it."""
+    path = os.path.abspath(filename)
+    relative = os.path.relpath(path, os.getcwd())
+    if relative.startswith(os.pardir):
+        relative = os.path.basename(path)
+    return path in _known_tests or is_test(relative.replace(os.sep, "/"))
 
 
-def add_test_files(filenames: Iterable[str]) -> None:
-    """Say that files are test code whatever they are called: collected ones, and those that define fixtures."""
-    _told.update(map(os.path.abspath, filenames))
+class Kind(StrEnum):
+    """What makes acts one operation."""
+
+    REQUEST = "request"
+    TASK = "task"
+    BLOCK = "operation"
+    CALL = "call"
+
+
+@dataclass(slots=True, eq=False)
+class Operation:
+    """`outside` are the application frames that stood around it when it began, the innermost first."""
+
+    kind: Kind
+    name: str = ""  # of the task, the block or the function
+    outside: Frames = ()
+    around: Operation | None = None  # the one that goes on when this one is over
+    extra: dict[str, Any] = field(default_factory=dict)  # a detector's own memory, by its rule's code
+
+    def inside(self, frames: Frames) -> Frames:
+        """Those of the frames that belong to the operation."""
+        end, outer = len(frames), len(self.outside)
+        while end and outer and frames[end - 1] == self.outside[outer - 1]:
+            end, outer = end - 1, outer - 1
+        return frames[:end]
+
+
+_current: ContextVar[Operation | None] = ContextVar("hermetic_operation", default=None)
+
+
+def declared() -> Operation | None:
+    """The request, task or block that is running."""
+    return _current.get()
+
+
+def enter(kind: Kind, name: str = "") -> Operation:
+    """Begin an operation in the present context. `leave` ends it."""
+    begun = Operation(kind, name, grab(DEEPEST, skip=2), _current.get())
+    _current.set(begun)
+    return begun
+
+
+def leave(operation: Operation) -> None:
+    """End an operation; does nothing where it does not run, as when another task closes a generator."""
+    if _current.get() is operation:
+        _current.set(operation.around)
+
+
+class operation:
+    """`with hermetic.operation("import orders"):` says that all writes of the block belong together.
+
+    SES006 then reports transactions of it that are committed apart, also where no request, task or test call is seen.
+    It may stand in coroutines, and costs next to nothing where nothing is watched.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._begun: list[Operation] = []
+
+    def __enter__(self) -> None:
+        self._begun.append(enter(Kind.BLOCK, self.name))
+
+    def __exit__(self, *_: object) -> None:
+        leave(self._begun.pop())
+
+
+class Calls:
+    """What tests call: the latest operation of each thread and task."""
+
+    def __init__(self) -> None:
+        self._latest: OrderedDict[Actor, tuple[object, Operation]] = OrderedDict()
+
+    def of(self, frames: Frames, scope: str) -> Operation | None:
+        """The operation that these frames, up to the test, belong to; None for what a test or a fixture does itself,
+        which ends the call before it."""
+        who = actor()
+        index = _root(frames)
+        if index is None:
+            self._latest.pop(who, None)
+            return None
+        key = (scope, frames[index][0], frames[index + 1 :])
+        known = self._latest.get(who)
+        if known is not None and known[0] == key:
+            return known[1]
+        begun = Operation(Kind.CALL, frames[index][0].co_qualname, frames[index + 1 :])
+        self._latest[who] = key, begun
+        if len(self._latest) > MOST_CALLS:
+            self._latest.popitem(last=False)
+        return begun
+
+
+def _root(frames: Frames) -> int | None:
+    """The index of the outermost frame below the test which is not test code."""
+    outermost = next((n for n in reversed(range(len(frames))) if _of_test(frames[n])), None)
+    if outermost is None:
+        return None
+    return next((n for n in reversed(range(outermost)) if not _of_test(frames[n])), None)
+
+
+def _of_test(frame: Frame) -> bool:
+    return is_test_file(frame[0].co_filename)

@@ -23,7 +23,9 @@ from sqlalchemy.pool import Pool
 
 from hermetic.sanitizer import patches, redact
 from hermetic.sanitizer.detector import Detector, Mode
+from hermetic.sanitizer.frameworks import Installed
 from hermetic.sanitizer.ledger import ATTRIBUTE, EngineRecord, Failure, Hold, SessionRecord
+from hermetic.sanitizer.operations import Kind, Operation, enter, leave
 from hermetic.sanitizer.stacks import actor, grab
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ class Probes:
         self.detailed = watch.mode is Mode.TESTS  # are stacks taken at every act?
         self.hooks = {name: _hooks(detectors, name) for name in Detector.__dataclass_fields__}
         self._undo: list[Callable[[], None]] = []
+        self._frameworks = Installed(self)
 
     def install(self) -> None:
         """Listen to SQLAlchemy and patch what has no event."""
@@ -70,9 +73,17 @@ class Probes:
             self._undo.append(functools.partial(event.remove, target, name, listener))
         for group in self._patches():
             self._undo.append(patches.install(self, group()))
+        self.look_for_frameworks()
+
+    @quietly
+    def look_for_frameworks(self) -> None:
+        """Note where requests and tasks begin, in the frameworks that have been imported meanwhile."""
+        if self.detailed:
+            self._frameworks.look()
 
     def remove(self) -> None:
-        """Leave SQLAlchemy as it was."""
+        """Leave SQLAlchemy and the frameworks as they were."""
+        self._frameworks.remove()
         while self._undo:
             self._undo.pop()()
 
@@ -117,10 +128,22 @@ class Probes:
             except Exception as error:
                 self.watch.swallowed(error)
 
+    # Operations
+
+    @quietly
+    def entered(self, kind: Kind, name: str = "") -> Operation:
+        return enter(kind, name)
+
+    @quietly
+    def left(self, operation: Operation | None) -> None:
+        if operation is not None:
+            leave(operation)
+
     # A session's life
 
     @quietly
     def made(self, session: Session) -> None:
+        self.look_for_frameworks()
         record = self.ledger.record(session)
         record.made, record.made_by, record.scope = grab(skip=3), actor(), self.watch.scope
         record.is_async, record.in_registry = _made_through(sys._getframe(3))
@@ -316,6 +339,7 @@ class Probes:
 
     @quietly
     def engine_made(self, engine: Engine) -> None:
+        self.look_for_frameworks()
         record = EngineRecord(ref(engine), redact.url(engine.url), grab(skip=3), self.watch.scope)
         engine.__dict__[ATTRIBUTE] = record
         self.ledger.engines[record.number] = record

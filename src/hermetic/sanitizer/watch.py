@@ -17,6 +17,8 @@ from hermetic.sanitizer import detectors as detector_package, evidence
 from hermetic.sanitizer.detector import Detector, Mode
 from hermetic.sanitizer.evidence import Act
 from hermetic.sanitizer.ledger import Ledger, SessionRecord
+from hermetic.sanitizer.operations import Calls, Operation, declared
+from hermetic.sanitizer.stacks import Frames
 
 if TYPE_CHECKING:
     from hermetic.sanitizer.probes import Probes
@@ -61,7 +63,8 @@ class Watch:
         self.held_frames = 8 if mode is Mode.TESTS else 4
         self.root = root or os.getcwd()
         self.ledger = Ledger()
-        self.scope = ""
+        self.calls = Calls()
+        self._scope = ""
         self.findings: deque[Finding] = deque(maxlen=MOST_FINDINGS)
         self.errors = 0  # of hermetic's own, swallowed
         self.last_error = ""
@@ -73,6 +76,22 @@ class Watch:
         self.detectors = tuple(each for each in load() if mode in each.modes and each.code not in self._ignored)
         self.observers = tuple(observers)
         self.was_taken_over = False
+
+    @property
+    def scope(self) -> str:
+        """The test, fixture or other span that is running; "" outside of any."""
+        return self._scope
+
+    @scope.setter
+    def scope(self, scope: str) -> None:
+        self._scope = scope
+        if self._probes is not None and self in _active:
+            self._probes.look_for_frameworks()
+
+    def operation(self, frames: Frames) -> Operation | None:
+        """What the act with these frames, up to the test, belongs to: the request, task or block that is running, else
+        the function that the test calls."""
+        return declared() or self.calls.of(frames, self._scope)
 
     def start(self) -> Self:
         """Begin to watch; the watch that was active until now waits. Raises ImportError without SQLAlchemy."""
