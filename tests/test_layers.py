@@ -19,6 +19,7 @@ LAYERS = (
     "cli",
     "review",
     "driver",
+    "toolkit",
     "sanitizer",
     "report",
     "rules",
@@ -34,7 +35,7 @@ BASE = ("finding", "__init__")
 
 # `rule` names the program in a type.
 FOR_TYPES_ONLY = {("rule", "engine")}
-RUNTIME_HALF = {"sanitizer"}
+RUNTIME_HALF = {"sanitizer", "toolkit"}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

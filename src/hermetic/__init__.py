@@ -10,16 +10,41 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hermetic.sanitizer.operations import operation
     from hermetic.sanitizer.watch import Watch, watch
+    from hermetic.toolkit.async_database import AsyncDatabase
+    from hermetic.toolkit.database import Database
+    from hermetic.toolkit.errors import CallbackFailed, CancelledAfterCommit, CommitUnknown, ToolkitError
+    from hermetic.toolkit.session import AsyncSession, Session
 
 __version__ = "0.1.0"
 
-__all__ = ["Watch", "__version__", "operation", "watch"]
+__all__ = [
+    "AsyncDatabase",
+    "AsyncSession",
+    "CallbackFailed",
+    "CancelledAfterCommit",
+    "CommitUnknown",
+    "Database",
+    "Session",
+    "ToolkitError",
+    "Watch",
+    "__version__",
+    "operation",
+    "watch",
+]
 
 # The module that each public name lives in.
 _HOMES = {
     "Watch": "hermetic.sanitizer.watch",
     "operation": "hermetic.sanitizer.operations",
     "watch": "hermetic.sanitizer.watch",
+    "AsyncDatabase": "hermetic.toolkit.async_database",
+    "Database": "hermetic.toolkit.database",
+    "AsyncSession": "hermetic.toolkit.session",
+    "Session": "hermetic.toolkit.session",
+    "CallbackFailed": "hermetic.toolkit.errors",
+    "CancelledAfterCommit": "hermetic.toolkit.errors",
+    "CommitUnknown": "hermetic.toolkit.errors",
+    "ToolkitError": "hermetic.toolkit.errors",
 }
 
 

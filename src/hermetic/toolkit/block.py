@@ -1,0 +1,178 @@
+"""What is known of one `with` block: who opened it and where, what failed in it, what runs after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from hermetic.toolkit import errors
+from hermetic.toolkit.errors import explain
+from hermetic.toolkit.places import Owner, Place, here, owner
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from hermetic.toolkit.core import Core
+
+
+@dataclass(slots=True)
+class Failure:
+    """A statement that failed. `depth` counts the savepoints around it: rolling back to one of them undoes it."""
+
+    error: BaseException
+    at: Place
+    depth: int
+    lost: bool  # the connection is gone, and everything with it: no savepoint undoes that
+
+
+@dataclass(slots=True)
+class Callback:
+    function: Callable[[], Any]
+    at: Place
+    depth: int
+
+
+@dataclass(slots=True)
+class Use:
+    """An operation of the session that has begun and not ended."""
+
+    by: Owner
+    at: Place
+    what: str
+
+
+@dataclass(slots=True, weakref_slot=True, eq=False)
+class Block:
+    """Made when a block opens. Outlives it only as what later errors tell: where it was opened and ended."""
+
+    core: Core
+    reads: bool
+    opened: Place
+    by: Owner
+    outer: Block | None
+    wrote: bool = False
+    shared: bool = False  # `allow()`
+    connection: Connection | None = None
+    savepoints: list[str] = field(default_factory=list)
+    releasing: str | None = None
+    joined: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    seen: BaseException | None = None  # the latest failure that was recorded, undone or not
+    callbacks: list[Callback] = field(default_factory=list)
+    using: Use | None = None
+    lock: Lock = field(default_factory=Lock)
+    commit_sent: bool = False
+    committed: bool = False
+    rolled_back: Place | None = None
+    released: Place | None = None
+    was_released: bool = False
+    leaving: Place | None = None  # where the block is being left
+    ended: Place | None = None
+
+    @property
+    def word(self) -> str:
+        return "read()" if self.reads else "transaction()"
+
+    def fail(self, error: BaseException, *, lost: bool = False) -> None:
+        if error is not self.seen:
+            self.seen = error
+            self.failures.append(Failure(error, self.leaving or here(), len(self.savepoints), lost))
+
+    def saved(self, name: str) -> None:
+        self._settle()
+        self.savepoints.append(name)
+
+    def undone(self, name: str) -> None:
+        """The work since this savepoint is undone, its failures and callbacks with it."""
+        if self.releasing != name:
+            self._settle()
+        self.releasing = None
+        depth = self._leave(name)
+        self.failures = [failure for failure in self.failures if failure.depth <= depth or failure.lost]
+        self.callbacks = [callback for callback in self.callbacks if callback.depth <= depth]
+
+    def kept(self, name: str) -> None:
+        """The work since this savepoint is to belong to what is around it: RELEASE is sent, and can still fail."""
+        self._settle()
+        self.releasing = name
+
+    def _settle(self) -> None:
+        """The last RELEASE did not fail, or the savepoint would have been rolled back."""
+        if self.releasing is not None:
+            depth = self._leave(self.releasing)
+            self.releasing = None
+            for failure in self.failures:
+                failure.depth = min(failure.depth, depth)
+            for callback in self.callbacks:
+                callback.depth = min(callback.depth, depth)
+
+    def _leave(self, name: str) -> int:
+        """How many savepoints are left without this one and those inside of it."""
+        if name in self.savepoints:
+            del self.savepoints[self.savepoints.index(name) :]
+        return len(self.savepoints)
+
+    def check_usable(self, what: str) -> None:
+        """Raises BlockEnded, Released or OnEventLoop where the session must not be used."""
+        if self.ended is not None or self.rolled_back is not None:
+            raise self.gone(f"`session.{what}()`")
+        if self.released is not None:
+            text = f"`session.{what}()` while the session's connection is released"
+            instead = "do this before `released()` or after it, or in a transaction of its own"
+            raise errors.Released(explain(text, called_at=here(), released_at=self.released, instead=instead))
+        self.core.check_loop(f"`session.{what}()`")
+
+    def gone(self, what: str) -> errors.BlockEnded:
+        if self.rolled_back is not None and self.ended is None:
+            text, instead = f"{what} after `session.rollback()`", "raise to leave the block, and begin another one"
+        else:
+            text = f"{what} after the end of its block"
+            instead = f"do this inside of the block, or open another one: `with db.{self.word} as session:`"
+        text = explain(
+            text,
+            called_at=here(),
+            rolled_back_at=self.rolled_back,
+            block_opened_at=self.opened,
+            block_ended_at=self.ended,
+            instead=instead,
+        )
+        return errors.BlockEnded(text)
+
+    def begin_use(self, what: str, at: Place | None = None) -> bool:
+        """Whether an operation begins here, which `end_use` has to end; not, if it is part of one that runs.
+
+        Raises Overlap if another task or thread is in the middle of one; where `allow()` says so, threads wait for it.
+        """
+        me = owner()
+        while not self.lock.acquire(blocking=False):
+            running = self.using
+            if running is None:  # it is about to begin or to end
+                continue
+            if running.by == me:
+                return False
+            if not (self.shared and me.task is None):
+                raise self._overlap(what, me, running, at or here())
+            self.lock.acquire()
+            break
+        self.using = Use(me, at or here(), what)
+        return True
+
+    def _overlap(self, what: str, me: Owner, running: Use, at: Place) -> errors.Overlap:
+        text = explain(
+            f"{_shown(what)} in {me} while {_shown(running.what)} still runs in {running.by}",
+            called_at=at,
+            still_running=running.at,
+            block_opened_at=self.opened,
+            instead="one block for each task or thread, each with its own session; pass ids, not sessions",
+        )
+        return errors.Overlap(text)
+
+    def end_use(self) -> None:
+        self.using = None
+        self.lock.release()
+
+
+def _shown(what: str) -> str:
+    return f"`session.{what}()`" if what.isidentifier() else what

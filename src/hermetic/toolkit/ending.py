@@ -1,0 +1,180 @@
+"""How a block begins and ends, on the synchronous session; asyncio runs the same functions inside of its own.
+
+`finish` commits, `abort` rolls back; after either the session is closed for good.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+from sqlalchemy import Connection, event, exc as sa_exc, orm
+
+from hermetic.toolkit import errors
+from hermetic.toolkit.block import Block, Callback
+from hermetic.toolkit.core import leave_block
+from hermetic.toolkit.ended import mark, refuse_ended
+from hermetic.toolkit.errors import explain
+from hermetic.toolkit.hooks import hold
+from hermetic.toolkit.places import here
+from hermetic.toolkit.session import Session, changed, dropped
+from hermetic.toolkit.transient import sqlstate
+
+# Makes SQLAlchemy itself refuse what happens outside of the block.
+STRICT = {"autobegin": False, "close_resets_only": False, "expire_on_commit": False}
+
+_QUERY_ONLY = "_hermetic_query_only"
+
+
+def begin(session: Session) -> None:
+    orm.Session.begin(session)
+
+
+@event.listens_for(Session, "after_begin")
+def _after_begin(session: Session, transaction: orm.SessionTransaction, connection: Connection) -> None:
+    if transaction.nested:
+        return
+    block = session._block
+    hold(connection, block)
+    if connection.dialect.name == "sqlite":
+        _begin_sqlite(connection, block)
+
+
+def _begin_sqlite(connection: Connection, block: Block) -> None:
+    """BEGIN IMMEDIATE takes SQLite's only write lock at once: taking it later can fail where waiting does not help."""
+    driver = connection.connection.driver_connection
+    if driver is None or driver.in_transaction:
+        return
+    if block.reads or connection.info.pop(_QUERY_ONLY, False):
+        connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if block.reads else 'OFF'}")
+        connection.info[_QUERY_ONLY] = block.reads
+    connection.exec_driver_sql("BEGIN" if block.reads else "BEGIN IMMEDIATE")
+
+
+@event.listens_for(Session, "before_flush")
+def _before_flush(session: Session, context: object, instances: object) -> None:
+    block = session._block
+    if block.reads:
+        names = ", ".join(sorted({type(item).__name__ for item in (*session.new, *session.dirty, *session.deleted)}))
+        text = f"`db.read()` would write {names}"
+        instead = "`with db.transaction() as session:`"
+        raise errors.ReadOnly(explain(text, called_at=here(), block_opened_at=block.opened, instead=instead))
+
+
+@event.listens_for(Session, "before_attach")
+def _before_attach(session: Session, instance: object) -> None:
+    refuse_ended(orm.attributes.instance_state(instance))
+
+
+@event.listens_for(Session, "after_commit")
+def _after_commit(session: Session) -> None:
+    if not session.in_nested_transaction():
+        session._block.committed = True
+
+
+def finish(session: Session) -> list[Callback]:
+    """Commits, or in `read()` makes sure that nothing is left to write, and closes the session.
+
+    Raises SwallowedFailure, ChangesDropped, Overlap, CommitUnknown, or what the database says; nothing is applied then,
+    CommitUnknown excepted. Gives what is to be called now.
+    """
+    block = session._block
+    try:
+        block.begin_use("the end of the block")
+        try:
+            if block.reads:
+                _check_nothing_left(session, block)
+            elif block.rolled_back is None:
+                check_failures(session, block)
+                session.flush()
+                check_failures(session, block)  # of what listens to the flush
+                orm.Session.commit(session)
+        finally:
+            block.end_use()
+    except BaseException as error:
+        abort(session)
+        if block.commit_sent and not block.committed and isinstance(error, Exception) and not refused(error):
+            raise commit_unknown(block) from error
+        raise
+    callbacks = block.callbacks if block.committed else []
+    _close(session, block)
+    return callbacks
+
+
+def abort(session: Session) -> None:
+    """Rolls back and closes. What goes wrong meanwhile is not raised: the reason to abort is.
+
+    Where another task or thread is in the middle of an operation, the connection is thrown away under it.
+    """
+    block = session._block
+    if block.ended is not None:
+        return
+    if block.using is not None:
+        with contextlib.suppress(Exception):
+            orm.Session.invalidate(session)
+    elif not block.reads and not block.committed:
+        with contextlib.suppress(Exception):
+            orm.Session.rollback(session)
+    _close(session, block)
+
+
+def _close(session: Session, block: Block) -> None:
+    mark(session, block)
+    with contextlib.suppress(sa_exc.DBAPIError):
+        end_query_only(block)
+    leave_block(block)
+    orm.Session.close(session)
+
+
+def end_query_only(block: Block) -> None:
+    connection = block.connection
+    if connection is not None and not connection.closed and connection.info.get(_QUERY_ONLY):
+        connection.exec_driver_sql("PRAGMA query_only = OFF")
+        connection.info.pop(_QUERY_ONLY)
+
+
+def _check_nothing_left(session: Session, block: Block) -> None:
+    left = changed(session, (*session.new, *session.dirty, *session.deleted))
+    if left:
+        raise errors.ChangesDropped(dropped("the end of `db.read()`", left, block))
+    if block.failures:
+        check_failures(session, block)
+
+
+def check_failures(session: Session, block: Block, *, depth: int = 0) -> None:
+    """Raises SwallowedFailure if something failed inside of this many savepoints and was not undone."""
+    for failure in block.failures:
+        if failure.depth >= depth or failure.lost:
+            text = explain(
+                f"a block ends as if nothing had happened, but {type(failure.error).__name__} was raised in it",
+                failed_at=failure.at,
+                block_opened_at=block.opened,
+                instead="let the error leave the block; or try what may fail in `with db.savepoint(session):`, and "
+                "catch the error outside of that",
+            )
+            raise errors.SwallowedFailure(text) from failure.error
+    transaction = session.get_nested_transaction() or session.get_transaction()
+    if transaction is None or not transaction.is_active:
+        text = explain(
+            "a block ends as if nothing had happened, but a flush failed in it",
+            block_opened_at=block.opened,
+            instead="let the error leave the block, or flush in `with db.savepoint(session):` and catch around that",
+        )
+        raise errors.SwallowedFailure(text)
+
+
+def commit_unknown(block: Block) -> errors.CommitUnknown:
+    """COMMIT was sent, and no answer of the server says what became of it."""
+    text = explain(
+        "COMMIT was sent and its answer never came: the transaction is applied once or not at all",
+        block_opened_at=block.opened,
+        instead="look in the database for what it would have written, by a key that you chose, before doing it again",
+    )
+    return errors.CommitUnknown(text)
+
+
+def refused(error: Exception) -> bool:
+    """Whether the server answered COMMIT with an error, so that nothing was applied."""
+    if not isinstance(error, sa_exc.DBAPIError) or error.connection_invalidated:
+        return False
+    # Class 08 and 57P: the connection ends. The server may say so after it has committed.
+    return not (sqlstate(error) or "").startswith(("08", "57P"))

@@ -1,0 +1,190 @@
+"""One engine for each URL: the registry, and defaults by dialect.
+
+Sources: [pool] https://docs.sqlalchemy.org/en/20/core/pooling.html [pg]
+https://www.postgresql.org/docs/current/runtime-config-client.html [sqlite] https://www.sqlite.org/foreignkeys.html and
+https://www.sqlite.org/wal.html [fork] https://docs.sqlalchemy.org/en/20/core/pooling.html#using-connection-pools-with-multiprocessing-or-os-fork
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import URL, Engine, event
+from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool
+
+from hermetic.toolkit import errors, hooks
+from hermetic.toolkit.core import Core
+from hermetic.toolkit.errors import explain
+from hermetic.toolkit.places import Place, here
+
+# Seconds, but for the two sizes. A process then holds at most 20 connections, and a request that finds none says so
+# within 10 seconds; idle connections are replaced before a firewall forgets them. [pool]
+POOL: dict[str, Any] = {
+    "pool_pre_ping": True,
+    "pool_recycle": 1800,
+    "pool_size": 10,
+    "max_overflow": 10,
+    "pool_timeout": 10,
+}
+
+# One connection for all, which they wait for: a second one would be another, empty database.
+MEMORY_POOL: dict[str, Any] = {"pool_size": 1, "max_overflow": 0}
+
+# What an engine of ours tells each new connection, `{statement}` and `{idle}` in milliseconds. [pg]
+TIMEOUTS: dict[str, dict[str, str]] = {
+    "postgresql": {
+        "statement": "SET statement_timeout = {}",
+        "idle": "SET idle_in_transaction_session_timeout = {}",
+    },
+}
+
+# [sqlite] Write-ahead logging lets readers go on while one writes; in memory it is ignored.
+SQLITE_SETTINGS = ("PRAGMA foreign_keys = ON", "PRAGMA journal_mode = WAL")
+
+Key = tuple[str, str, str | None]
+
+_made: dict[Key, Place] = {}
+_cores: weakref.WeakSet[Core] = weakref.WeakSet()
+# Sessions that were open when the process forked. Collecting them would end the parent's transactions.
+_of_the_parent: list[object] = []
+
+
+def is_memory(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite" and (
+        url.database in (None, "", ":memory:")
+        or "mode=memory" in str(url.database)
+        or url.query.get("mode") == "memory"
+    )
+
+
+def register(word: str, url: URL, name: str | None) -> Key | None:
+    """Takes the name; raises DatabaseExists where it is taken. A database in memory needs none."""
+    if is_memory(url):
+        return None
+    key = (word, url.render_as_string(hide_password=False), name)
+    if key in _made:
+        text = f"a second {word} for {url.render_as_string()} in this process"
+        instead = (
+            "make it once, at the top of a module or at start-up, and import it; `name=` for a second one on purpose, "
+            "`dispose()` the first where it is done (a test)"
+        )
+        raise errors.DatabaseExists(explain(text, made_at=here(), first_made_at=_made[key], instead=instead))
+    _made[key] = here()
+    return key
+
+
+def unregister(key: Key | None) -> None:
+    if key is not None:
+        _made.pop(key, None)
+
+
+def with_defaults(url: URL, given: dict[str, Any], *, is_async: bool) -> dict[str, Any]:
+    """Options for `create_engine`; what is given stays, and with a pool class of the caller's all about the pool."""
+    if "poolclass" in given or "pool" in given:
+        return given
+    queue = AsyncAdaptedQueuePool if is_async else QueuePool
+    if is_memory(url):
+        arguments = {"check_same_thread": False, **given.get("connect_args", {})}
+        return {"poolclass": queue, **MEMORY_POOL, **given, "connect_args": arguments}
+    if url.get_backend_name() == "sqlite":
+        return {"poolclass": queue, **POOL, "pool_pre_ping": False, **given}
+    return {**POOL, **given}
+
+
+def set_up_connections(engine: Engine, *, statement: float | None, idle: float | None) -> None:
+    """Time-outs in seconds (none: the server's own) and SQLite's settings, on each new connection."""
+    name = engine.dialect.name
+    known = TIMEOUTS.get(name, {})
+    commands = [
+        known[which].format(round(seconds * 1000))
+        for which, seconds in (("statement", statement), ("idle", idle))
+        if which in known and seconds is not None
+    ]
+    if name == "sqlite":
+        commands.extend(SQLITE_SETTINGS)
+    if commands:
+        event.listen(engine, "connect", _teller(commands))
+
+
+def _teller(commands: list[str]) -> Callable[[Any, Any], None]:
+    def tell(connection: Any, record: Any) -> None:
+        cursor = connection.cursor()
+        for command in commands:
+            cursor.execute(command)
+        cursor.close()
+        connection.commit()
+
+    return tell
+
+
+def set_up(
+    word: str,
+    sources: Sequence[URL | Engine],
+    make: Callable[[URL], Engine],
+    *,
+    name: str | None,
+    options: dict[str, Any],
+    allow_on_loop: bool = False,
+) -> tuple[Core, Key | None]:
+    """The engines of a database, its primary first, made where only a URL is given; registered and watched.
+
+    Raises DatabaseExists, and TypeError for options with an engine that exists.
+    """
+    first = sources[0]
+    if options and isinstance(first, Engine):
+        raise TypeError(f"an engine that exists keeps its options; {', '.join(options)} belongs where it is made")
+    key = register(word, first.url if isinstance(first, Engine) else first, name)
+    try:
+        made = [source if isinstance(source, Engine) else make(source) for source in sources]
+    except BaseException:
+        unregister(key)
+        raise
+    core = Core(
+        word=word,
+        engine=made[0],
+        replicas=tuple(made[1:]),
+        readers=tuple(map(_read_only, made[1:] or made)),
+        primary_reader=_read_only(made[0]),
+        made=here(),
+        owned=tuple(engine for engine, source in zip(made, sources, strict=True) if engine is not source),
+        allow_on_loop=allow_on_loop,
+    )
+    for engine in made:
+        hooks.install(engine)
+    _cores.add(core)
+    return core, key
+
+
+def _read_only(engine: Engine) -> Engine:
+    """The same pool; PostgreSQL refuses writes in its transactions. SQLite is told by `ending`, others by `hooks`."""
+    return engine.execution_options(postgresql_readonly=True) if engine.dialect.name == "postgresql" else engine
+
+
+def end(core: Core, key: Key | None) -> None:
+    """Frees the name. Hooks stay on an engine that another Database uses as well."""
+    if core.disposed is not None:
+        return
+    core.disposed = here()
+    unregister(key)
+    _cores.discard(core)
+    in_use = {id(engine) for other in _cores for engine in other.engines}
+    for engine in core.engines:
+        if id(engine) not in in_use:
+            hooks.uninstall(engine)
+
+
+def _after_fork() -> None:
+    """The child has connections of its own; the parent's are neither used nor closed. [fork]"""
+    for core in list(_cores):
+        for engine in core.engines:
+            engine.dispose(close=False)
+        core.loop = None
+        for block in list(core.open_blocks):
+            block.ended = block.opened
+            _of_the_parent.append(block.connection)
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,249 @@
+"""The sessions that blocks give: SQLAlchemy's own, which refuse what their block forbids.
+
+They are made by `Database` and `AsyncDatabase` alone, and never outlive their block.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn, TypeVar, cast
+
+from sqlalchemy import exc as sa_exc, inspect, orm
+from sqlalchemy.ext import asyncio as sa_asyncio
+
+from hermetic.toolkit import errors
+from hermetic.toolkit.block import Block, Callback
+from hermetic.toolkit.ended import refuse_ended
+from hermetic.toolkit.errors import explain
+from hermetic.toolkit.places import Place, here
+
+M = TypeVar("M")
+
+# Each is one operation: it must not overlap with another task's, nor come after the end of the block.
+OPERATIONS = tuple(
+    "execute scalar scalars get get_one refresh flush connection add add_all delete bulk_save_objects "
+    "bulk_insert_mappings bulk_update_mappings".split()
+)
+ASYNC_OPERATIONS = tuple(
+    "execute scalar scalars get get_one refresh flush connection merge delete stream stream_scalars run_sync".split()
+)
+
+
+class Session(orm.Session):
+    """An SQLAlchemy session that belongs to one block of a `Database`.
+
+    All of SQLAlchemy works on it but what its block does: `commit()`, `close()` and `begin()` raise BlockRules.
+    `rollback()` undoes the whole block, which can then only be left. `begin_nested()` makes savepoints as ever.
+    """
+
+    _block: Block
+
+    def __init__(self, *args: Any, block: Block | None = None, **options: Any) -> None:
+        if block is None:
+            instead = "`with db.transaction() as session:` or `with db.read() as session:`"
+            raise errors.BlockRules(explain("a session is made outside of a block", called_at=here(), instead=instead))
+        self._block = block
+        super().__init__(*args, **options)
+
+    def on_commit(self, function: Callable[[], Any]) -> None:
+        """Calls `function` after the commit, with the connection given back; never, if the block is rolled back.
+
+        In an AsyncDatabase it may be a coroutine function. What it raises becomes CallbackFailed, and undoes nothing.
+        """
+        self._block.check_usable("on_commit")
+        self._block.callbacks.append(Callback(function, here(), len(self._block.savepoints)))
+
+    def lock(self, entity: type[M], identity: Any, *, nowait: bool = False) -> M:
+        """The row with this primary key, locked until the block ends and freshly read (removes SES008).
+
+        Pending changes are written first. On SQLite, which has no row locks, the block holds the only write lock.
+        With `nowait`, a row that is locked by somebody else raises OperationalError at once. Raises NoResultFound if
+        there is no such row, ReadOnly in `read()`.
+        """
+        self._block.check_usable("lock")
+        if self._block.reads:
+            text = explain(
+                "`session.lock()` in `db.read()`",
+                called_at=here(),
+                block_opened_at=self._block.opened,
+                instead="`with db.transaction() as session:`",
+            )
+            raise errors.ReadOnly(text)
+        self.flush()
+        found = self.get(entity, identity, populate_existing=True, with_for_update={"of": entity, "nowait": nowait})
+        if found is None:
+            raise sa_exc.NoResultFound(f"no {entity.__name__} with primary key {identity!r}")
+        return found
+
+    def begin(self, nested: bool = False) -> orm.SessionTransaction:
+        if not nested:
+            self._refuse("begin", "the block has begun; `db.savepoint(session)` for a part that can be undone alone")
+        self._block.check_usable("begin_nested")
+        return super().begin(nested=True)
+
+    def commit(self) -> None:
+        self._refuse("commit", "leave the block, it commits at its end; `session.flush()` for ids and checks before")
+
+    def rollback(self) -> None:
+        if self._block.ended is None and self._block.rolled_back is None:
+            self._block.rolled_back = here()
+            super().rollback()
+
+    def close(self) -> None:
+        if self._block.ended is None:
+            self._refuse("close", "leave the block, it closes the session")
+
+    def reset(self) -> None:
+        self._refuse("reset", "leave the block, and open another one")
+
+    def invalidate(self) -> None:
+        self._refuse("invalidate", "raise to leave the block: a connection that is broken is not used again")
+
+    def _refuse(self, what: str, instead: str) -> NoReturn:
+        if self._block.ended is not None:
+            raise self._block.gone(f"`session.{what}()`")
+        text = f"`session.{what}()` inside of `db.{self._block.word}`"
+        raise errors.BlockRules(explain(text, called_at=here(), block_opened_at=self._block.opened, instead=instead))
+
+    def merge(self, instance: M, **options: Any) -> M:
+        refuse_ended(inspect(cast(Any, instance)))
+        return _operate(self, "merge", instance, **options)  # type: ignore[no-any-return]
+
+    def expunge(self, instance: object) -> None:
+        self._keep_changes("expunge", (instance,))
+        super().expunge(instance)
+
+    def expunge_all(self) -> None:
+        self._keep_changes("expunge_all", (*self.new, *self.dirty, *self.deleted))
+        super().expunge_all()
+
+    def expire(self, instance: object, attribute_names: Iterable[str] | None = None) -> None:
+        self._keep_changes("expire", (instance,))
+        super().expire(instance, attribute_names)
+
+    def expire_all(self) -> None:
+        self._keep_changes("expire_all", self.dirty)
+        super().expire_all()
+
+    def _keep_changes(self, what: str, instances: Iterable[object]) -> None:
+        """Raises ChangesDropped if one of these has changes that are not written."""
+        if self._block.ended is None:
+            lost = changed(self, instances)
+            if lost:
+                raise errors.ChangesDropped(dropped(f"`session.{what}()`", lost, self._block))
+
+
+def changed(session: orm.Session, instances: Iterable[object]) -> list[object]:
+    return [
+        instance
+        for instance in instances
+        if instance in session.new
+        or instance in session.deleted
+        or (instance in session and session.is_modified(instance))
+    ]
+
+
+def dropped(what: str, lost: Sequence[object], block: Block) -> str:
+    names = ", ".join(sorted({type(instance).__name__ for instance in lost}))
+    return explain(
+        f"{what} would drop unwritten changes of {names}",
+        called_at=here(),
+        block_opened_at=block.opened,
+        instead="`session.flush()` before it, or `session.rollback()` to give everything up",
+    )
+
+
+def _operate(session: Session, name: str, *args: Any, **options: Any) -> Any:
+    block = session._block
+    begun = block.begin_use(name)
+    try:
+        if begun:
+            block.check_usable(name)
+        return getattr(super(Session, session), name)(*args, **options)
+    except (sa_exc.DBAPIError, sa_exc.TimeoutError) as error:
+        block.fail(error)  # what has a connection was seen by the hooks; this is a connection that could not be had
+        raise
+    finally:
+        if begun:
+            block.end_use()
+
+
+def _guard(name: str) -> Callable[..., Any]:
+    @functools.wraps(getattr(orm.Session, name))
+    def guarded(self: Session, *args: Any, **options: Any) -> Any:
+        return _operate(self, name, *args, **options)
+
+    return guarded
+
+
+for _name in OPERATIONS:
+    setattr(Session, _name, _guard(_name))
+
+
+class AsyncSession(sa_asyncio.AsyncSession):
+    """An SQLAlchemy asyncio session that belongs to one block of an `AsyncDatabase`; see `Session`."""
+
+    sync_session_class: type[orm.Session] = Session
+    _turn: asyncio.Lock | None = None
+
+    def on_commit(self, function: Callable[[], Any]) -> None:
+        """See `Session.on_commit`; the function may be a coroutine function, which is awaited."""
+        of(self).on_commit(function)
+
+    async def lock(self, entity: type[M], identity: Any, *, nowait: bool = False) -> M:
+        """See `Session.lock`."""
+        return await self.run_sync(lambda session: cast(Session, session).lock(entity, identity, nowait=nowait))
+
+
+async def _operate_async(session: AsyncSession, name: str, at: Place, args: Any, options: Any) -> Any:
+    if session._turn is not None:
+        async with session._turn:
+            return await getattr(super(AsyncSession, session), name)(*args, **options)
+    block = of(session)._block
+    begun = block.begin_use(name, at)
+    try:
+        if begun:
+            block.check_usable(name)
+        return await getattr(super(AsyncSession, session), name)(*args, **options)
+    finally:
+        if begun:
+            block.end_use()
+
+
+def _guard_async(name: str) -> Callable[..., Any]:
+    # No coroutine function: in `gather(session.get(...), session.get(...))` the caller's line is known now or never.
+    @functools.wraps(getattr(sa_asyncio.AsyncSession, name))
+    def guarded(self: AsyncSession, *args: Any, **options: Any) -> Any:
+        return _operate_async(self, name, here(), args, options)
+
+    return guarded
+
+
+for _name in ASYNC_OPERATIONS:
+    setattr(AsyncSession, _name, _guard_async(_name))
+
+
+def of(session: orm.Session | sa_asyncio.AsyncSession) -> Session:
+    """The toolkit's synchronous session; of an asynchronous one, the one inside. Raises TypeError for any other."""
+    inner = session.sync_session if isinstance(session, sa_asyncio.AsyncSession) else session
+    if not isinstance(inner, Session):
+        raise TypeError(
+            f"{type(session).__name__} is no session of a block; `with db.transaction() as session:` gives one"
+        )
+    return inner
+
+
+def session_class(wanted: type[orm.Session]) -> type[orm.Session]:
+    """A class that is a block's session and the wanted one, such as SQLModel's."""
+    if issubclass(wanted, Session):
+        return wanted
+    return type(wanted.__name__, (Session, wanted), {})
+
+
+def async_session_class(wanted: type[sa_asyncio.AsyncSession]) -> type[sa_asyncio.AsyncSession]:
+    if issubclass(wanted, AsyncSession):
+        return wanted
+    inner = session_class(wanted.sync_session_class)
+    return type(wanted.__name__, (AsyncSession, wanted), {"sync_session_class": inner})
