@@ -57,24 +57,23 @@ def _prepare(mapper: Mapper[Any]) -> dict[str, _Loader]:
         watched = getattr(mapper.class_, attribute.key, None)
         if not isinstance(watched, orm.QueryableAttribute) or attribute.key not in mapper.class_manager:
             continue
-        event.listen(watched, "set", _refuse_write, raw=True)
-        if isinstance(attribute, orm.RelationshipProperty) and attribute.uselist:
-            event.listen(watched, "append", _refuse_write, raw=True)
-            event.listen(watched, "remove", _refuse_write, raw=True)
+        collection = isinstance(attribute, orm.RelationshipProperty) and attribute.uselist
+        for change in ("set", "append", "remove") if collection else ("set",):
+            event.listen(watched, change, _refuser(attribute.key), raw=True)
     keys = (*mapper.column_attrs.keys(), *mapper.relationships.keys())
     return {key: NotLoadedHere(key) for key in keys}
 
 
-def _refuse_write(state: InstanceState[Any], value: Any, *others: Any) -> None:
-    block = block_of_instance(state)
-    if block is not None:
-        initiator = others[-1]
-        text = f"`{state.class_.__name__}.{initiator.key}` is written after the end of the block that loaded it"
-        instead = (
-            "load it where you write it: `with db.transaction() as session: "
-            f"row = session.lock({state.class_.__name__}, id)`"
-        )
-        raise errors.InstanceEnded(_told(text, block, instead))
+def _refuser(key: str) -> Callable[..., None]:
+    def refuse(state: InstanceState[Any], value: Any, *others: Any) -> None:
+        block = block_of_instance(state)
+        if block is not None:
+            name = state.class_.__name__
+            text = f"`{name}.{key}` is written after the end of the block that loaded it"
+            instead = f"load it where you write it: `with db.transaction() as session: row = session.lock({name}, id)`"
+            raise errors.InstanceEnded(_told(text, block, instead))
+
+    return refuse
 
 
 def refuse_ended(state: InstanceState[Any]) -> None:

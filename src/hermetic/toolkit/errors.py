@@ -124,7 +124,7 @@ class NotLoaded(ToolkitError, DetachedInstanceError):
     """An attribute that was never loaded is read after the end of the block."""
 
     rule = "SES005"
-    code = None  # or the text would end with a link to what SQLAlchemy says of its own error
+    code = ""  # or the text would end with a link to what SQLAlchemy says of its own error
 
 
 class CommitUnknown(ToolkitError):
