@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from hermetic import __version__
 
-COMMANDS = ("check", "debug", "explain", "review", "rules")
+COMMANDS = ("check", "debug", "explain", "review", "rules", "trace")
 FORMATS = ("text", "concise", "json")
 REVIEW_FORMATS = ("text", "markdown", "json")
 VIEWS = ("ir", "summary", "cfg")
@@ -68,6 +68,7 @@ def parser() -> ArgumentParser:
     rules.add_argument("--output-format", choices=("text", "json"), default="text", help="default: text")
     explain = commands.add_parser("explain", help="print a rule's documentation")
     explain.add_argument("rule", help="a code or name, such as SES001 or session-not-closed")
+    _trace(commands)
     _debug(commands)
     return top
 
@@ -83,6 +84,18 @@ def _review(commands: _SubParsersAction[_Parser]) -> None:
     review.add_argument("--tests", action="store_true", default=None, help="count tests too")
     review.add_argument("--migrations", action="store_true", default=None, help="count migrations too")
     review.add_argument("--isolated", action="store_true", help="read no settings file")
+
+
+def _trace(commands: _SubParsersAction[_Parser]) -> None:
+    trace = commands.add_parser(
+        "trace",
+        help="make a page of a recorded trace",
+        description="Make one HTML page of a trace that hermetic recorded: what each session did and when it was idle "
+        "in a transaction, how many connections of each pool were in use, and what was found. The page needs no "
+        "network. Other viewers of Chrome traces, such as Perfetto, open the same file.",
+    )
+    trace.add_argument("file", metavar="FILE", help="the recorded trace, such as out.json")
+    trace.add_argument("-o", "--output", metavar="PAGE", help="the page to write (default: FILE, ending in .html)")
 
 
 def _debug(commands: _SubParsersAction[_Parser]) -> None:
