@@ -58,7 +58,7 @@ class Detector:
     flushing: OnSession | None = None
     flushed: OnSession | None = None
     loaded: Callable[[Watch, SessionRecord, Any], None] | None = None  # a row became or refreshed an InstanceState
-    committing: OnSession | None = None  # the open root transaction is about to be flushed and committed
+    committing: OnSession | None = None  # the root transaction, which may not be begun yet, before its flush
     committed: OnSession | None = None  # the root transaction; its facts (`wrote`) still stand
     rolled_back: OnSession | None = None  # the root transaction, also by a failed flush
     closing: OnSession | None = None  # Session.close() is called; what the session holds is still there

@@ -174,7 +174,7 @@ class Probes:
     @quietly
     def before_commit(self, session: Session) -> None:
         record = self.ledger.known(session)
-        if record is not None and record.is_open and not session.in_nested_transaction():
+        if record is not None and not session.in_nested_transaction():
             self.tell("committing", record)
 
     @quietly
@@ -211,7 +211,8 @@ class Probes:
 
     @quietly
     def leaving(self, session: Any) -> None:
-        self.ledger.record(session.sync_session).leaving = grab(skip=3)
+        record = self.ledger.record(session.sync_session)
+        record.leaving = grab(skip=3) or record.leaving  # a maker's block leaves its session's, in a task of its own
 
     @quietly
     def closing(self, session: Session) -> None:
