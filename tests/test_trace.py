@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
-from runtime.traces import MS, Recording
 from shell import hermetic
+from traces import MS, Recording
 
 from hermetic.report.html.trace import render
 from hermetic.report.trace_events import Act, Count, Hold, Life, Mark, Statement, Trace, TraceError, Transaction, Wait
@@ -70,6 +70,14 @@ def test_events_that_were_left_out_are_told(tmp_path: Path) -> None:
     made.write(tmp_path / "out.json")
 
     assert hermetic("trace", "out.json", cwd=tmp_path).stdout.endswith("; 1 event could not be read\n")
+
+
+def test_what_the_recorder_had_no_room_for_is_told_by_the_command(tmp_path: Path) -> None:
+    made = one_session()
+    made.left_out = "12 events: it has 250 MB"
+    made.write(tmp_path / "out.json")
+
+    assert hermetic("trace", "out.json", cwd=tmp_path).stdout.endswith("; not recorded: 12 events: it has 250 MB\n")
 
 
 FOREIGN = {
@@ -339,7 +347,7 @@ def test_whatever_the_events_are_there_is_a_page(events: list[Any]) -> None:
     assert "</html>" in render(trace, "out.json")
 
 
-# The page as a file; tests/runtime/trace_page/ uses it
+# The page as a file; tests/trace_page/ uses it
 
 
 def test_the_page_names_nothing_outside_of_itself() -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hermetic.sanitizer.watch import Watch, watch
     from hermetic.toolkit.async_database import AsyncDatabase
     from hermetic.toolkit.database import Database
-    from hermetic.toolkit.errors import CallbackFailed, CancelledAfterCommit, CommitUnknown, ToolkitError, committed
+    from hermetic.toolkit.errors import CallbackFailed, CancelledAfterCommit, CommitUnknown, ToolkitError
     from hermetic.toolkit.session import AsyncSession, Session
 
 __version__ = "0.1.0"
@@ -28,7 +28,6 @@ __all__ = [
     "ToolkitError",
     "Watch",
     "__version__",
-    "committed",
     "operation",
     "watch",
 ]
@@ -46,7 +45,6 @@ _HOMES = {
     "CancelledAfterCommit": "hermetic.toolkit.errors",
     "CommitUnknown": "hermetic.toolkit.errors",
     "ToolkitError": "hermetic.toolkit.errors",
-    "committed": "hermetic.toolkit.errors",
 }
 
 

@@ -59,8 +59,10 @@ def _summary(trace: Trace) -> str:
         f"{_count(sum(len(lane.waits) for lane in trace.sessions), 'idle gap')} in transactions",
         _count(len(marks), "finding"),
     ]
-    unread = f"; {_count(trace.unread, 'event')} could not be read" if trace.unread else ""
-    return ", ".join(parts) + unread
+    notes = [f"not recorded: {trace.left_out}"] if trace.left_out else []
+    if trace.unread:
+        notes.append(f"{_count(trace.unread, 'event')} could not be read")
+    return "; ".join([", ".join(parts), *notes])
 
 
 def _count(number: int, word: str) -> str:

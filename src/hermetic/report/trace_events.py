@@ -27,7 +27,7 @@ class Life(NamedTuple):
 
 
 class Transaction(NamedTuple):
-    """`outcome` is "commit", "rollback" or "close", and `ended` the place of that."""
+    """`outcome` is "commit", "rollback" or "close", and `ended` the place of that; "open" is one that nothing ended."""
 
     start: int
     duration: int
@@ -123,7 +123,8 @@ class PoolLane:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A recorded run. `unread` counts events that are none of hermetic's, or broken."""
+    """A recorded run. `left_out` says what the recorder had no room for; `unread` counts events that are none of
+    hermetic's, or broken."""
 
     command: str
     started: str
@@ -131,4 +132,5 @@ class Trace:
     duration: int
     sessions: tuple[SessionLane, ...]
     pools: tuple[PoolLane, ...]
+    left_out: str
     unread: int

@@ -74,6 +74,7 @@ def read(data: bytes) -> Trace:
         duration=found.end,
         sessions=tuple(sorted(sessions, key=lambda lane: (_beginning(lane), lane.process, lane.number))),
         pools=tuple(sorted(pools, key=lambda lane: (lane.process, lane.number))),
+        left_out=_note(about, "left out"),
         unread=found.unread,
     )
 

@@ -20,6 +20,7 @@ def render(trace: Trace, file: str) -> str:
         "started": trace.started,
         "version": trace.version,
         "duration": trace.duration,
+        "leftOut": trace.left_out,
         "unread": trace.unread,
         "texts": list(texts),
         "sessions": sessions,

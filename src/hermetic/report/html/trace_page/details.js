@@ -79,10 +79,15 @@ function describe(item) {
   }
 }
 
-function outcome({ outcome: word }) {
-  return (
-    { commit: "committed", rollback: "rolled back", close: "ended by close, without commit or rollback" }[word] ?? word
-  );
+const OUTCOMES = new Map([
+  ["commit", "committed"],
+  ["rollback", "rolled back"],
+  ["close", "ended by close, without commit or rollback"],
+  ["open", "still open when the recording ended"],
+]);
+
+function outcome(transaction) {
+  return OUTCOMES.get(transaction.outcome) ?? transaction.outcome;
 }
 
 function tipContent(item) {

@@ -86,7 +86,7 @@ function paintGrid(pen, scale, height, colours) {
   for (const tick of ticks(scale)) pen.fillRect(Math.round(scale.x(tick)), 0, 1, height);
 }
 
-/** Round moments for an axis, at least 84 pixels apart. */
+/** Round moments for an axis, far enough apart for their labels. */
 function ticks(scale) {
   const step = tickStep(scale);
   const found = [];
@@ -95,7 +95,7 @@ function ticks(scale) {
 }
 
 function tickStep(scale) {
-  const rough = scale.perPixel * 84;
+  const rough = scale.perPixel * Math.min(84, scale.pixels / 3.2);
   if (rough > 30_000_000)
     return (
       [60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400].map((s) => s * 1_000_000).find((step) => step >= rough) ??
@@ -117,7 +117,8 @@ function paintAxis(canvas, scale, colours) {
     pen.fillStyle = colours["life-edge"];
     pen.fillRect(x, height - 6, 1, 6);
     pen.fillStyle = colours.soft;
-    pen.fillText(moment(tick, step), x + 4, height / 2);
+    const text = moment(tick, step);
+    if (x + 4 + pen.measureText(text).width <= scale.pixels) pen.fillText(text, x + 4, height / 2);
   }
 }
 
@@ -176,7 +177,7 @@ function paintWait(pen, item, left, right, middle, colours) {
   pen.font = `600 11px ${colours.font}`;
   const text = duration(lasting(item));
   const width = pen.measureText(text).width;
-  if (right - left < width + 14) return;
+  if (right - left < width + 34) return; // some hatching stays to be seen
   const x = (Math.max(left, 0) + Math.min(right, pen.canvas.clientWidth) - width) / 2;
   pen.fillStyle = colours.panel;
   pen.fillRect(x - 4, middle - 6, width + 8, 12);

@@ -79,12 +79,12 @@ class Rows {
     return row ? { row, y: y % this.height } : null;
   }
 
+  /** Scroll a row into sight; one that is, stays. */
   reveal(row) {
     const { box, height } = this;
     const top = this.rows.indexOf(row) * height;
-    if (top < 0) return;
-    if (top < box.scrollTop) box.scrollTop = top;
-    else if (top + height > box.scrollTop + box.clientHeight) box.scrollTop = top + height - box.clientHeight;
+    if (top < 0 || (top >= box.scrollTop && top + height <= box.scrollTop + box.clientHeight)) return;
+    box.scrollTop = top - (box.clientHeight - height) / 2;
   }
 
   eachLabel(update) {
@@ -118,8 +118,8 @@ function sessionLabel(session, severalProcesses, choose) {
     element(
       "span",
       { class: "who" },
-      element("bdi", { class: "function" }, place.name || shortPath(place.file) || session.name || session.title),
-      element("bdi", { class: "file" }, place.name ? shortPath(place.file) : session.task),
+      element("bdi", { class: "function" }, place.name || place.file || session.name || session.title),
+      element("span", { class: "file tail" }, element("bdi", {}, place.name ? place.file : session.task)),
     ),
     idle ? element("i", { class: "key idle", title: "idle in a transaction" }) : null,
     session.rules.length ? element("i", { class: `key ${worst(session)}`, title: session.rules.join(", ") }) : null,
@@ -132,15 +132,15 @@ function worst(lane) {
 
 /** What stands beside a pool; its output says what is in use at the cursor. */
 function poolLabel(pool) {
-  const [scheme, rest] = pool.name.split("://");
+  const { database, server } = urlParts(pool.name);
   return element(
     "div",
     { class: "label pool-label", "data-pool": pool.key, title: pool.name },
     element(
       "span",
       { class: "who" },
-      element("bdi", { class: "function" }, rest ? shortPath(rest) : pool.name),
-      rest ? element("bdi", { class: "file" }, scheme) : null,
+      element("bdi", { class: "function" }, database),
+      server ? element("bdi", { class: "file" }, server) : null,
       element("output", { class: "reading" }),
     ),
     pool.marks.items.length ? element("i", { class: `key ${worst(pool)}` }) : null,

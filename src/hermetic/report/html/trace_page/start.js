@@ -95,6 +95,7 @@ function show(lane, item) {
   const { start, end } = item ?? lane;
   state.pinned = item ? start : state.pinned;
   choose(lane, item);
+  if (document.activeElement?.closest("section:not(.timeline), header")) $("details").focus({ preventScroll: true });
   glide(start, end, () => {
     draw();
     (lane.kind === "pool" ? pools : lanes).reveal(lane);
@@ -269,6 +270,7 @@ function head() {
   $("totals").replaceChildren(...totals(trace, show));
   $("footer").textContent = [
     `hermetic ${trace.version}`,
+    trace.leftOut ? `Not recorded: ${trace.leftOut}` : "",
     trace.unread
       ? `${count(trace.unread, "event")} of the file could not be read and ${trace.unread === 1 ? "is" : "are"} left out`
       : "",

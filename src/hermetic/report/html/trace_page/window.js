@@ -48,7 +48,7 @@ class TimeWindow {
   around(start, end) {
     if (start >= this.from && end <= this.to && (end - start) * 100 > this.width)
       return { from: this.from, to: this.to };
-    const room = Math.max((end - start) * 1.5, Math.min(this.width, this.duration / 20) / 2);
+    const room = Math.max((end - start) * 0.75, Math.min(this.width, this.duration / 20) / 2);
     return { from: start - room, to: end + room };
   }
 

@@ -56,6 +56,13 @@ function shortPath(path) {
   return parts.length > 2 ? `…/${parts.slice(-2).join("/")}` : path;
 }
 
+/** The database of a URL, and what leads to it: "shop" and "postgresql+asyncpg://localhost". */
+function urlParts(url) {
+  const at = url.lastIndexOf("/");
+  const database = url.slice(at + 1);
+  return at < 0 || !database ? { database: url, server: "" } : { database, server: url.slice(0, at) };
+}
+
 /** A place in a table: its function, and the end of its path below. */
 function placeCell(place) {
   const { file, name } = placeParts(place);

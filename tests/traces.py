@@ -19,6 +19,7 @@ class Recording:
     events: list[dict[str, Any]] = field(default_factory=list)
     begun: float = 9_000_000.0  # the clock of a trace starts anywhere
     command: str = "pytest -q"
+    left_out: str = ""
 
     def session(self, number: int, start: float, end: float, *, pid: int = 100, **about: Any) -> None:
         opened = about.pop("opened", "app/users.py:31 in load")
@@ -95,6 +96,8 @@ class Recording:
             "started": "2026-11-27T09:30:00+00:00",
             "command": self.command,
         }
+        if self.left_out:
+            about["left out"] = self.left_out
         return {"traceEvents": self.events, "displayTimeUnit": "ms", "otherData": about}
 
     def write(self, path: Path) -> Path:

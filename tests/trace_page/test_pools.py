@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.trace_page.pages import Show, at, colour, colours, pooled, working
+from trace_page.pages import Show, at, colour, colours, pooled, working
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ def test_the_pool_says_how_much_is_in_use_at_a_time(ms: int, reading: str, show:
 
 
 def test_the_pool_says_its_peak_where_no_time_is_asked_for(show: Show) -> None:
-    assert show(pooled()).text("#pools .label") == "localhost/shop\npostgresql+psycopg\npeak 3 of 2"
+    assert show(pooled()).text("#pools .label") == "shop\npostgresql+psycopg://localhost\npeak 3 of 2"
 
 
 def test_what_exceeds_the_size_of_the_pool_has_another_colour(show: Show) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from runtime.tab import Tab
-from runtime.traces import MS, Recording
+from traces import MS, Recording
+
+from trace_page.tab import Tab
 
 Show = Callable[..., Tab]
 

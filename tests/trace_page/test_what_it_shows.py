@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from runtime.trace_page.pages import Show, colour, colours, working
-from runtime.traces import Recording
+from traces import Recording
+
+from trace_page.pages import Show, colour, colours, working
 
 
 def test_the_head_counts_what_the_run_did(show: Show) -> None:
@@ -29,7 +30,7 @@ def test_each_session_has_a_lane_that_says_who_opened_it(show: Show) -> None:
     made.session(2, 120, 130, opened="app/api/v2/orders.py:7 in Orders.place")
     tab = show(made)
 
-    assert tab.texts("#lanes .label") == ["1\nload\napp/users.py:31", "2\nOrders.place\n…/v2/orders.py:7"]
+    assert tab.texts("#lanes .label") == ["1\nload\napp/users.py:31", "2\nOrders.place\napp/api/v2/orders.py:7"]
 
 
 def test_an_idle_gap_is_hatched_and_a_statement_is_not(show: Show) -> None:
@@ -122,3 +123,10 @@ def test_events_that_could_not_be_read_are_told(show: Show) -> None:
     tab = show(made)
 
     assert "2 events of the file could not be read and are left out" in tab.text("#footer")
+
+
+def test_what_the_recorder_had_no_room_for_is_told(show: Show) -> None:
+    made = working()
+    made.left_out = "12 events: it has 250 MB"
+
+    assert "Not recorded: 12 events: it has 250 MB" in show(made).text("#footer")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from runtime.trace_page.pages import Show, at, colour, colours, pooled, working
-from runtime.traces import Recording, by_chance
+from traces import Recording, by_chance
+
+from trace_page.pages import Show, at, colour, colours, pooled, working
 
 
 def test_a_finding_is_marked_and_told_with_both_acts(show: Show) -> None:

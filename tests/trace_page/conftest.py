@@ -7,18 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from runtime.browser import find_browser
+from traces import Recording
 
 from hermetic.report.html.trace import render
 from hermetic.report.trace_reader import read
-from runtime.browser import Browser
-from runtime.tab import Tab, opened
-from runtime.trace_page.pages import Show
-from runtime.traces import Recording
+from trace_page.pages import Show
+from trace_page.tab import Tab, opened
 
 
 @pytest.fixture(scope="module")
-def tab(browser: Browser) -> Iterator[Tab]:
-    with opened(browser) as tab:
+def tab() -> Iterator[Tab]:
+    with opened(find_browser()) as tab:
         yield tab
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
+from traces import by_chance
 
-from runtime.trace_page.pages import Show, colour, press_key, three_sessions, window, working
-from runtime.traces import by_chance
+from trace_page.pages import Show, colour, press_key, three_sessions, window, working
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

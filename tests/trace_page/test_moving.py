@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from traces import MS, Recording, by_chance
 
-from runtime.trace_page.pages import Show, at, press_key, window, working
-from runtime.traces import MS, Recording, by_chance
+from trace_page.pages import Show, at, press_key, window, working
 
 
 def test_the_wheel_zooms_to_what_is_under_the_pointer(show: Show) -> None:

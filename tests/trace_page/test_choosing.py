@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from traces import Recording, by_chance
 
-from runtime.trace_page.pages import Show, three_sessions, working
-from runtime.traces import Recording, by_chance
+from trace_page.pages import Show, three_sessions, working
 
 
 @pytest.mark.parametrize(
@@ -83,3 +83,12 @@ def test_a_long_table_grows_when_asked(show: Show) -> None:
 
     assert before == "Show 200 more of 250"
     assert tab.ask("document.querySelectorAll('#sessions tbody tr').length") == 400
+
+
+def test_a_link_in_a_table_leads_to_the_details(show: Show) -> None:
+    tab = show(three_sessions())
+    tab.ask("document.querySelector('#gaps tbody button').focus()")
+    tab.key("Enter")
+
+    assert tab.ask("document.activeElement.id") == "details"
+    assert tab.text("#details h3") == "Idle in a transaction"

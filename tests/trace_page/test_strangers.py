@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from traces import Recording
 
-from runtime.trace_page.pages import Show, at, working
-from runtime.traces import Recording
+from trace_page.pages import Show, at, working
 
 ATTACKS = [
     "</script><script>window.broken = 1</script>",
