@@ -13,6 +13,7 @@ from hermetic.engine.ir import Node
 from hermetic.engine.source import facts_of
 from hermetic.finding import Finding
 
+pytest_plugins = ["pytester"]
 collect_ignore = ["fixtures"]  # projects to analyse; some have tests of their own
 
 CheckProject = Callable[[Mapping[str, str]], list[Finding]]

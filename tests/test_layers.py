@@ -19,6 +19,7 @@ LAYERS = (
     "cli",
     "review",
     "driver",
+    "integrations",
     "toolkit",
     "sanitizer",
     "report",

@@ -1,0 +1,65 @@
+"""The plugin of pytest: its options, and its start. Importing it loads neither SQLAlchemy nor the sanitizer."""
+
+from __future__ import annotations
+
+import pytest
+
+from hermetic.integrations import pytest_options
+from hermetic.integrations.pytest_options import Options
+
+NAME = "hermetic-running"
+OLDEST = (2, 0)  # SQLAlchemy
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    pytest_options.add(parser)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Begin before the first conftest.py, which may import the application and make its engines."""
+    _begin(early_config)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", 'hermetic(ignore, reason): findings of these rules do not concern the test, as ignore=["SES006"]'
+    )
+    _begin(config)
+
+
+def _begin(config: pytest.Config) -> None:
+    if config.pluginmanager.hasplugin(NAME):
+        return
+    options = pytest_options.read(config)
+    if options.mode == "off":
+        return
+    from hermetic.integrations.pytest_running import Running
+
+    config.pluginmanager.register(Running(options, _baseline(options), _why_inert()), NAME)
+
+
+def _baseline(options: Options) -> frozenset[str]:
+    if options.baseline is None or options.updates_baseline:
+        return frozenset()
+    from hermetic.report.baseline import BaselineError, read
+
+    try:
+        return read(options.baseline)
+    except BaselineError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _why_inert() -> str:
+    """Why nothing can be watched here; "" if it can. Nothing is imported to find out."""
+    from importlib.metadata import PackageNotFoundError, version
+    from importlib.util import find_spec
+
+    if find_spec("sqlalchemy") is None:
+        return "SQLAlchemy is not installed; there is nothing to watch"
+    try:
+        installed = version("sqlalchemy")
+    except PackageNotFoundError:  # a copy without its metadata
+        return ""
+    numbers = tuple(int(part) for part in installed.split(".")[:2] if part.isdecimal())
+    return "" if numbers >= OLDEST else f"SQLAlchemy {installed} is too old to be watched; 2.0 is the oldest"
