@@ -26,7 +26,7 @@ def shown(browser: Browser, recording: Path, page: Path) -> str:
     unknown to the page."""
     trace = read(recording.read_bytes())
     assert trace.unread == 0
-    (wait,) = [wait for lane in trace.sessions for wait in lane.waits if wait.duration >= PAUSE * 1_000_000]
+    wait = max((wait for lane in trace.sessions for wait in lane.waits), key=lambda wait: wait.duration)
     page.write_text(render(trace, "run.json"), encoding="utf-8")
     return browser.dom(page, fragment=f"at={(wait.start + wait.duration / 2) / 1000}")
 
