@@ -11,7 +11,7 @@ does. It is given to a `Watch`, and goes with whichever watch takes over from th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -57,7 +57,11 @@ class Detector:
     left_quietly: OnSession | None = None  # `with session.begin()` ends without an exception, before it commits
     flushing: OnSession | None = None
     flushed: OnSession | None = None
-    loaded: Callable[[Watch, SessionRecord, Any], None] | None = None  # a row became or refreshed an InstanceState
+    # A row became or refreshed an InstanceState; with names, only these attributes.
+    loaded: Callable[[Watch, SessionRecord, Any, Iterable[str] | None], None] | None = None
+    changed: Callable[[Watch, SessionRecord, Any], None] | None = None  # an attribute of an InstanceState was assigned
+    # The open transaction waited `Watch.idle` seconds or more, of which it is told before the act that ends the wait.
+    idled: Callable[[Watch, SessionRecord, float], None] | None = None
     committing: OnSession | None = None  # the root transaction, which may not be begun yet, before its flush
     committed: OnSession | None = None  # the root transaction; its facts (`wrote`) still stand
     rolled_back: OnSession | None = None  # the root transaction, also by a failed flush

@@ -1,4 +1,4 @@
-"""Where frameworks begin a request or a task: data, and what is put around it.
+"""Where frameworks begin a request or a task, and debuggers stop: data, and what is put around it.
 
 A framework is touched only once the program has imported it. Requests of an application mounted in another are parts of
 the outer request. A websocket is no operation: its messages are. The body of a streaming WSGI response is read after
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hermetic.sanitizer import patches
 from hermetic.sanitizer.operations import Kind, Operation, declared
+from hermetic.sanitizer.waits import stopping
 
 if TYPE_CHECKING:
     from hermetic.sanitizer.probes import Probes
@@ -69,9 +70,9 @@ def _background(probes: Probes, original: Callable[..., Any]) -> Callable[..., A
     return __call__
 
 
-def _calls(make: patches.Make) -> Callable[[Probes, Any, str], Undo]:
+def _around(method: str, make: patches.Make) -> Callable[[Probes, Any, str], Undo]:
     def install(probes: Probes, module: Any, name: str) -> Undo:
-        return patches.install(probes, (patches.Patch(getattr(module, name), "__call__", make),))
+        return patches.install(probes, (patches.Patch(getattr(module, name), method, make),))
 
     return install
 
@@ -99,17 +100,19 @@ def _celery(probes: Probes, signals: Any, _: str) -> Undo:
 
 FRAMEWORKS = (
     # https://www.starlette.io/applications/; FastAPI's application is one of Starlette's
-    Framework("starlette.applications", "Starlette", _calls(_asgi)),
+    Framework("starlette.applications", "Starlette", _around("__call__", _asgi)),
     # https://www.starlette.io/background/
-    Framework("starlette.background", "BackgroundTask", _calls(_background)),
+    Framework("starlette.background", "BackgroundTask", _around("__call__", _background)),
     # https://flask.palletsprojects.com/en/stable/api/: `wsgi_app` is what middlewares replace, `__call__` stays
-    Framework("flask", "Flask", _calls(_wsgi)),
+    Framework("flask", "Flask", _around("__call__", _wsgi)),
     # https://docs.litestar.dev/latest/reference/app.html
-    Framework("litestar.app", "Litestar", _calls(_asgi)),
+    Framework("litestar.app", "Litestar", _around("__call__", _asgi)),
     # https://docs.litestar.dev/latest/usage/responses.html#background-tasks
-    Framework("litestar.background_tasks", "BackgroundTask", _calls(_background)),
+    Framework("litestar.background_tasks", "BackgroundTask", _around("__call__", _background)),
     # https://docs.celeryq.dev/en/stable/userguide/signals.html#task-prerun
     Framework("celery.signals", "task_postrun", _celery),
+    # https://docs.python.org/3/library/pdb.html; IPython's debugger and pytest's are built on it
+    Framework("pdb", "Pdb", _around("interaction", stopping)),
 )
 
 

@@ -58,6 +58,8 @@ class SessionRecord:
     begun_by: Actor | None = None
     begun_at: float = 0.0
     is_open: bool = False
+    transactions: int = 0  # begun so far, this one included
+    isolation: str = ""  # the level that the program has asked for, as far as options tell
     borrowed: bool = False  # it works on a Connection that somebody else closes
 
     in_statement: bool = False
@@ -65,13 +67,19 @@ class SessionRecord:
     last: Frames = ()  # the last statement of this transaction that ended; kept in tests only
     last_wall: float = 0.0  # when it ended
     last_cpu: float = 0.0  # the CPU time of its thread then, in seconds
+    last_process_cpu: float = 0.0  # the CPU time of all threads then; kept in tests only
+    last_delay: float = 0.0  # how long its thread had waited for a CPU by then; kept in tests only
     last_thread: int = 0
+    streams: set[int] = field(default_factory=set)  # open cursors, by id, that rows still come from; tests only
+    waits: int = 0  # how often this session has waited for `Watch.idle` or longer, also between transactions
     statements: int = 0  # of this transaction
     failure: Failure | None = None
     has_written: bool = False
     wrote: Frames = ()  # the first write of this transaction; kept in tests only
     outcome: str = ""  # of the root transaction: "commit", "rollback", or "" as long as neither has come
+    changed: Frames = ()  # the first change since the last transaction: an add or an assignment; tests only
     leaving: Frames = ()  # where an `async with` is closing it: the stack of a closing task names nobody
+    in_flight: bool = False  # is it being closed because of an exception?
     closed: Frames = ()  # where it was closed last
     extra: dict[str, Any] = field(default_factory=dict)  # a detector's own memory, by its rule's code
 
@@ -133,6 +141,7 @@ class Ledger:
     def opened(self, record: SessionRecord, session: Session) -> None:
         """A transaction has its connection. The collector's callback may run anywhere, so it only notes the fact."""
         record.is_open = True
+        record.transactions += 1
         record.begun_at = perf_counter()
         record.session = ref(session, _noting(self.collected, record))
         self.open[record.number] = record
@@ -141,10 +150,11 @@ class Ledger:
         """The transaction is over: committed, rolled back or closed."""
         self.open.pop(record.number, None)
         record.is_open = record.has_written = record.in_statement = False
-        record.begun = record.wrote = record.last = ()
+        record.begun = record.wrote = record.last = record.changed = ()
         record.begun_by = record.busy = record.failure = None
         record.statements = 0
-        record.outcome = ""
+        record.outcome = record.isolation = ""
+        record.streams.clear()
 
 
 def _noting(collected: deque[SessionRecord], record: SessionRecord) -> Callable[[object], None]:

@@ -8,6 +8,7 @@ Each line says what is missing otherwise.
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -71,10 +72,37 @@ def _session_close(probes: Probes, original: Callable[..., Any]) -> Callable[...
 def _async_exit(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
     # AsyncSession's and its maker's `__aexit__` close in a new task, whose stack names nobody.
     async def __aexit__(self: Any, type_: Any, value: Any, traceback: Any) -> Any:
-        probes.leaving(getattr(self, "async_session", self))
+        probes.leaving(getattr(self, "async_session", self), type_ is not None)
         return await original(self, type_, value, traceback)
 
     return __aexit__
+
+
+def _async_close(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
+    # The greenlet that closes sees no exception that is in flight around it.
+    async def close(self: Any) -> None:
+        probes.leaving(self, sys.exc_info()[0] is not None)
+        await original(self)
+
+    return close
+
+
+def _cursor_close(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
+    # No event tells that the last row of a statement has come.
+    def _safe_close_cursor(self: Any, cursor: Any) -> None:
+        original(self, cursor)
+        probes.cursor_closed(self, cursor)
+
+    return _safe_close_cursor
+
+
+def _modified(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
+    # Sessions have no event for an assignment, and attributes have one each.
+    def _modified_event(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        probes.modified(self)
+
+    return _modified_event
 
 
 def _transaction_exit(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
@@ -171,9 +199,24 @@ def closing() -> tuple[Patch, ...]:
 
     return (
         Patch(Session, "close", _session_close),
+        Patch(AsyncSession, "close", _async_close),
         Patch(AsyncSession, "__aexit__", _async_exit),
         Patch(_AsyncSessionContextManager, "__aexit__", _async_exit),
     )
+
+
+def streams() -> tuple[Patch, ...]:
+    """Rows that come long after their statement."""
+    from sqlalchemy.engine import Connection
+
+    return (Patch(Connection, "_safe_close_cursor", _cursor_close),)
+
+
+def changes() -> tuple[Patch, ...]:
+    """Assignments to attributes of instances."""
+    from sqlalchemy.orm import InstanceState
+
+    return (Patch(InstanceState, "_modified_event", _modified),)
 
 
 def failures() -> tuple[Patch, ...]:

@@ -21,11 +21,11 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Mapper, Session, SessionTransaction
 from sqlalchemy.pool import Pool
 
-from hermetic.sanitizer import patches, redact
+from hermetic.sanitizer import internals, patches, redact, waits
 from hermetic.sanitizer.detector import Detector, Mode
 from hermetic.sanitizer.frameworks import Installed
 from hermetic.sanitizer.ledger import ATTRIBUTE, EngineRecord, Failure, Hold, SessionRecord
-from hermetic.sanitizer.operations import Kind, Operation, enter, leave
+from hermetic.sanitizer.operations import DEEPEST, Kind, Operation, enter, leave
 from hermetic.sanitizer.stacks import actor, grab
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ R = TypeVar("R")
 # Databases on which one failed statement makes the server refuse everything until a rollback.
 # https://www.postgresql.org/docs/current/tutorial-transactions.html
 ABORTING = frozenset({"postgresql", "cockroachdb", "redshift"})
-WRITES = ("INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE")
 HOLD = "hermetic"  # the key of a hold in a pool entry's `record_info`
 
 
@@ -100,9 +99,11 @@ class Probes:
             (Pool, "checkin", self.checkin),
             (Pool, "detach", self.checkin),
         ]
-        if self.hooks["committing"]:
+        if self.detailed or self.hooks["committing"]:
             found.append((Session, "before_commit", self.before_commit))
-        if self.hooks["flushing"]:
+        if self.detailed:
+            found.append((Session, "transient_to_pending", self.added))
+        if self.detailed or self.hooks["flushing"]:
             found.append((Session, "before_flush", self.before_flush))
         if self.hooks["flushed"]:
             found.append((Session, "after_flush", self.after_flush))
@@ -117,7 +118,7 @@ class Probes:
         if self.detailed or self.hooks["closing"] or self.hooks["closed"]:
             found.append(patches.closing)
         if self.detailed:
-            found += [patches.failures, patches.overlaps, patches.reads]
+            found += [patches.failures, patches.overlaps, patches.reads, patches.streams, patches.changes]
         return found
 
     def tell(self, moment: str, *details: Any) -> None:
@@ -146,7 +147,7 @@ class Probes:
         self.look_for_frameworks()
         record = self.ledger.record(session)
         record.made, record.made_by, record.scope = grab(skip=3), actor(), self.watch.scope
-        record.is_async, record.in_registry = _made_through(sys._getframe(3))
+        record.is_async, record.in_registry = internals.made_through(sys._getframe(3))
         self.tell("made", record)
 
     @quietly
@@ -155,6 +156,7 @@ class Probes:
         connection.__dict__[ATTRIBUTE] = record
         if record.is_open:  # a savepoint, or another of its databases
             return
+        self._acts(record)
         hold: Hold | None = connection.connection.record_info.get(HOLD)
         record.borrowed = not transaction._connections[connection][3]
         record.begun_by = actor()
@@ -165,7 +167,8 @@ class Probes:
             hold.session = ref(record)
         if not record.scope:
             record.scope = self.watch.scope
-        record.last_wall, record.last_cpu, record.last_thread = perf_counter(), thread_time(), get_ident()
+        record.isolation = internals.isolation(connection)
+        self._stamp(record)
         self.ledger.opened(record, session)
         self.tell("begun", record)
         if self.ledger.collected:
@@ -175,6 +178,7 @@ class Probes:
     def before_commit(self, session: Session) -> None:
         record = self.ledger.known(session)
         if record is not None and not session.in_nested_transaction():
+            self._acts(record)
             self.tell("committing", record)
 
     @quietly
@@ -190,6 +194,7 @@ class Probes:
         record = self.ledger.known(session)
         if record is None:
             return
+        self._acts(record)
         error = sys.exc_info()[1]
         if session._flushing and record.failure is None and error is not None:  # it failed before the database did
             self._failed(record, session, Failure(grab(skip=3), type(error).__name__, flush=True, aborts=False))
@@ -210,18 +215,24 @@ class Probes:
                 record.failure = None
 
     @quietly
-    def leaving(self, session: Any) -> None:
+    def leaving(self, session: Any, in_flight: bool) -> None:
         record = self.ledger.record(session.sync_session)
-        record.leaving = grab(skip=3) or record.leaving  # a maker's block leaves its session's, in a task of its own
+        # A maker's block leaves its session's, in a task of its own, and that closes it in another one.
+        record.leaving = grab(DEEPEST, skip=3) or record.leaving
+        record.in_flight = record.in_flight or in_flight
 
     @quietly
     def closing(self, session: Session) -> None:
-        self.tell("closing", self.ledger.record(session))
+        record = self.ledger.record(session)
+        record.in_flight = record.in_flight or sys.exc_info()[0] is not None
+        self._acts(record)
+        self.tell("closing", record)
 
     @quietly
     def closed(self, session: Session) -> None:
         record = self.ledger.record(session)
         record.closed, record.leaving = record.leaving or grab(skip=3), ()
+        record.in_flight = False
         self.tell("closed", record)
 
     # Statements and their failures
@@ -232,13 +243,15 @@ class Probes:
     ) -> None:
         self.ledger.statements += 1
         record = self.ledger.of_connection(connection)
+        if record is not None:
+            self._acts(record)
         for hook in self.hooks["before_statement"]:
             hook(self.watch, connection, record, sql, context)
         if record is None:
             return
         record.in_statement = True
         record.statements += 1
-        writes = not record.has_written and _writes(sql, context)
+        writes = not record.has_written and internals.writes(sql, context)
         record.has_written = record.has_written or writes
         if self.detailed:
             record.busy = actor(), grab(skip=3)
@@ -253,13 +266,37 @@ class Probes:
         if record is None:
             return
         self._statement_over(record)
+        if self.detailed and internals.is_streaming(context):
+            record.streams.add(id(cursor))
         self.tell("after_statement", record)
+
+    @quietly
+    def cursor_closed(self, connection: Any, cursor: Any) -> None:
+        record = self.ledger.of_connection(connection)
+        if record is not None and id(cursor) in record.streams:
+            record.streams.discard(id(cursor))
+            self._stamp(record)
 
     def _statement_over(self, record: SessionRecord) -> None:
         record.in_statement = False
-        record.last_wall, record.last_cpu, record.last_thread = perf_counter(), thread_time(), get_ident()
+        self._stamp(record)
         if record.busy is not None:
             record.last, record.busy = record.busy[1], None
+
+    def _stamp(self, record: SessionRecord) -> None:
+        if self.detailed:
+            waits.stamp(record)
+        else:
+            record.last_wall, record.last_cpu, record.last_thread = perf_counter(), thread_time(), get_ident()
+
+    def _acts(self, record: SessionRecord) -> None:
+        """A session is about to do something: was it idle until now?"""
+        seconds = waits.waited(record, self.watch.idle) if self.detailed else 0.0
+        if seconds:
+            record.waits += 1
+            if record.is_open:
+                self.tell("idled", record, seconds)
+            waits.stamp(record)
 
     @quietly
     def handle_error(self, context: Any) -> None:
@@ -310,7 +347,7 @@ class Probes:
 
     @quietly
     def overlap_refused(self, error: BaseException) -> None:
-        transaction = _subject_of(sys._getframe(3))
+        transaction = internals.subject_of(sys._getframe(3))
         record = self.ledger.known(transaction.session) if transaction is not None else None
         if record is not None:
             self.tell("refused", record, "", "CHANGING")
@@ -319,7 +356,9 @@ class Probes:
 
     @quietly
     def before_flush(self, session: Session, context: Any, instances: Any) -> None:
-        self.tell("flushing", self.ledger.record(session))
+        record = self.ledger.record(session)
+        self._acts(record)
+        self.tell("flushing", record)
 
     @quietly
     def after_flush(self, session: Session, context: Any) -> None:
@@ -329,11 +368,25 @@ class Probes:
     def loaded(self, instance: Any, context: Any, attributes: Any = None) -> None:
         state = instance._sa_instance_state
         if state.session is not None:
-            self.tell("loaded", self.ledger.record(state.session), state)
+            self.tell("loaded", self.ledger.record(state.session), state, attributes)
+
+    @quietly
+    def added(self, session: Session, instance: Any) -> None:
+        record = self.ledger.record(session)
+        record.changed = record.changed or grab(skip=3)
+
+    @quietly
+    def modified(self, state: Any) -> None:
+        session = state.session
+        if session is None or session._flushing:
+            return
+        record = self.ledger.record(session)
+        record.changed = record.changed or grab(skip=3)
+        self.tell("changed", record, state)
 
     @quietly
     def unreadable(self, error: BaseException) -> None:
-        state, names = _what_was_read(sys._getframe(3))
+        state, names = internals.what_was_read(sys._getframe(3))
         self.tell("unreadable", error, state, names)
 
     # Engines and pools
@@ -375,66 +428,3 @@ class Probes:
 
 def _hooks(detectors: Iterable[Detector], moment: str) -> tuple[Callable[..., None], ...]:
     return tuple(hook for hook in (getattr(each, moment) for each in detectors) if callable(hook))
-
-
-def _writes(sql: str, context: Any) -> bool:
-    """Does a statement change rows? What is written as text is known by its first word alone."""
-    if context is None:
-        return False
-    if context.isinsert or context.isupdate or context.isdelete:
-        return True
-    return bool(context.is_text) and sql.lstrip()[:7].upper().startswith(WRITES)
-
-
-def _made_through(frame: Any) -> tuple[bool, bool]:
-    """Is a session being made by an AsyncSession, by a registry? The frames that make it are few and SQLAlchemy's."""
-    is_async = in_registry = False
-    for _ in range(8):
-        if frame is None:
-            break
-        name = frame.f_code.co_filename.replace("\\", "/")
-        is_async = is_async or name.endswith("sqlalchemy/ext/asyncio/session.py")
-        in_registry = in_registry or name.endswith("/scoping.py")
-        frame = frame.f_back
-    return is_async, in_registry
-
-
-def _subject_of(frame: Any) -> SessionTransaction | None:
-    for _ in range(8):
-        if frame is None:
-            return None
-        subject = frame.f_locals.get("self")
-        if isinstance(subject, SessionTransaction):
-            return subject
-        if isinstance(subject, Session):
-            return subject.get_transaction()
-        frame = frame.f_back
-    return None
-
-
-def _what_was_read(frame: Any) -> tuple[Any, tuple[str, ...]]:
-    """The instance state and the attributes that SQLAlchemy's frames were loading; (None, ()) for anything else."""
-    state: Any = None
-    names: tuple[str, ...] = ()
-    for _ in range(60):  # MissingGreenlet is raised deep below the attribute, in the driver's adapter
-        if frame is None:
-            break
-        variables = frame.f_locals
-        found = variables.get("state")
-        if hasattr(found, "manager"):
-            state = state or found
-            names = names or _names_in(variables)
-        if state is not None and names:
-            break
-        frame = frame.f_back
-    return state, names
-
-
-def _names_in(variables: dict[str, Any]) -> tuple[str, ...]:
-    key = getattr(variables.get("self"), "key", None)
-    if isinstance(key, str):
-        return (key,)
-    for name in ("attribute_names", "toload"):
-        if variables.get(name):
-            return tuple(sorted(str(each) for each in variables[name]))
-    return ()

@@ -1,0 +1,29 @@
+"""SES102: a transaction that is open, with its connection, while something else than the database is waited for.
+
+Only the wait counts: what this thread computes meanwhile, and what a debugger takes, is no finding. Nor are statements
+whose rows stream in slowly; a wait between two of their rows is not seen.
+"""
+
+from __future__ import annotations
+
+from hermetic.finding import Severity
+from hermetic.sanitizer.detector import IN_TESTS, Detector
+from hermetic.sanitizer.evidence import Act
+from hermetic.sanitizer.ledger import SessionRecord
+from hermetic.sanitizer.stacks import origin
+from hermetic.sanitizer.watch import Watch
+
+HELP = "end the transaction before the slow step, and write its result in another one"
+
+
+def idled(watch: Watch, record: SessionRecord, seconds: float) -> None:
+    before = Act("the transaction began", record.begun)
+    if record.last:
+        before = Act("the last statement ran", record.last)
+    after = Act(f"{seconds * 1000:.0f} ms later the session was used again", record.leaving or origin())
+    message = "the transaction stays open, with its connection and its locks, while something else is waited for"
+    at = 0 if before.frames else 1
+    watch.report("SES102", Severity.WARNING, message, [before, after], at=at, help_text=HELP, session=record)
+
+
+DETECTOR = Detector(code="SES102", modes=IN_TESTS, idled=idled)

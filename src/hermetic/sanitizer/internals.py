@@ -1,0 +1,84 @@
+"""What SQLAlchemy's objects and frames tell of what is going on, beyond its events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.orm import Session, SessionTransaction
+
+WRITES = ("INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE")
+
+
+def writes(sql: str, context: Any) -> bool:
+    """Does a statement change rows? What is written as text is known by its first word alone."""
+    if context is None:
+        return False
+    if context.isinsert or context.isupdate or context.isdelete:
+        return True
+    return bool(context.is_text) and sql.lstrip()[:7].upper().startswith(WRITES)
+
+
+def is_streaming(context: Any) -> bool:
+    """Do the rows of a statement come later, as they are asked for?"""
+    return context._is_server_side or bool(context.execution_options.get("yield_per"))
+
+
+def isolation(connection: Any) -> str:
+    """The isolation level that the program has asked for, as "SERIALIZABLE"; "" for the database's own."""
+    asked = connection.get_execution_options().get("isolation_level") or connection.dialect._on_connect_isolation_level
+    return str(asked or "").upper().replace("_", " ")
+
+
+def made_through(frame: Any) -> tuple[bool, bool]:
+    """Is a session being made by an AsyncSession, by a registry? The frames that make it are few and SQLAlchemy's."""
+    is_async = in_registry = False
+    for _ in range(8):
+        if frame is None:
+            break
+        name = frame.f_code.co_filename.replace("\\", "/")
+        is_async = is_async or name.endswith("sqlalchemy/ext/asyncio/session.py")
+        in_registry = in_registry or name.endswith("/scoping.py")
+        frame = frame.f_back
+    return is_async, in_registry
+
+
+def subject_of(frame: Any) -> SessionTransaction | None:
+    """The transaction that SQLAlchemy's innermost frames work on."""
+    for _ in range(8):
+        if frame is None:
+            return None
+        subject = frame.f_locals.get("self")
+        if isinstance(subject, SessionTransaction):
+            return subject
+        if isinstance(subject, Session):
+            return subject.get_transaction()
+        frame = frame.f_back
+    return None
+
+
+def what_was_read(frame: Any) -> tuple[Any, tuple[str, ...]]:
+    """The instance state and the attributes that SQLAlchemy's frames were loading; (None, ()) for anything else."""
+    state: Any = None
+    names: tuple[str, ...] = ()
+    for _ in range(60):  # MissingGreenlet is raised deep below the attribute, in the driver's adapter
+        if frame is None:
+            break
+        variables = frame.f_locals
+        found = variables.get("state")
+        if hasattr(found, "manager"):
+            state = state or found
+            names = names or _names_in(variables)
+        if state is not None and names:
+            break
+        frame = frame.f_back
+    return state, names
+
+
+def _names_in(variables: dict[str, Any]) -> tuple[str, ...]:
+    key = getattr(variables.get("self"), "key", None)
+    if isinstance(key, str):
+        return (key,)
+    for name in ("attribute_names", "toload"):
+        if variables.get(name):
+            return tuple(sorted(str(each) for each in variables[name]))
+    return ()
