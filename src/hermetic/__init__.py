@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hermetic.sanitizer.operations import operation
     from hermetic.sanitizer.watch import Watch, watch
+    from hermetic.sanitizer.watchdog import long_running
     from hermetic.toolkit.async_database import AsyncDatabase
     from hermetic.toolkit.database import Database
     from hermetic.toolkit.errors import CallbackFailed, CancelledAfterCommit, CommitUnknown, ToolkitError
@@ -28,6 +29,7 @@ __all__ = [
     "ToolkitError",
     "Watch",
     "__version__",
+    "long_running",
     "operation",
     "watch",
 ]
@@ -36,6 +38,7 @@ __all__ = [
 _HOMES = {
     "Watch": "hermetic.sanitizer.watch",
     "operation": "hermetic.sanitizer.operations",
+    "long_running": "hermetic.sanitizer.watchdog",
     "watch": "hermetic.sanitizer.watch",
     "AsyncDatabase": "hermetic.toolkit.async_database",
     "Database": "hermetic.toolkit.database",

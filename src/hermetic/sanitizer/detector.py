@@ -75,4 +75,7 @@ class Detector:
     reported: Callable[[Watch, Finding, SessionRecord | None], None] | None = None  # a finding, and whose session it is
     # A DetachedInstanceError or MissingGreenlet is being raised: the exception, InstanceState or None, attribute names.
     unreadable: Callable[[Watch, BaseException, Any, tuple[str, ...]], None] | None = None
+    # Only in production: a transaction has waited for something else than the database, so many seconds.
+    waiting: Callable[[Watch, SessionRecord, float], None] | None = None
+    held: Callable[[Watch, Hold, float], None] | None = None  # only in production: out of its pool so many seconds
     scope_ended: Callable[[Watch, str], None] | None = None  # a test or another span is over

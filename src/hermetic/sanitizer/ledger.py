@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session, SessionTransaction
 
 ATTRIBUTE = "_hermetic"  # where a Session and its Connection keep their record; both have a __dict__
+
+EXPECTED: ContextVar[bool] = ContextVar("hermetic_expected", default=False)  # inside of `long_running()`
 
 _numbers = itertools.count(1)
 
@@ -73,6 +76,8 @@ class SessionRecord:
     streams: set[int] = field(default_factory=set)  # open cursors, by id, that rows still come from; tests only
     waits: int = 0  # how often this session has waited for `Watch.idle` or longer, also between transactions
     statements: int = 0  # of this transaction
+    expected: bool = False  # begun in `long_running()`: it may take its time
+    warned: int = -1  # the number of statements after which its waiting was reported; -1 if it never was
     failure: Failure | None = None
     has_written: bool = False
     wrote: Frames = ()  # the first write of this transaction; kept in tests only
@@ -94,6 +99,8 @@ class Hold:
     number: int = field(default_factory=_numbers.__next__)
     since: float = field(default_factory=perf_counter)
     session: ref[SessionRecord] | None = None
+    expected: bool = False  # taken in `long_running()`
+    reported: bool = False
 
 
 @dataclass(slots=True, weakref_slot=True)
@@ -118,6 +125,10 @@ class Ledger:
     collected: deque[SessionRecord] = field(default_factory=deque)  # garbage-collected with a transaction open
     sessions_made: int = 0
     statements: int = 0
+
+    def after_fork(self) -> Ledger:
+        """The ledger of a child process: its parent's sessions and connections are not its own."""
+        return Ledger(engines=dict(self.engines))
 
     def record(self, session: Session) -> SessionRecord:
         """The record of a session; made now if the session is older than the watch."""
@@ -152,7 +163,7 @@ class Ledger:
         record.is_open = record.has_written = record.in_statement = False
         record.begun = record.wrote = record.last = record.changed = ()
         record.begun_by = record.busy = record.failure = None
-        record.statements = 0
+        record.statements, record.warned = 0, -1
         record.outcome = record.isolation = ""
         record.streams.clear()
 

@@ -24,7 +24,7 @@ from sqlalchemy.pool import Pool
 from hermetic.sanitizer import internals, patches, redact, waits
 from hermetic.sanitizer.detector import Detector, Mode
 from hermetic.sanitizer.frameworks import Installed
-from hermetic.sanitizer.ledger import ATTRIBUTE, EngineRecord, Failure, Hold, SessionRecord
+from hermetic.sanitizer.ledger import ATTRIBUTE, EXPECTED, EngineRecord, Failure, Hold, SessionRecord
 from hermetic.sanitizer.operations import DEEPEST, Kind, Operation, enter, leave
 from hermetic.sanitizer.stacks import actor, grab
 
@@ -162,6 +162,7 @@ class Probes:
         record.begun_by = actor()
         if hold is not None and hold.session is not None:  # a connection that its pool gives to several at once
             hold = None
+        record.expected = EXPECTED.get()
         record.begun = hold.frames if hold is not None and not record.borrowed else grab(skip=3)
         if hold is not None:
             hold.session = ref(record)
@@ -410,8 +411,11 @@ class Probes:
         if HOLD in entry.record_info:  # another listener refused the connection, and the pool has made a new one
             self.checkin(connection, entry)
         hold = Hold(grab(self.watch.held_frames, skip=3), actor(), ref(proxy._pool))
+        hold.expected = EXPECTED.get()
         entry.record_info[HOLD] = hold
         self.ledger.holds[hold.number] = hold
+        if self.watch.watchdog is not None:
+            self.watch.watchdog.ensure()
         self.tell("taken", hold)
 
     @quietly

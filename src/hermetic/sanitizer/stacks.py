@@ -111,21 +111,37 @@ def _outer_futures(task: asyncio.Task[Any]) -> Iterator[Any]:
 
 def task_frames(task: asyncio.Task[Any], limit: int = 8) -> Frames:
     """Where a suspended task stands: the application frames of its chain of awaited coroutines, the innermost first."""
-    frames: list[Frame] = []
-    awaitable: Any = task.get_coro()
-    while awaitable is not None:
-        frame = getattr(awaitable, "cr_frame", None) or getattr(awaitable, "ag_frame", None)
-        if frame is not None and not is_library(frame.f_code.co_filename):
-            frames.append((frame.f_code, frame.f_lasti))
-        awaitable = getattr(awaitable, "cr_await", None) or getattr(awaitable, "ag_await", None)
-    return tuple(reversed(frames))[:limit]
+    return _application(_task_stack(task), limit)
 
 
 def thread_frames(ident: int, limit: int = 8) -> Frames:
     """Where another thread stands just now."""
-    frames: list[Frame] = []
-    _collect(sys._current_frames().get(ident), frames, limit)
-    return tuple(frames)
+    return _application(_thread_stack(ident), limit)
+
+
+def _application(stack: Iterable[FrameType], limit: int) -> Frames:
+    frames = [(frame.f_code, frame.f_lasti) for frame in stack if not is_library(frame.f_code.co_filename)]
+    return tuple(frames[:limit])
+
+
+def _task_stack(task: asyncio.Task[Any]) -> list[FrameType]:
+    frames: list[FrameType] = []
+    awaitable: Any = task.get_coro()
+    while awaitable is not None:
+        frame = getattr(awaitable, "cr_frame", None) or getattr(awaitable, "ag_frame", None)
+        if frame is not None:
+            frames.append(frame)
+        awaitable = getattr(awaitable, "cr_await", None) or getattr(awaitable, "ag_await", None)
+    return frames[::-1]
+
+
+def _thread_stack(ident: int) -> list[FrameType]:
+    frames: list[FrameType] = []
+    frame = sys._current_frames().get(ident)
+    while frame is not None:
+        frames.append(frame)
+        frame = frame.f_back
+    return frames
 
 
 def actor() -> Actor:
@@ -145,19 +161,22 @@ def has_ended(who: Actor) -> bool:
 
 
 def frames_now(who: Actor, limit: int = 8) -> Frames:
-    """Where somebody stands just now, seen from any thread; () for whoever has ended.
+    """Where somebody stands just now, seen from any thread; () for whoever has ended."""
+    return _application(stack_now(who), limit)
+
+
+def stack_now(who: Actor) -> list[FrameType]:
+    """The whole stack of somebody, library code too, the innermost frame first; not to be kept.
 
     Nobody is stopped meanwhile, so a stack that changes while it is read may mix two moments.
     """
     ident, reference = who
     if reference is None:
-        return thread_frames(ident, limit)
+        return _thread_stack(ident)
     task = reference()
     if task is None or task.done():
-        return ()
-    if current_task(task.get_loop()) is task:
-        return thread_frames(ident, limit)
-    return task_frames(task, limit)
+        return []
+    return _thread_stack(ident) if current_task(task.get_loop()) is task else _task_stack(task)
 
 
 def actor_name(who: Actor) -> str:

@@ -19,6 +19,7 @@ from hermetic.sanitizer.evidence import Act
 from hermetic.sanitizer.ledger import Ledger, SessionRecord
 from hermetic.sanitizer.operations import Calls, Operation, declared
 from hermetic.sanitizer.stacks import Frames
+from hermetic.sanitizer.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from hermetic.sanitizer.probes import Probes
@@ -76,6 +77,7 @@ class Watch:
         self.detectors = tuple(each for each in load() if mode in each.modes and each.code not in self._ignored)
         self.observers = tuple(observers)
         self.was_taken_over = False
+        self.watchdog = Watchdog(self) if mode is Mode.PRODUCTION else None
 
     @property
     def scope(self) -> str:
@@ -110,6 +112,8 @@ class Watch:
 
     def stop(self) -> None:
         """Report what the collector has found meanwhile, and leave SQLAlchemy as it was. Twice does no harm."""
+        if self.watchdog is not None:
+            self.watchdog.stop()
         with self._lock:
             if self not in _active:
                 return
@@ -123,6 +127,8 @@ class Watch:
     def _pause(self) -> None:
         if self._probes is not None:
             self._probes.remove()
+        if self.watchdog is not None:
+            self.watchdog.stop(wait=False)
 
     def _resume(self) -> None:
         if self._probes is not None:
@@ -143,11 +149,15 @@ class Watch:
                 self._probes.tell("collected", record)
                 self.ledger.ended(record)
 
+    def tell(self, moment: str, *details: object) -> None:
+        """Ask the detectors that listen to a moment which no act of the application's brings about."""
+        if self._probes is not None:
+            self._probes.tell(moment, *details)
+
     def end_scope(self, scope: str) -> None:
         """A test or another span is over: what it has left open is judged now."""
         self.drain()
-        if self._probes is not None:
-            self._probes.tell("scope_ended", scope)
+        self.tell("scope_ended", scope)
 
     def forget(self, scope: str) -> None:
         """A test or another span runs again: what it is charged with is reported again."""
@@ -188,11 +198,42 @@ class Watch:
     def pool_failed(self, pool: Any, error: Exception) -> None:
         """A pool had nothing to give."""
 
+    def forked(self) -> None:
+        """In a child process: what its parent holds is not its own, nor are the parent's locks and threads."""
+        self._lock = threading.RLock()
+        self.ledger = self.ledger.after_fork()
+        if self._probes is not None:
+            self._probes.ledger = self.ledger
+        if self.watchdog is not None:
+            self.watchdog = Watchdog(self)
+
     def swallowed(self, error: Exception) -> None:
         """Count a mistake of hermetic's own. The text of the error is not kept: it may quote values."""
         self.errors += 1
         self.last_error = evidence.mistake(error)
         log.debug("hermetic made a mistake: %s", self.last_error)
+
+
+def _before_fork() -> None:
+    # A child inherits no thread but the one that forks, and Python warns of forks with threads.
+    for each in _active:
+        if each.watchdog is not None:
+            each.watchdog.stop()
+
+
+def _after_fork_in_parent() -> None:
+    for each in _active[-1:]:
+        if each.watchdog is not None and each.ledger.holds:
+            each.watchdog.ensure()
+
+
+def _after_fork_in_child() -> None:
+    for each in _active:
+        each.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
 
 
 def load() -> tuple[Detector, ...]:
