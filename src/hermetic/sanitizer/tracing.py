@@ -369,7 +369,7 @@ def _shown(sql: str) -> tuple[str, str]:
 def _capacity(pool: Any) -> int | None:
     """How many connections a pool gives before somebody has to wait; None where it says nothing or has no limit."""
     size, overflow = getattr(pool, "size", None), getattr(pool, "_max_overflow", 0)
-    return None if size is None or overflow < 0 else int(size()) + int(overflow)
+    return int(size()) + int(overflow) if callable(size) and overflow >= 0 else None
 
 
 def _forked() -> None:

@@ -7,7 +7,19 @@ import time
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, NullPool, create_engine, event, exc, literal, select, text
+from sqlalchemy import (
+    Engine,
+    NullPool,
+    Pool,
+    SingletonThreadPool,
+    StaticPool,
+    create_engine,
+    event,
+    exc,
+    literal,
+    select,
+    text,
+)
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session
 
@@ -107,9 +119,12 @@ def test_the_pool(sync_url: str, path: Path) -> None:
     assert [event["args"]["session"] for event in trace.of("connection") if event["ph"] == "b"] == [None, *numbers]
 
 
-def test_a_pool_without_limits(sqlite_url: str, path: Path) -> None:
+@pytest.mark.parametrize("pool", [NullPool, SingletonThreadPool, StaticPool])
+def test_a_pool_without_limits(sqlite_url: str, path: Path, pool: type[Pool]) -> None:
     with recorded(path):
-        create_engine(sqlite_url, poolclass=NullPool).connect().close()
+        engine = create_engine(sqlite_url, poolclass=pool)
+        engine.connect().close()
+        engine.dispose()
 
     assert Trace(path).args("pool") == [{"in use": 1}, {"in use": 0}]
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import httpx
 from fastapi import Depends, FastAPI, Request
-from sqlalchemy import Engine, create_engine, select
+from sqlalchemy import AsyncAdaptedQueuePool, Engine, create_engine, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session
 
@@ -28,7 +28,7 @@ Db = Annotated[AsyncSession, Depends(get_session)]
 
 
 def users_app(url: str) -> FastAPI:
-    engine = create_async_engine(url, pool_size=3, max_overflow=0)
+    engine = create_async_engine(url, poolclass=AsyncAdaptedQueuePool, pool_size=3, max_overflow=0)
     app = FastAPI()
     app.state.sessions = async_sessionmaker(engine, expire_on_commit=False)
 
