@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -60,10 +61,14 @@ def label_of(engine, key):
 
 Run = subprocess.CompletedProcess[str]
 
+# Runs of the tests neither use nor fill the cache of whoever runs them.
+CACHE = tempfile.TemporaryDirectory(prefix="hermetic-cache-")
+
 
 def environment(**changes: str | None) -> dict[str, str]:
     """This process's environment without what steers colours, and with changes; None removes a variable."""
     plain = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR", "TERM")}
+    plain["XDG_CACHE_HOME"] = CACHE.name
     for name, value in changes.items():
         plain.pop(name, None)
         if value is not None:

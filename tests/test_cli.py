@@ -63,7 +63,7 @@ def test_version(tmp_path: Path) -> None:
 
 
 def test_as_a_module(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "hermetic", "check"]
+    command = [sys.executable, "-m", "hermetic", "check", "--no-cache"]
     run = subprocess.run(command, cwd=write(tmp_path, {"app.py": LEAK}), capture_output=True, text=True, check=False)
 
     assert run.returncode == 1
@@ -122,7 +122,7 @@ def test_isolated_survives_a_broken_settings_file(tmp_path: Path) -> None:
 def test_hints_only_with_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def record(request: driver.Request, progress: object) -> object:
+    def record(request: driver.Request, *rest: object) -> object:
         asked.append(request.hints)
         raise driver.UsageError("enough")
 
@@ -180,7 +180,7 @@ def test_explain_prints_the_page(given: str, tmp_path: Path) -> None:
 def test_an_internal_error_is_told_without_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(request: driver.Request, progress: object) -> object:
+    def fail(request: driver.Request, *rest: object) -> object:
         raise KeyError("surprise")
 
     monkeypatch.setattr("hermetic.cli.check.check", fail)
@@ -191,3 +191,26 @@ def test_an_internal_error_is_told_without_traceback(
     assert "Please report it" in told
     assert __version__ in told
     assert "Traceback" not in told
+
+
+def test_clean_says_what_it_would_remove_and_removes_it(tmp_path: Path) -> None:
+    root = write(tmp_path / "project", {"app.py": LEAK})
+    home = str(tmp_path / "cache")
+    hermetic("check", cwd=root, XDG_CACHE_HOME=home)
+    (tmp_path / "cache/hermetic/notes.txt").touch()
+    where = f"1 file, 0.0 MB, in {home}/hermetic\n"
+
+    assert hermetic("clean", "--dry-run", cwd=root, XDG_CACHE_HOME=home).stdout == f"would remove {where}"
+    assert hermetic("clean", cwd=root, XDG_CACHE_HOME=home).stdout == f"removed {where}"
+    assert [file.name for file in (tmp_path / "cache/hermetic").iterdir()] == ["notes.txt"]
+
+
+def test_clean_removes_nothing_that_others_may_have_put_there(tmp_path: Path) -> None:
+    (tmp_path / "hermetic").mkdir()
+    (tmp_path / "hermetic/a.cache").touch()
+    (tmp_path / "hermetic").chmod(0o777)
+    run = hermetic("clean", cwd=tmp_path, XDG_CACHE_HOME=str(tmp_path))
+
+    assert run.returncode == 2
+    assert run.stderr == f"hermetic: others may write to {tmp_path}/hermetic\n"
+    assert (tmp_path / "hermetic/a.cache").exists()

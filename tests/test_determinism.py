@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from shell import HERMETIC
+from shell import HERMETIC, environment
 from situations import SITUATIONS, project_at
 
 
@@ -31,9 +30,8 @@ def build(root: Path, seed: int) -> None:
 
 def report(root: Path, hash_seed: str) -> dict[str, Any]:
     command = [HERMETIC, "check", "--all", "--exit-zero", "--output-format", "json", "."]
-    done = subprocess.run(
-        command, cwd=root, env={**os.environ, "PYTHONHASHSEED": hash_seed}, check=True, capture_output=True, text=True
-    )
+    seeded = environment(PYTHONHASHSEED=hash_seed)
+    done = subprocess.run(command, cwd=root, env=seeded, check=True, capture_output=True, text=True)
     document: dict[str, Any] = json.loads(done.stdout)
     del document["summary"]["seconds"]
     return document

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
@@ -10,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from shell import HERMETIC
+from shell import HERMETIC, environment
 
 from hermetic.cli.arguments import parser
 from hermetic.rules import load
@@ -29,7 +28,7 @@ def test_output_is_what_the_command_prints(block: str) -> None:
     command, _, shown = block.removeprefix("$ ").partition("\n")
     words = shlex.split(command)
     words[0] = {"hermetic": HERMETIC}.get(words[0], words[0])
-    wide = {**os.environ, "COLUMNS": "100"}  # as where no terminal says otherwise
+    wide = environment(COLUMNS="100")  # as where no terminal says otherwise
     done = subprocess.run(words, cwd=ROOT, env=wide, capture_output=True, text=True, check=False)
 
     assert shown.strip()

@@ -5,9 +5,10 @@ Importing this package loads neither the analysis nor SQLAlchemy; a public name 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as in typing, which takes as long to import as Python to start
 if TYPE_CHECKING:
+    from typing import Any
+
     from hermetic.sanitizer.operations import operation
     from hermetic.sanitizer.watch import Watch, watch
     from hermetic.sanitizer.watchdog import long_running

@@ -3,47 +3,30 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from hashlib import blake2b
 
-from hermetic import requirements, rules as rule_files, settings as settings_module
+from hermetic import requirements, rules as rule_files
+from hermetic.cache.caches import Caches
 from hermetic.engine.ir import Node
 from hermetic.engine.link import Codebase
 from hermetic.engine.program import Program, Versions
-from hermetic.engine.scan import SKIPPED_DIRECTORIES, find_root, python_files
 from hermetic.engine.solve import Solver
-from hermetic.engine.source import LARGEST_FILE, NotAnalysed, facts_of
-from hermetic.files import is_migration, is_test, read
 from hermetic.finding import Finding, Position, Severity, Step
-from hermetic.patterns import GitIgnores, Patterns
+from hermetic.patterns import Patterns
+from hermetic.reading import Progress, Reading, decode, lines, read
 from hermetic.report import suppress
 from hermetic.report.results import NotAnalysed as Unread, Results, Summary
 from hermetic.rule import Rule
-from hermetic.settings import Settings, SettingsError
+from hermetic.settings import SettingsError
+from hermetic.tree import Request, Tree, UsageError, trees
 
 # The interpreter recurses with the nesting of the code under analysis and with its call chains.
 RECURSION_LIMIT = 40_000
-
-Progress = Callable[[int, int], None]
-
-
-class UsageError(Exception):
-    """A request that cannot be carried out; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What to check. `flags` override settings; `hints` shows weak evidence too."""
-
-    paths: tuple[str, ...]
-    flags: tuple[tuple[str, object], ...] = ()
-    isolated: bool = False
-    hints: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,28 +40,19 @@ class Surveyed:
     display: Callable[[str], str]
 
 
-@dataclass(slots=True)
-class _Tree:
-    """One project root and what is to be reported below it."""
-
-    root: str
-    settings: Settings
-    selected: list[str]
-    codes: frozenset[str]
-
-
-def check(request: Request, progress: Progress = lambda done, total: None) -> Results:
-    """Check paths. Raises UsageError for a path that does not exist, SettingsError for settings of no use."""
+def check(request: Request, progress: Progress = lambda done, total: None, caches: Caches | None = None) -> Results:
+    """Check paths, with what the caches have, if any. Raises UsageError for a path that does not exist, SettingsError
+    for settings of no use."""
     collecting = gc.isenabled()
     gc.disable()  # what a run builds is large, acyclic and needed to its end; the collector would only walk it
     try:
-        return _check(request, progress)
+        return _check(request, progress, caches)
     finally:
         if collecting:
             gc.enable()
 
 
-def _check(request: Request, progress: Progress) -> Results:
+def _check(request: Request, progress: Progress, caches: Caches | None) -> Results:
     began = time.perf_counter()
     known = rule_files.load()
     findings: list[Finding] = []
@@ -86,7 +60,10 @@ def _check(request: Request, progress: Progress) -> Results:
     counts = [0, 0, 0, 0]
     strict: list[Finding] = []  # warnings of projects in which warnings fail
     for tree in _trees(request, known):
-        _check_tree(tree, known, request, progress, findings, unread, counts, strict)
+        memory = None if caches is None else caches.of(tree.root, tree.looked, tree.places)
+        reading = read(tree, progress, memory)
+        unread += reading.unread
+        _check_tree(tree, reading, known, request.hints, findings, counts, strict)
     findings.sort(key=lambda finding: (finding.at, finding.rule, finding.message))
     summary = Summary(
         files=counts[0],
@@ -100,51 +77,27 @@ def _check(request: Request, progress: Progress) -> Results:
     return Results(tuple(findings), tuple(sorted(unread, key=lambda entry: entry.path)), summary, bool(strict))
 
 
-def _trees(request: Request, known: tuple[Rule, ...]) -> list[_Tree]:
-    """The project roots around the paths, each with the paths below it."""
-    by_root: dict[str, list[str]] = {}
-    for path in request.paths:
-        if not os.path.lexists(path):
-            raise UsageError(f"no such file or directory: {path}")
-        if not (os.path.isfile(path) or os.path.isdir(path)):
-            raise UsageError(f"neither a file nor a directory: {path}")
-        absolute = os.path.abspath(path)
-        root = find_root(absolute)
-        by_root.setdefault(root, []).append(_without_links(absolute, root))
-    trees = []
-    for root, paths in sorted(by_root.items()):
-        start = paths[0] if os.path.isdir(paths[0]) else os.path.dirname(paths[0])
-        settings = Settings() if request.isolated else settings_module.find(start, root)
-        settings = settings.with_flags(**dict(request.flags))
-        codes = settings_module.selected_codes(settings, tuple(rule.code for rule in known))
-        trees.append(_Tree(root, settings, paths, codes))
-    return trees
-
-
-def _without_links(path: str, root: str) -> str:
-    """A path as the scan of its project meets it: links to directories are not followed there."""
-    inside = os.path.relpath(os.path.realpath(path), os.path.realpath(root))
-    return path if inside.startswith(os.pardir) else os.path.normpath(os.path.join(root, inside))
+def _trees(request: Request, known: tuple[Rule, ...]) -> list[Tree]:
+    return trees(request, tuple(rule.code for rule in known))
 
 
 def _check_tree(
-    tree: _Tree,
+    tree: Tree,
+    reading: Reading,
     known: tuple[Rule, ...],
-    request: Request,
-    progress: Progress,
+    hints: bool,
     findings: list[Finding],
-    unread: list[Unread],
     counts: list[int],
     strict: list[Finding],
 ) -> None:
-    sources: dict[str, bytes] = {}
-    program, wanted = _read(tree, progress, sources, unread)
+    program = _solved(tree, reading)
+    wanted = reading.wanted
     counts[0] += len(wanted)
     reported = {function.id for function in program.code.functions if program.code.path_of(function) in wanted}
     counts[1] += len(reported)
     counts[2] += sum(function in reported for function in program.session_sites())
     counts[3] += sum(function in reported for function, _ in program.solver.unresolved)
-    shown = _found(tree, program, wanted, sources, known, request.hints)
+    shown = _found(tree, program, reading, known, hints)
     shown = [_for_display(tree, finding) for finding in _fingerprinted(shown, program)]
     findings.extend(shown)
     if tree.settings.strict:
@@ -152,38 +105,24 @@ def _check_tree(
 
 
 def _found(
-    tree: _Tree,
-    program: Program,
-    wanted: frozenset[str],
-    sources: dict[str, bytes],
-    known: tuple[Rule, ...],
-    hints: bool = False,
+    tree: Tree, program: Program, reading: Reading, known: tuple[Rule, ...], hints: bool = False
 ) -> list[Finding]:
     """What the rules find in the wanted files, by settings and suppression comments; weak evidence only if asked."""
     found = [finding for rule in known for finding in _of_rule(program, rule)]
-    shown = _suppressed(_selected(tree, found, wanted), sources, wanted, tree, known)
+    shown = _suppressed(_selected(tree, found, reading.wanted), reading, tree, known)
     return [finding for finding in shown if hints or finding.severity > Severity.HINT]
 
 
-def _read(
-    tree: _Tree, progress: Progress, sources: dict[str, bytes], unread: list[Unread], takes_census: bool = False
-) -> tuple[Program, frozenset[str]]:
-    """The solved program of a tree, and the files to report on."""
-    files = _files(tree, unread)
-    wanted = _wanted(tree, files)
-    facts: list[tuple[str, Node | None]] = []
-    for number, path in enumerate(files):
-        progress(number, len(files))
-        facts.append((path, _facts(tree, path, path in wanted, sources, unread)))
-    program = solve(
-        facts,
-        cache(lambda path: _lines(sources.get(path, b""))),
+def _solved(tree: Tree, reading: Reading, takes_census: bool = False) -> Program:
+    """The solved program of a tree."""
+    return solve(
+        reading.facts,
+        cache(lambda path: lines(reading.sources.get(path, b""))),
         tree.settings.src,
         tree.settings.slow_calls,
-        cache(lambda library, directory: requirements.versions(tree.root, directory, library)),
+        cache(lambda library, directory: requirements.versions(tree.root, directory, library, tree.looked.read)),
         takes_census,
     )
-    return program, wanted
 
 
 def survey(request: Request, progress: Progress = lambda done, total: None) -> list[Surveyed]:
@@ -194,11 +133,10 @@ def survey(request: Request, progress: Progress = lambda done, total: None) -> l
     known = rule_files.load()
     surveyed = []
     for tree in _trees(request, known):
-        sources: dict[str, bytes] = {}
-        unread: list[Unread] = []
-        program, wanted = _read(tree, progress, sources, unread, takes_census=True)
-        shown = [_for_display(tree, finding) for finding in _found(tree, program, wanted, sources, known)]
-        surveyed.append(Surveyed(program, wanted, tuple(shown), tuple(unread), partial(_display, tree)))
+        reading = read(tree, progress)
+        program = _solved(tree, reading, takes_census=True)
+        shown = [_for_display(tree, finding) for finding in _found(tree, program, reading, known)]
+        surveyed.append(Surveyed(program, reading.wanted, tuple(shown), tuple(reading.unread), tree.display))
     return surveyed
 
 
@@ -208,8 +146,7 @@ def program_around(path: str, progress: Progress = lambda done, total: None) -> 
     Raises UsageError for a path that does not exist, SettingsError for settings of no use.
     """
     (tree,) = _trees(Request((path,)), rule_files.load())
-    program, _ = _read(tree, progress, {}, [])
-    return program, tree.root
+    return _solved(tree, read(tree, progress)), tree.root
 
 
 def solve(
@@ -231,94 +168,6 @@ def solve(
         sys.setrecursionlimit(limit)
 
 
-def _files(tree: _Tree, unread: list[Unread]) -> list[str]:
-    patterns = Patterns(tree.settings.exclude)
-    ignored = Patterns.of_gitignores(tree.root)
-
-    def excluded(path: str) -> bool:
-        return patterns.match(path) or ignored.match(path)
-
-    selected = [_relative(path, tree.root) for path in tree.selected]
-
-    def closed(path: str, error: OSError) -> None:
-        if any(path == named or named == "." or path.startswith(f"{named}/") for named in selected):
-            unread.append(Unread(_display(tree, path), error.strerror or str(error)))
-
-    files = set(python_files(tree.root, excluded, closed))
-    for path, relative in zip(tree.selected, selected, strict=True):
-        # What is named is wanted, even where it is vendored code or .gitignore leaves it out.
-        if os.path.isfile(path):
-            files.update(() if patterns.match(relative) else (relative,))
-        elif _is_left_out(relative, ignored):
-            inside = python_files(path, lambda below, named=relative: patterns.match(f"{named}/{below}"))  # type: ignore[misc]
-            files.update(f"{relative}/{file}" for file in inside)
-    return sorted(files)
-
-
-def _is_left_out(directory: str, ignored: GitIgnores) -> bool:
-    """Does the scan of the project not enter the directory, or one around it?"""
-    parts = [] if directory == "." else directory.split("/")
-    around = ["/".join(parts[: number + 1]) + "/" for number in range(len(parts))]
-    return not SKIPPED_DIRECTORIES.isdisjoint(parts) or any(ignored.match(path) for path in around)
-
-
-def _relative(path: str, root: str) -> str:
-    return os.path.relpath(path, root).replace(os.sep, "/")
-
-
-def _wanted(tree: _Tree, files: list[str]) -> frozenset[str]:
-    """The files to report on: below the given paths, tests and migrations only when named or asked for."""
-    wanted: set[str] = set()
-    for path in tree.selected:
-        relative = _relative(path, tree.root)
-        below = "" if relative == "." else relative + "/"
-        for file in files:
-            if file == relative:
-                wanted.add(file)
-            elif file.startswith(below):
-                inside = file[len(below) :]
-                if (tree.settings.tests or not is_test(inside) or is_test(below + "x.py")) and (
-                    tree.settings.migrations or not is_migration(inside) or is_migration(below + "x.py")
-                ):
-                    wanted.add(file)
-    return frozenset(wanted)
-
-
-def _facts(tree: _Tree, path: str, wanted: bool, sources: dict[str, bytes], unread: list[Unread]) -> Node | None:
-    if not wanted and (is_test(path) or is_migration(path)):
-        return None
-    try:
-        data = read(os.path.join(tree.root, path), LARGEST_FILE)
-    except OSError as error:
-        if wanted:
-            unread.append(Unread(_display(tree, path), error.strerror or str(error)))
-        return None
-    sources[path] = data
-    try:
-        return facts_of(data)
-    except NotAnalysed as error:
-        del sources[path]  # nothing more can be said about it, not of its comments either
-        if wanted:
-            unread.append(Unread(_display(tree, path), str(error)))
-        return None
-
-
-def _lines(data: bytes) -> list[str]:
-    return decode(data).replace("\r\n", "\n").replace("\r", "\n").split("\n")  # Python's; str.splitlines knows more
-
-
-def decode(data: bytes) -> str:
-    """Source text for display, by its encoding cookie, whatever is wrong with it."""
-    import io
-    import tokenize
-
-    try:
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
-        return data.decode(encoding, "replace").removeprefix("\ufeff")
-    except (SyntaxError, LookupError):
-        return data.decode("utf-8", "replace")
-
-
 def _of_rule(program: Program, rule: Rule) -> Iterable[Finding]:
     """A rule's findings; of equal ones on one line the first."""
     seen: set[tuple[str, int]] = set()
@@ -330,7 +179,7 @@ def _of_rule(program: Program, rule: Rule) -> Iterable[Finding]:
             yield replace(finding, rule=rule.code, name=rule.name, function=function)
 
 
-def _selected(tree: _Tree, findings: list[Finding], wanted: frozenset[str]) -> list[Finding]:
+def _selected(tree: Tree, findings: list[Finding], wanted: frozenset[str]) -> list[Finding]:
     ignores = [(Patterns((pattern,)), codes) for pattern, codes in tree.settings.per_file_ignores]
     shown = []
     for finding in findings:
@@ -342,15 +191,13 @@ def _selected(tree: _Tree, findings: list[Finding], wanted: frozenset[str]) -> l
     return shown
 
 
-def _suppressed(
-    findings: list[Finding], sources: dict[str, bytes], wanted: frozenset[str], tree: _Tree, known: tuple[Rule, ...]
-) -> list[Finding]:
+def _suppressed(findings: list[Finding], reading: Reading, tree: Tree, known: tuple[Rule, ...]) -> list[Finding]:
     by_path: dict[str, list[Finding]] = {}
     for finding in findings:
         by_path.setdefault(finding.at.path, []).append(finding)
     codes = frozenset(rule.code for rule in known)
-    for path in sorted(wanted):
-        data = sources.get(path, b"")
+    for path in sorted(reading.wanted):
+        data = reading.sources.get(path, b"")
         if b"hermetic:" in data:
             comments = suppress.read(path, decode(data))
             by_path[path] = suppress.apply(by_path.get(path, []), comments, tree.codes, codes)
@@ -371,18 +218,13 @@ def _fingerprinted(findings: list[Finding], program: Program) -> list[Finding]:
     return out
 
 
-def _display(tree: _Tree, path: str) -> str:
-    """A path as the user would write it: relative to the working directory."""
-    return os.path.relpath(os.path.join(tree.root, path)).replace(os.sep, "/")
-
-
-def _for_display(tree: _Tree, finding: Finding) -> Finding:
+def _for_display(tree: Tree, finding: Finding) -> Finding:
     trace = tuple(Step(_shown_at(tree, step.at), step.text) for step in finding.trace)
     return replace(finding, at=_shown_at(tree, finding.at), trace=trace)
 
 
-def _shown_at(tree: _Tree, at: Position) -> Position:
-    return replace(at, path=_display(tree, at.path))
+def _shown_at(tree: Tree, at: Position) -> Position:
+    return replace(at, path=tree.display(at.path))
 
 
 __all__ = ["Request", "SettingsError", "UsageError", "check", "decode", "program_around", "solve"]

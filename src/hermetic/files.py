@@ -2,15 +2,21 @@
 
 Only regular files are read, and none that is larger than allowed.
 Opening a named pipe waits for a writer, and a device never ends; neither holds source or settings.
+
+Whether a cached report still holds is found out with this, so it imports next to nothing.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-import tempfile
-from contextlib import suppress
-from pathlib import Path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Read = Callable[[str, int], bytes]  # `read`, or what remembers what it has read
 
 
 def read(path: str, largest: int) -> bytes:
@@ -33,7 +39,9 @@ def write(path: Path, text: str) -> None:
     Links are followed, and what is no regular file, as `/dev/null`, is written to in place. Raises OSError; the old
     file is still there then.
     """
-    path = Path(os.path.realpath(path))
+    import tempfile
+
+    path = type(path)(os.path.realpath(path))
     if path.exists() and not path.is_file():
         path.write_text(text, encoding="utf-8")
         return
@@ -45,8 +53,10 @@ def write(path: Path, text: str) -> None:
         os.chmod(temporary, _mode_of(path))
         os.replace(temporary, path)
     except BaseException:
-        with suppress(OSError):
+        try:  # noqa: SIM105 - what contextlib would take to import
             os.unlink(temporary)
+        except OSError:
+            pass
         raise
 
 

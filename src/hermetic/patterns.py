@@ -26,9 +26,9 @@ class Patterns:
         self._patterns = _read(patterns)
 
     @staticmethod
-    def of_gitignores(root: str) -> GitIgnores:
+    def of_gitignores(root: str, read: files.Read = files.read) -> GitIgnores:
         """Of all `.gitignore` files below a root."""
-        return GitIgnores(root)
+        return GitIgnores(root, read)
 
     def match(self, path: str) -> bool:
         """Does the path match, or a directory that it lies in?"""
@@ -46,10 +46,11 @@ class GitIgnores:
     last of all. Whoever walks the tree leaves out the directories that match: nothing below them can come back.
     """
 
-    __slots__ = ("_chains", "_root")
+    __slots__ = ("_chains", "_read", "_root")
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, read: files.Read) -> None:
         self._root = root
+        self._read = read
         self._chains: dict[str, tuple[tuple[int, list[_Pattern]], ...]] = {}
 
     def match(self, path: str) -> bool:
@@ -67,13 +68,13 @@ class GitIgnores:
         chain = self._chains.get(directory)
         if chain is None:
             depth = len(directory.split("/")) if directory else 0
-            own = _read(_lines(os.path.join(self._root, directory, ".gitignore")))
+            own = _read(_lines(os.path.join(self._root, directory, ".gitignore"), self._read))
             outer = self._chain(directory.rpartition("/")[0]) if directory else self._everywhere()
             chain = self._chains[directory] = ((depth, own), *outer) if own else outer
         return chain
 
     def _everywhere(self) -> tuple[tuple[int, list[_Pattern]], ...]:
-        patterns = _read(_lines(os.path.join(self._root, ".git", "info", "exclude")))
+        patterns = _read(_lines(os.path.join(self._root, ".git", "info", "exclude"), self._read))
         return ((0, patterns),) if patterns else ()
 
 
@@ -82,9 +83,9 @@ def is_valid(pattern: str) -> bool:
     return _is_nothing(pattern) or bool(_read((pattern,)))
 
 
-def _lines(path: str) -> list[str]:
+def _lines(path: str, read: files.Read) -> list[str]:
     try:
-        text = files.read(path, LARGEST_FILE).decode("utf-8", "replace").removeprefix("\ufeff")
+        text = read(path, LARGEST_FILE).decode("utf-8", "replace").removeprefix("\ufeff")
     except OSError:
         return []
     return [line.removesuffix("\r") for line in text.split("\n")]

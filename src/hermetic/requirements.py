@@ -29,34 +29,34 @@ Version = tuple[int, ...]
 LATEST: Version = (10**6,)
 
 
-def versions(root: str, directory: str, name: str) -> tuple[Version, Version] | None:
+def versions(root: str, directory: str, name: str, read: files.Read = files.read) -> tuple[Version, Version] | None:
     """The lowest version of a library that the project around a directory can have, and the lowest that it cannot.
     None if nothing says. `directory` is relative to `root`; of several projects in it the nearest counts."""
-    found = _in(os.path.join(root, directory), name)
+    found = _in(os.path.join(root, directory), name, read)
     if found is None and directory:
-        return versions(root, os.path.dirname(directory), name)
+        return versions(root, os.path.dirname(directory), name, read)
     return found
 
 
-def _in(root: str, name: str) -> tuple[Version, Version] | None:
+def _in(root: str, name: str, read: files.Read) -> tuple[Version, Version] | None:
     for file in LOCKS:
-        text = _text(os.path.join(root, file))
+        text = _text(os.path.join(root, file), read)
         for pattern in (IN_LOCK, IN_PIPFILE_LOCK) if text else ():
             found = re.search(pattern.format(name=re.escape(name)), text)
             if found is not None and VERSION.match(found["version"]):
                 version = _version(found["version"])
                 return version, (*version[:-1], version[-1] + 1)
     for file in METADATA:
-        text = _text(os.path.join(root, file))
+        text = _text(os.path.join(root, file), read)
         found = re.search(IN_METADATA.format(name=re.escape(name)), text) if text else None
         if found is not None:
             return _range(found["range"])
     return None
 
 
-def _text(path: str) -> str:
+def _text(path: str, read: files.Read) -> str:
     try:
-        return files.read(path, LARGEST_FILE).decode("utf-8", "replace")
+        return read(path, LARGEST_FILE).decode("utf-8", "replace")
     except OSError:
         return ""
 

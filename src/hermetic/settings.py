@@ -50,7 +50,7 @@ class Settings:
 KEYS = {field.name.replace("_", "-"): field.name for field in fields(Settings)}
 
 
-def find(directory: str, root: str) -> Settings:
+def find(directory: str, root: str, read: files.Read = files.read) -> Settings:
     """The settings that apply to a directory: of the nearest pyproject.toml with a `[tool.hermetic]` table.
 
     Raises SettingsError for a file that is no TOML, an unknown key or a value of the wrong type.
@@ -58,7 +58,7 @@ def find(directory: str, root: str) -> Settings:
     directory = os.path.abspath(directory)
     while True:
         path = os.path.join(directory, "pyproject.toml")
-        table = _table(path)
+        table = _table(path, read)
         if table is not None:
             return parse(table, path)
         parent = os.path.dirname(directory)
@@ -67,12 +67,12 @@ def find(directory: str, root: str) -> Settings:
         directory = parent
 
 
-def _table(path: str) -> dict[str, Any] | None:
-    if not os.path.isfile(path):
-        return None
+def _table(path: str, read: files.Read) -> dict[str, Any] | None:
     try:
-        data = files.read(path, LARGEST_FILE)
+        data = read(path, LARGEST_FILE)
     except OSError as error:
+        if not os.path.isfile(path):
+            return None
         raise SettingsError(f"cannot read {path}: {error.strerror}") from None
     import tomllib
 

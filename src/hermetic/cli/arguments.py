@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from hermetic import __version__
 
-COMMANDS = ("check", "debug", "explain", "review", "rules", "trace")
+COMMANDS = ("check", "clean", "debug", "explain", "review", "rules", "trace")
 FORMATS = ("text", "concise", "json")
 REVIEW_FORMATS = ("text", "markdown", "json")
 VIEWS = ("ir", "summary", "cfg")
@@ -70,6 +70,12 @@ def parser() -> ArgumentParser:
     explain.add_argument("rule", help="a code or name, such as SES001 or session-not-closed")
     _trace(commands)
     _debug(commands)
+    clean = commands.add_parser(
+        "clean",
+        help="remove the cache",
+        description="Remove what `hermetic check` has kept of all projects; it says where that is, and how large.",
+    )
+    clean.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     return top
 
 

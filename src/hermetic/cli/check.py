@@ -6,8 +6,9 @@ import os
 import sys
 from argparse import Namespace
 
+from hermetic.cache.caches import Caches
+from hermetic.cli import instant, terminal
 from hermetic.cli.progress import Bar
-from hermetic.cli.terminal import styles_for, write
 from hermetic.driver import Request, UsageError, check
 from hermetic.report.results import Results
 from hermetic.settings import SettingsError
@@ -26,10 +27,11 @@ def run(options: Namespace) -> int:
         "strict": options.strict,
     }
     request = Request(tuple(options.paths), tuple(flags.items()), options.isolated, options.all)
+    caches = None if options.no_cache else Caches()
     bar = Bar(sys.stderr)
     try:
         _check_place()
-        results = check(request, bar.update)
+        results = check(request, bar.update, caches)
     except (UsageError, SettingsError) as error:
         bar.clear()
         print(f"hermetic: {error}", file=sys.stderr)
@@ -38,8 +40,13 @@ def run(options: Namespace) -> int:
         bar.clear()
     report = _render(results, options.output_format)
     if report:
-        write(report)
-    return _exit_code(results, options.exit_zero)
+        terminal.write(report)
+    exit_code = _exit_code(results, options.exit_zero)
+    if caches is not None:
+        caches.save(instant.key_of(options.given), exit_code, _around_seconds(report, results, options.output_format))
+        for notice in caches.notices():
+            print(f"hermetic: {notice}", file=sys.stderr)
+    return exit_code
 
 
 def _check_place() -> None:
@@ -64,7 +71,15 @@ def _render(results: Results, output_format: str) -> str:
         return concise.render(results)
     from hermetic.report import text
 
-    return text.render(results, styles_for(sys.stdout))
+    return text.render(results, terminal.styles_for(sys.stdout), terminal.width())
+
+
+def _around_seconds(report: str, results: Results, output_format: str) -> tuple[str, str | None]:
+    """A report before and after the time that it names, which is another in each run."""
+    if output_format == "concise":
+        return report, None
+    before, _, after = report.rpartition(instant.seconds(results.summary.seconds))
+    return before, after
 
 
 def _exit_code(results: Results, exit_zero: bool) -> int:

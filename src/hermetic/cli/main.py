@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable, Sequence
-from importlib import import_module
-from typing import NoReturn
 
-from hermetic.cli import terminal
+from hermetic.cli import instant, terminal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import NoReturn
 
 USAGE_ERROR, INTERNAL_ERROR, INTERRUPTED = 2, 4, 130
 
@@ -29,10 +31,17 @@ def process() -> NoReturn:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Never raises for what the user or the tree under analysis did."""
     terminal.prepare()
+    given = sys.argv[1:] if arguments is None else list(arguments)
     try:
+        known = instant.answer(given)
+        if known is not None:
+            return known
+        from importlib import import_module
+
         from hermetic.cli.arguments import parser
 
-        options = parser().parse_args(arguments)
+        options = parser().parse_args(given)
+        options.given = given
         command: Callable[[object], int] = import_module(f"hermetic.cli.{options.command}").run
         return command(options)
     except KeyboardInterrupt:

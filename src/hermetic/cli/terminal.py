@@ -1,14 +1,21 @@
-"""The streams of a command: what they can show, and what to do when nobody reads them."""
+"""The streams of a command: what they can show, and what to do when nobody reads them.
+
+A report that is printed again goes through here too, so this file imports next to nothing.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import sys
-from typing import NoReturn, TextIO
 
-from hermetic.report.style import COLOUR, PLAIN, Styles
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn, TextIO
+
+    from hermetic.report.style import Styles
+
+WIDTH = 100  # of what is no terminal
 
 
 class OutputError(Exception):
@@ -49,17 +56,35 @@ def _drop_output() -> None:
 def leave(code: int) -> NoReturn:
     """End the process at once: freeing a large program object by object takes as long as parsing half of it."""
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+        try:  # noqa: SIM105 - what contextlib would take to import
             stream.flush()
+        except (OSError, ValueError):  # nobody reads it any more
+            pass
     os._exit(code)
 
 
 def styles_for(stream: TextIO) -> Styles:
+    """Colours where a stream shows them."""
+    from hermetic.report.style import COLOUR, PLAIN
+
+    return COLOUR if is_coloured(stream) else PLAIN
+
+
+def is_coloured(stream: TextIO) -> bool:
     """https://no-color.org: NO_COLOR, present and not empty, wins over everything."""
     if os.environ.get("NO_COLOR"):
-        return PLAIN
+        return False
     if os.environ.get("FORCE_COLOR"):
-        return COLOUR
-    if not stream.isatty() or os.environ.get("TERM") == "dumb":
-        return PLAIN
-    return COLOUR
+        return True
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def width() -> int:
+    """The columns of the terminal, as `shutil.get_terminal_size` finds them."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        return int(columns)
+    try:
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or WIDTH  # type: ignore[union-attr]
+    except (AttributeError, ValueError, OSError):
+        return WIDTH

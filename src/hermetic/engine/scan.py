@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+
+TYPE_CHECKING = False  # as in typing, which a run that has its report already need not import
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MARKERS = ("pyproject.toml", "setup.cfg", "setup.py")
 
@@ -17,7 +20,10 @@ SKIPPED_DIRECTORIES = frozenset(
 )
 
 # What lies in the top directory of a virtual environment, whatever that is called.
-ENVIRONMENT_MARKERS = frozenset(("pyvenv.cfg", "conda-meta"))
+ENVIRONMENT_MARKERS = frozenset(("pyvenv.cfg", "conda-meta/"))
+
+# Files that decide about others.
+TELLING = frozenset(("pyvenv.cfg", ".gitignore"))
 
 
 def find_root(path: str) -> str:
@@ -43,8 +49,33 @@ def _entries(directory: str) -> set[str]:
     return {name for name in (*MARKERS, ".git") if os.path.lexists(os.path.join(directory, name))}
 
 
+def without_links(path: str, root: str) -> str:
+    """A path as the scan of its project meets it: links to directories are not followed there."""
+    inside = os.path.relpath(os.path.realpath(path), os.path.realpath(root))
+    return path if inside.startswith(os.pardir) else os.path.normpath(os.path.join(root, inside))
+
+
+def listing(directory: str) -> tuple[str, ...]:
+    """All that the scan needs of a directory, sorted: regular `.py` files, directories with a `/` behind their names,
+    and files that decide about others. Raises OSError for a directory that cannot be listed."""
+    found = []
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            name = entry.name
+            if _is_directory(entry):
+                if name not in SKIPPED_DIRECTORIES:
+                    found.append(name + "/")
+            elif (name.endswith(".py") and _is_file(entry)) or name in TELLING:
+                found.append(name)
+    found.sort()
+    return tuple(found)
+
+
 def python_files(
-    root: str, excluded: Callable[[str], bool], closed: Callable[[str, OSError], None] = lambda path, error: None
+    root: str,
+    excluded: Callable[[str], bool],
+    closed: Callable[[str, OSError], None] = lambda path, error: None,
+    listing: Callable[[str], tuple[str, ...]] = listing,
 ) -> list[str]:
     """Relative paths of the regular `.py` files below `root`, sorted. Links to directories are not followed.
 
@@ -55,20 +86,18 @@ def python_files(
     while pending:
         relative = pending.pop()
         try:
-            with os.scandir(os.path.join(root, relative) if relative else root) as entries:
-                listed = sorted(entries, key=lambda entry: entry.name)
+            names = listing(os.path.join(root, relative[:-1]) if relative else root)
         except OSError as error:
-            closed(relative or ".", error)
+            closed(relative.removesuffix("/") or ".", error)
             continue
-        if relative and any(entry.name in ENVIRONMENT_MARKERS for entry in listed):
+        if relative and not ENVIRONMENT_MARKERS.isdisjoint(names):
             continue
-        for entry in listed:
-            name = entry.name
-            path = f"{relative}/{name}" if relative else name
-            if _is_directory(entry):
-                if name not in SKIPPED_DIRECTORIES and not excluded(path + "/"):
+        for name in names:
+            path = relative + name
+            if name.endswith("/"):
+                if not excluded(path):
                     pending.append(path)
-            elif name.endswith(".py") and not excluded(path) and _is_file(entry):
+            elif name.endswith(".py") and not excluded(path):
                 found.append(path)
     found.sort()
     return found

@@ -28,7 +28,7 @@ def render(results: Results, tests: Mapping[str, Sequence[str]] | None = None) -
             "unresolved": summary.unresolved,
             "errors": summary.errors,
             "warnings": summary.warnings,
-            "seconds": round(summary.seconds, 3),
+            "seconds": round(summary.seconds, 2),
         },
     }
     return json.dumps(document, indent=1)

@@ -161,7 +161,7 @@ def _summary(results: Results, styles: Styles) -> str:
     if summary.warnings:
         found.append(styles.warning(_count(summary.warnings, "warning")))
     verdict = " and ".join(found) if found else styles.good("nothing to report")
-    line = f"{verdict}: {_seen(summary)} ({summary.seconds:.2f} s)"
+    line = f"{verdict}: {_seen(summary)} ({round(summary.seconds, 2)} s)"
     if not results.findings:
         return line
     return f"{line}\n{styles.dim(f'More about a rule: hermetic explain {results.findings[0].rule}')}"

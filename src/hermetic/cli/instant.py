@@ -1,0 +1,80 @@
+"""The report of an earlier run, printed again where nothing that it depends on has changed.
+
+All this takes little more than starting Python, because next to nothing is imported: the arguments are not parsed, they
+are compared. What is not certain here is left to a whole run.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from hermetic.cache import inputs, place, stored
+from hermetic.cli import terminal
+from hermetic.engine.scan import find_root
+
+# Flags that are followed by a value, where this is not a part of them. A wrong guess of what the first path is leads to
+# a cache that has no report for these arguments.
+WITH_VALUE = frozenset(("--select", "--ignore", "--exclude", "--output-format", "--jobs"))
+
+
+def answer(arguments: list[str]) -> int | None:
+    """Print the report for these arguments and return its exit code; None if there is none, or it may be outdated."""
+    began = time.perf_counter()
+    if arguments[:1] != ["check"] or "--no-cache" in arguments:
+        return None
+    try:
+        key = key_of(arguments)
+        root = find_root(os.path.abspath(_first_path(arguments)))
+        front = stored.read_front(place.file_of(root), stored.owner_of(root))
+    except (OSError, place.Distrusted):
+        return None
+    if front is None or key not in front[2]:
+        return None
+    places, exit_code, before, after = front[2][key]
+    if not (inputs.same_places(places, root) and _holds(front, root)):
+        return None
+    report = before if after is None else f"{before}{seconds(time.perf_counter() - began)}{after}"
+    if report:
+        terminal.write(report)
+    return exit_code
+
+
+def key_of(arguments: list[str]) -> stored.Key:
+    """What a report is kept by: all that shows in it but the files. Raises OSError without a working directory."""
+    stdout = sys.stdout
+    shown = (terminal.is_coloured(stdout), terminal.width(), stdout.encoding)
+    return (os.getcwd(), tuple(arguments), *shown)
+
+
+def seconds(duration: float) -> str:
+    """A duration as reports name it."""
+    return repr(round(duration, 2))
+
+
+def _first_path(arguments: list[str]) -> str:
+    before = ""
+    for argument in arguments[1:]:
+        if not argument.startswith("-") and before not in WITH_VALUE:
+            return argument
+        before = argument
+    return "."
+
+
+def _holds(front: stored.Front, root: str) -> bool:
+    """Is everything as the reports have seen it? Files that only seem to have changed are known by their new times."""
+    directories, files, _ = front
+    if not inputs.same_directories(directories):
+        return False
+    moved = inputs.moved(files)
+    if not moved:
+        return True
+    again = inputs.same_content(moved, files)
+    if again is None:
+        return False
+    if any(state != inputs.UNSETTLED for state, _ in again.values()):
+        from hermetic.cache.memory import Memory
+
+        Memory(root).refresh(again)
+    return True

@@ -1,0 +1,547 @@
+"""The cache: whatever happened to the project or to the cache, a report is the one that a cold run gives."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+from shell import CLEAN, FRAGILE, HERMETIC, LEAK, environment, hermetic, write
+
+from hermetic.cache import inputs, place, stored
+from hermetic.cli import instant, main as cli
+
+PROJECT = {"app.py": LEAK, "shop/__init__.py": "", "shop/parcels.py": FRAGILE, "shop/clean.py": CLEAN}
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Each test has a cache of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path / "cache" / "hermetic"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = write(tmp_path / "project", PROJECT)
+    monkeypatch.chdir(root)
+    return root
+
+
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let files be old enough to be known by their times."""
+    monkeypatch.setattr(inputs, "COARSEST_NS", -1)
+
+
+Check = Callable[..., str]
+
+
+@pytest.fixture
+def check(capsys: pytest.CaptureFixture[str]) -> Check:
+    """Run `hermetic check` in this process; what it printed, without the time it took."""
+
+    def run(*arguments: str) -> str:
+        capsys.readouterr()
+        cli.main(["check", *arguments])
+        printed, complaints = capsys.readouterr()
+        assert complaints == ""
+        return without_seconds(printed)
+
+    return run
+
+
+def without_seconds(printed: str) -> str:
+    if printed.startswith("{"):
+        document = json.loads(printed)
+        del document["summary"]["seconds"]
+        return json.dumps(document)
+    return re.sub(r"\([0-9.]+ s\)", "", printed)
+
+
+def is_kept(*arguments: str) -> bool:
+    """Would the report be printed again?"""
+    return instant.answer(["check", *arguments]) is not None
+
+
+FORMATS = ["text", "concise", "json"]
+
+
+@pytest.mark.parametrize("output_format", FORMATS)
+def test_the_same_report_is_printed_again(output_format: str, project: Path, check: Check) -> None:
+    cold = check("--output-format", output_format, "--no-cache")
+    first = check("--output-format", output_format)
+
+    assert is_kept("--output-format", output_format)
+    assert check("--output-format", output_format) == first == cold
+    assert "SES001" in cold
+
+
+def test_a_report_has_an_exit_code(project: Path, check: Check) -> None:
+    check()
+
+    assert instant.answer(["check"]) == 1
+
+
+def test_an_empty_report_prints_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, check: Check) -> None:
+    monkeypatch.chdir(write(tmp_path / "clean", {"clean.py": CLEAN}))
+    check("--output-format", "concise")
+
+    assert is_kept("--output-format", "concise")
+    assert check("--output-format", "concise") == ""
+
+
+def test_the_time_is_that_of_this_run(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["check", "--output-format", "json"])
+    capsys.readouterr()
+    began = time.perf_counter()
+    cli.main(["check", "--output-format", "json"])
+
+    assert json.loads(capsys.readouterr().out)["summary"]["seconds"] <= time.perf_counter() - began + 0.01
+
+
+def edit(root: Path) -> None:
+    (root / "app.py").write_text(LEAK.replace("session = Session(engine)", "session: Session = Session(engine)"))
+
+
+def fix(root: Path) -> None:
+    (root / "app.py").write_text(CLEAN)
+
+
+def edit_unnoticed(root: Path) -> None:
+    """Same size, same times of last change."""
+    status = (root / "app.py").stat()
+    (root / "app.py").write_text(LEAK.replace("load", "read"))
+    os.utime(root / "app.py", ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def add(root: Path) -> None:
+    (root / "shop/new.py").write_text(LEAK)
+
+
+def remove(root: Path) -> None:
+    (root / "app.py").unlink()
+
+
+def rename(root: Path) -> None:
+    (root / "app.py").rename(root / "other.py")
+
+
+def move(root: Path) -> None:
+    (root / "shop").rename(root / "store")
+
+
+def ignore(root: Path) -> None:
+    (root / ".gitignore").write_text("app.py\n")
+
+
+def ignore_below(root: Path) -> None:
+    (root / "shop/.gitignore").write_text("*\n")
+
+
+def set_up(root: Path) -> None:
+    (root / "pyproject.toml").write_text('[tool.hermetic]\nignore = ["SES001"]\n')
+
+
+def suppress(root: Path) -> None:
+    (root / "app.py").write_text(LEAK.replace("Session(engine)", "Session(engine)  # hermetic: ignore[SES001] test"))
+
+
+def become_environment(root: Path) -> None:
+    (root / "shop/pyvenv.cfg").touch()
+
+
+def replace_by_directory(root: Path) -> None:
+    (root / "app.py").unlink()
+    write(root / "app.py", {"inner.py": LEAK})
+
+
+def break_syntax(root: Path) -> None:
+    (root / "app.py").write_text("def\n")
+
+
+def lead_elsewhere(root: Path) -> None:
+    (root / "app.py").unlink()
+    (root / "app.py").symlink_to(root / "shop/clean.py")
+
+
+CHANGES = [
+    edit,
+    fix,
+    edit_unnoticed,
+    add,
+    remove,
+    rename,
+    move,
+    ignore,
+    ignore_below,
+    set_up,
+    suppress,
+    become_environment,
+    replace_by_directory,
+    break_syntax,
+    lead_elsewhere,
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+@pytest.mark.usefixtures("settled")
+def test_a_change_is_noticed(change: Callable[[Path], None], project: Path, check: Check) -> None:
+    check()
+    assert is_kept()
+    time.sleep(0.02)  # more than a tick of the file system's clock
+    change(project)
+
+    assert not is_kept()
+    assert check() == check("--no-cache")
+
+
+def test_a_change_right_after_the_run_is_noticed(project: Path, check: Check) -> None:
+    check()
+    edit_unnoticed(project)
+
+    assert not is_kept()
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_file_that_was_only_touched_is_as_before(project: Path, check: Check) -> None:
+    check()
+    before = stored_front(project)
+    time.sleep(0.02)
+    (project / "app.py").touch()
+
+    assert is_kept()
+    assert stored_front(project)[1] != before[1]  # it is known by its new times now
+    assert is_kept()
+
+
+def test_a_change_around_the_project_is_noticed(tmp_path: Path, project: Path, check: Check) -> None:
+    check()
+    assert is_kept()
+    (tmp_path / "pyproject.toml").touch()  # the project is larger than it was
+
+    assert not is_kept()
+    assert check() == check("--no-cache")
+
+
+def test_what_is_cached_and_what_is_skipped_is_of_no_concern(project: Path, check: Check) -> None:
+    check()
+    (project / "__pycache__").mkdir()
+    (project / "notes.txt").touch()
+
+    assert is_kept()
+
+
+def test_the_version_of_a_library_is_part_of_it(project: Path, check: Check) -> None:
+    stream = Path(__file__).parent / "fixtures/ses103/stream_keeps_the_transaction_open"
+    shutil.copy(stream / "api.py", project)
+    (project / "requirements.txt").write_text("fastapi==0.121.0\n")
+    held = check("--select", "SES103")
+    (project / "requirements.txt").write_text("fastapi==0.110.0\n")
+
+    assert check("--select", "SES103") == check("--select", "SES103", "--no-cache") != held
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--strict",), ("--select", "SES005"), ("app.py",), ("shop",), ("--output-format", "concise"), ("--isolated",)],
+    ids=" ".join,
+)
+def test_other_arguments_have_reports_of_their_own(arguments: tuple[str, ...], project: Path, check: Check) -> None:
+    usual = check()
+
+    assert not is_kept(*arguments)
+    assert check(*arguments) == check(*arguments, "--no-cache")
+    assert is_kept(*arguments)
+    assert is_kept()
+    assert check() == usual
+
+
+def test_another_directory_has_a_report_of_its_own(
+    project: Path, check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check()
+    monkeypatch.chdir(project / "shop")
+
+    assert check("..") == check("..", "--no-cache")
+
+
+def test_colours_and_width_have_reports_of_their_own(
+    project: Path, check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = check()
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert check() == check("--no-cache") != plain
+    monkeypatch.setenv("COLUMNS", "60")
+    assert check() == check("--no-cache") != plain
+
+
+def test_projects_side_by_side_are_no_project(tmp_path: Path, check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("one", "two"):
+        write(tmp_path / name, PROJECT)
+    monkeypatch.chdir(tmp_path)
+    first = check("one", "two")
+
+    assert check("one", "two") == first == check("one", "two", "--no-cache")
+
+
+def test_next_to_nothing_is_imported(project: Path, tmp_path: Path) -> None:
+    assert hermetic("check", cwd=project, XDG_CACHE_HOME=str(tmp_path)).returncode == 1
+    command = [sys.executable, "-X", "importtime", HERMETIC, "check"]
+    again = environment(XDG_CACHE_HOME=str(tmp_path))
+    run = subprocess.run(command, cwd=project, env=again, capture_output=True, text=True, check=False)
+    loaded = [line.rpartition("|")[2].strip() for line in run.stderr.splitlines() if line.startswith("import time:")]
+
+    assert "SES001" in run.stdout
+    own = {"hermetic", "__future__", "gc", "_blake2"}
+    assert {name.partition(".")[0] for name in loaded[loaded.index("site") + 1 :]} == own
+    assert "hermetic.driver" not in loaded
+
+
+# -- what may have happened to the cache --------------------------------------------------------------------------
+
+
+def cache_file(root: Path) -> Path:
+    return Path(place.file_of(str(root)))
+
+
+def stored_front(root: Path) -> stored.Front:
+    front = stored.read_front(str(cache_file(root)), stored.owner_of(str(root)))
+    assert front is not None
+    return front
+
+
+def test_the_cache_is_for_its_owner_alone(project: Path, own_cache: Path, check: Check) -> None:
+    check()
+
+    assert own_cache.stat().st_mode & 0o777 == 0o700
+    assert cache_file(project).stat().st_mode & 0o777 == 0o600
+    assert not list(project.glob("**/*.cache"))
+
+
+def complaint(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[str, str]:
+    capsys.readouterr()
+    cli.main(["check", *arguments])
+    printed, complaints = capsys.readouterr()
+    return without_seconds(printed), complaints
+
+
+def test_a_directory_that_others_may_write_to_is_not_used(
+    project: Path, own_cache: Path, check: Check, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cold = check()
+    own_cache.chmod(0o770)
+
+    assert not is_kept()
+    assert complaint(capsys) == (cold, f"hermetic: the cache is not used: others may write to {own_cache}\n")
+
+
+def test_a_directory_of_somebody_else_is_not_used(
+    project: Path, own_cache: Path, check: Check, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cold = check()
+    monkeypatch.setattr(os, "geteuid", lambda: own_cache.stat().st_uid + 1)
+
+    assert not is_kept()
+    assert complaint(capsys) == (cold, f"hermetic: the cache is not used: {own_cache} belongs to somebody else\n")
+
+
+def test_a_link_in_the_place_of_the_directory_is_not_followed(
+    project: Path, own_cache: Path, check: Check, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cold = check()
+    own_cache.rename(own_cache.parent / "elsewhere")
+    own_cache.symlink_to(own_cache.parent / "elsewhere")
+
+    assert not is_kept()
+    assert complaint(capsys)[0] == cold
+
+
+def test_a_link_in_the_place_of_the_file_is_not_followed(project: Path, own_cache: Path, check: Check) -> None:
+    cold = check()
+    file = cache_file(project)
+    file.rename(own_cache / "elsewhere")
+    file.symlink_to(own_cache / "elsewhere")
+
+    assert not is_kept()
+    assert check() == cold
+    assert not file.is_symlink()
+
+
+def test_no_place_for_a_cache_is_no_error(project: Path, check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null/cache")
+
+    assert check() == check("--no-cache")
+
+
+def test_another_hermetic_leaves_a_cache_alone(project: Path, check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    cold = check()
+    monkeypatch.setattr(stored, "stamp", lambda: "another")
+
+    assert not is_kept()
+    assert check() == cold
+    assert is_kept()
+
+
+def test_the_cache_of_another_root_is_foreign(project: Path, check: Check) -> None:
+    check()
+    other = write(project.parent / "other", PROJECT)
+    cache_file(project).rename(cache_file(other))
+
+    assert not instant.answer(["check", str(other)])
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    kind=st.sampled_from(["bit", "bytes", "cut", "longer", "noise"]),
+    where=st.floats(0, 1, exclude_max=True),
+    noise=st.binary(min_size=1, max_size=40),
+)
+def test_a_damaged_cache_is_none(kind: str, where: float, noise: bytes, project: Path, check: Check) -> None:
+    cold = check("--no-cache")
+    check()
+    whole = cache_file(project).read_bytes()
+    at = int(where * len(whole))
+    damaged = {
+        "bit": whole[:at] + bytes((whole[at] ^ 1 << at % 8,)) + whole[at + 1 :],
+        "bytes": whole[:at] + noise + whole[at + len(noise) :],
+        "cut": whole[:at],
+        "longer": whole + noise,
+        "noise": noise,
+    }[kind]
+    cache_file(project).write_bytes(damaged)
+
+    assert check() == cold
+    cache_file(project).write_bytes(damaged)
+    fix_line = (project / "app.py").read_text() + "\n"  # so that the facts of other files are asked for
+    (project / "app.py").write_text(fix_line)
+    assert check() == cold
+    (project / "app.py").write_text(LEAK)
+
+
+WRITER = """
+import sys
+from hermetic.cache import stored
+path, owner = sys.argv[1], bytes.fromhex(sys.argv[2])
+facts = [bytes([number]) * 40_000 for number in range(50)]
+turn = 0
+while True:
+    turn += 1
+    reports = {("key",): ((), 0, str(turn) * 1000, None)}
+    index = {bytes([n]): (40_000 * n, 40_000, stored.checksum(blob), 0) for n, blob in enumerate(facts)}
+    stored.write(path, owner, ({}, {}, reports), index, facts)
+    if turn == 1:
+        print("writing", flush=True)
+"""
+
+
+def writers(count: int, path: Path, owner: bytes) -> Iterator[subprocess.Popen[str]]:
+    """Processes that write a cache without end, one after the other, each started while the one before runs."""
+    command = [sys.executable, "-c", WRITER, str(path), owner.hex()]
+    waiting = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    for number in range(count):
+        writer = waiting.pop(0)
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "writing\n"
+        yield writer
+        writer.stdout.close()
+        if number < count - 2:
+            waiting.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+
+
+def test_a_hundred_runs_are_killed_while_they_write(tmp_path: Path, own_cache: Path) -> None:
+    own_cache.mkdir(0o700, parents=True)
+    path, owner, chance = own_cache / "killed.cache", stored.owner_of("root"), random.Random(1)
+    for writer in writers(100, path, owner):
+        time.sleep(chance.random() * 0.01)
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+        front, facts = stored.read(str(path), owner)
+        assert front is not None
+        (report,) = front[2].values()
+        assert report[2] == report[2][: len(report[2]) // 1000] * 1000
+        assert [facts.get(bytes([number])) for number in range(50)] == [bytes([n]) * 40_000 for n in range(50)]
+
+    assert list(own_cache.glob("*.new"))  # some were in the midst of it
+
+
+def test_what_killed_runs_left_is_removed(project: Path, own_cache: Path, check: Check) -> None:
+    own_cache.mkdir(0o700, parents=True)
+    for name, age in (("old.cache.1-ab.new", 600), ("new.cache.2-cd.new", 0), ("gone.cache", 40 * 24 * 3600)):
+        (own_cache / name).touch()
+        os.utime(own_cache / name, (time.time() - age,) * 2)
+    check()
+
+    assert {file.name for file in own_cache.iterdir()} == {cache_file(project).name, "new.cache.2-cd.new"}
+
+
+def test_runs_at_the_same_time(project: Path, check: Check) -> None:
+    expected = {arguments: check(*arguments, "--no-cache") for arguments in [("app.py",), ("shop",), (".",)]}
+    runs = [
+        (arguments, subprocess.Popen([HERMETIC, "check", *arguments], stdout=subprocess.PIPE, text=True))
+        for arguments in expected
+        for _ in range(3)
+    ]
+    for arguments, run in runs:
+        assert without_seconds(run.communicate()[0]) == expected[arguments]
+    for arguments, report in expected.items():
+        assert check(*arguments) == report
+
+
+# -- any sequence of edits ----------------------------------------------------------------------------------------
+
+
+def edit_at_random(root: Path, chance: random.Random) -> str:
+    """Do something to a project; what."""
+    files = sorted(root.glob("**/*.py"))
+    texts = [LEAK, CLEAN, FRAGILE, "", "def\n", LEAK.replace("load", "read"), "from app import load\nload(1)\n"]
+    kind = chance.choice(["write", "touch", "remove", "rename", "ignore", "set up", "append", "restore"])
+    file = chance.choice(files) if files else root / "app.py"
+    if kind == "write" or not files:
+        file = root / chance.choice(["app.py", "shop/parcels.py", "shop/new.py", "tests/test_app.py", "deep/er/a.py"])
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(chance.choice(texts))
+    elif kind == "touch":
+        file.touch()
+    elif kind == "remove":
+        file.unlink()
+    elif kind == "rename":
+        file.rename(file.with_name(chance.choice(["a.py", "b.py", "test_c.py"])))
+    elif kind == "ignore":
+        (root / ".gitignore").write_text(chance.choice(["", "app.py\n", "shop/\n", "*.py\n!app.py\n"]))
+    elif kind == "set up":
+        table = chance.choice(['ignore = ["SES001"]', "tests = true", 'exclude = ["shop"]', "strict = true", ""])
+        (root / "pyproject.toml").write_text(f"[tool.hermetic]\n{table}\n")
+    elif kind == "append":
+        file.write_text(file.read_text() + "\n# a remark\n")
+    else:
+        write(root, PROJECT)
+    return kind
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("is_settled", [False, True], ids=["by content", "by times"])
+def test_any_sequence_of_edits(
+    seed: int, is_settled: bool, project: Path, check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if is_settled:
+        monkeypatch.setattr(inputs, "COARSEST_NS", -1)
+    chance = random.Random(seed)
+    done: list[str] = []
+    for _ in range(12):
+        done.append(edit_at_random(project, chance))
+        for arguments in ([], ["shop"] if (project / "shop").is_dir() else []):
+            assert check(*arguments) == check(*arguments, "--no-cache"), done
+        time.sleep(0.005 * is_settled)  # more than a tick of the file system's clock
