@@ -7,7 +7,7 @@ import json
 import pytest
 from traces import Recording
 
-from trace_page.pages import Show, at, working
+from trace_page.pages import Show, at, press_key, working
 
 ATTACKS = [
     "</script><script>window.broken = 1</script>",
@@ -79,3 +79,24 @@ def test_nothing_can_be_asked_of_the_network(attempt: str, show: Show) -> None:
     assert all("Content Security Policy" in complaint for complaint in tab.complaints)
     tab.complaints.clear()
     tab.requests[:] = [url for url in tab.requests if not url.startswith("http://127.0.0.1:9/")]
+
+
+def test_times_that_are_centuries_apart_can_be_looked_at(show: Show) -> None:
+    made = working()
+    made.session(2, 8e12, 8e12 + 1)
+    tab = show(made)
+    press_key(tab, "End")
+    for key in "+++-0":
+        press_key(tab, key)
+
+    assert tab.texts("#lanes .number") == ["1", "2"]
+
+
+def test_twenty_thousand_findings_of_one_place_are_one_entry(show: Show) -> None:
+    made = working()
+    for number in range(20_000):
+        made.finding(1, number / 200)
+    tab = show(made)
+
+    assert tab.text("#findings summary").endswith("20,000 findings")
+    assert tab.ask("document.querySelectorAll('#findings .where').length") == 1

@@ -139,11 +139,11 @@ function decodePool(lane, key, text, last) {
 }
 
 function extent({ lives, transactions, statements, waits, marks }) {
-  const items = [lives, transactions.items, statements.items, waits.items, marks.items]
-    .flatMap((list) => [list[0] ?? []])
-    .flat();
-  const ends = [spans(lives), transactions, statements, waits, marks].map(({ reach }) => reach.at(-1) ?? 0);
-  return { start: Math.min(...items.map((item) => item.start)), end: Math.max(...ends) };
+  const lists = [spans(lives), transactions, statements, waits, marks].filter(({ items }) => items.length);
+  return {
+    start: Math.min(...lists.map(({ items }) => items[0].start)),
+    end: Math.max(...lists.map(({ reach }) => reach.at(-1))),
+  };
 }
 
 function figuresOf({ lives, waits, marks, name, number }) {

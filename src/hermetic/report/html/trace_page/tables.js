@@ -78,33 +78,41 @@ function byRule(trace) {
 
 /** One part for each rule, with its findings of one place together. */
 function findingParts(trace, show) {
-  return byRule(trace).map(({ rule, name, marks }) => {
-    const places = new Map();
-    for (const found of marks) {
-      const place = JSON.stringify([
-        found.mark.path,
-        found.mark.line,
-        found.mark.acts.map(({ path, line }) => [path, line]),
-      ]);
-      places.set(place, [...(places.get(place) ?? []), found]);
-    }
+  return byRule(trace).map((group) => {
+    const places = byPlace(group.marks);
     return element(
       "details",
-      { open: true, class: "finding", "aria-label": `${rule} ${name}` },
-      element(
-        "summary",
-        {},
-        element("i", { class: `key ${marks.some(({ mark }) => mark.severity === "error") ? "error" : "warning"}` }),
-        element("strong", {}, rule),
-        ` ${name} `,
-        element("span", { class: "soft" }, count(marks.length, "finding")),
-      ),
-      element("ul", {}, ...[...places.values()].slice(0, ROWS_AT_ONCE).map((found) => findingEntry(found, show))),
-      places.size > ROWS_AT_ONCE
-        ? element("p", { class: "soft" }, `and ${count(places.size - ROWS_AT_ONCE, "more place")}`)
+      { open: true, class: "finding", "aria-label": `${group.rule} ${group.name}` },
+      findingTitle(group),
+      element("ul", {}, ...places.slice(0, ROWS_AT_ONCE).map((found) => findingEntry(found, show))),
+      places.length > ROWS_AT_ONCE
+        ? element("p", { class: "soft" }, `and ${count(places.length - ROWS_AT_ONCE, "more place")}`)
         : null,
     );
   });
+}
+
+function byPlace(marks) {
+  const places = new Map();
+  for (const found of marks) {
+    const { path, line, acts } = found.mark;
+    const place = JSON.stringify([path, line, acts.map((act) => [act.path, act.line])]);
+    if (!places.has(place)) places.set(place, []);
+    places.get(place).push(found);
+  }
+  return [...places.values()];
+}
+
+function findingTitle({ rule, name, marks }) {
+  const severity = marks.some(({ mark }) => mark.severity === "error") ? "error" : "warning";
+  return element(
+    "summary",
+    {},
+    element("i", { class: `key ${severity}` }),
+    element("strong", {}, rule),
+    ` ${name} `,
+    element("span", { class: "soft" }, count(marks.length, "finding")),
+  );
 }
 
 function findingEntry(found, show) {
