@@ -85,7 +85,7 @@ def finish(session: Session) -> list[Callback]:
                 _check_nothing_left(session, block)
             elif block.rolled_back is None:
                 check_failures(session, block)
-                session.flush()
+                orm.Session.flush(session)
                 check_failures(session, block)  # of what listens to the flush
                 orm.Session.commit(session)
         finally:
@@ -118,7 +118,7 @@ def abort(session: Session) -> None:
 
 
 def _close(session: Session, block: Block) -> None:
-    mark(session, block)
+    mark(session.identity_map.all_states(), block)
     with contextlib.suppress(sa_exc.DBAPIError):
         end_query_only(block)
     leave_block(block)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import InstanceState, Mapper
 from sqlalchemy.orm.interfaces import ORMOption
 
 from hermetic.toolkit import errors
-from hermetic.toolkit.ended import mark_state
+from hermetic.toolkit.ended import mark
 from hermetic.toolkit.errors import explain
 from hermetic.toolkit.places import here
 from hermetic.toolkit.session import Session
@@ -51,7 +51,7 @@ def detach(session: Session, instance: object, names: Sequence[str]) -> None:
     for member in graph.values():
         if member in session:
             orm.Session.expunge(session, member)
-        mark_state(orm.attributes.instance_state(member), block)
+    mark(map(orm.attributes.instance_state, graph.values()), block)
 
 
 def _follow(starts: Iterable[object], path: str) -> Iterator[object]:

@@ -80,8 +80,8 @@ def _frames(frame: FrameType | None) -> Iterator[FrameType]:
 
 def here() -> Place:
     """The innermost line of the application, or where nothing is of the application, the outermost line of all."""
-    frame = outermost = sys._getframe(1)
-    for frame in _frames(outermost):
+    frame = innermost = sys._getframe(1)
+    for frame in _frames(innermost):
         if not _is_library(frame.f_code.co_filename):
-            return Place(frame.f_code, frame.f_lineno)
+            break
     return Place(frame.f_code, frame.f_lineno)

@@ -116,7 +116,8 @@ class Session(orm.Session):
         super().expunge(instance)
 
     def expunge_all(self) -> None:
-        self._keep_changes("expunge_all", (*self.new, *self.dirty, *self.deleted))
+        if self._block.ended is None:  # SQLAlchemy's own close() comes here as well
+            self._keep_changes("expunge_all", (*self.new, *self.dirty, *self.deleted))
         super().expunge_all()
 
     def expire(self, instance: object, attribute_names: Iterable[str] | None = None) -> None:
