@@ -45,9 +45,10 @@ class AsyncDatabase(Generic[A]):
 
     @overload
     def __init__(
-        self: AsyncDatabase[AsyncSession],
+        self,
         url_or_engine: str | URL | AsyncEngine,
         *,
+        session_class: type[A],
         name: str | None = None,
         replicas: Iterable[str | URL | AsyncEngine] = (),
         statement_timeout: float | None = 30,
@@ -58,10 +59,9 @@ class AsyncDatabase(Generic[A]):
 
     @overload
     def __init__(
-        self,
+        self: AsyncDatabase[AsyncSession],
         url_or_engine: str | URL | AsyncEngine,
         *,
-        session_class: type[A],
         name: str | None = None,
         replicas: Iterable[str | URL | AsyncEngine] = (),
         statement_timeout: float | None = 30,

@@ -48,9 +48,10 @@ class Database(Generic[S]):
 
     @overload
     def __init__(
-        self: Database[Session],
+        self,
         url_or_engine: str | URL | Engine,
         *,
+        session_class: type[S],
         name: str | None = None,
         replicas: Iterable[str | URL | Engine] = (),
         statement_timeout: float | None = 30,
@@ -61,10 +62,9 @@ class Database(Generic[S]):
 
     @overload
     def __init__(
-        self,
+        self: Database[Session],
         url_or_engine: str | URL | Engine,
         *,
-        session_class: type[S],
         name: str | None = None,
         replicas: Iterable[str | URL | Engine] = (),
         statement_timeout: float | None = 30,
