@@ -9,6 +9,7 @@ TYPE_CHECKING = False  # as in typing, which takes as long to import as Python t
 if TYPE_CHECKING:
     from typing import Any
 
+    from hermetic.sanitizer.live import LiveSession, sessions, sessions_text
     from hermetic.sanitizer.operations import operation
     from hermetic.sanitizer.watch import Watch, watch
     from hermetic.sanitizer.watchdog import long_running
@@ -26,18 +27,24 @@ __all__ = [
     "CancelledAfterCommit",
     "CommitUnknown",
     "Database",
+    "LiveSession",
     "Session",
     "ToolkitError",
     "Watch",
     "__version__",
     "long_running",
     "operation",
+    "sessions",
+    "sessions_text",
     "watch",
 ]
 
 # The module that each public name lives in.
 _HOMES = {
     "Watch": "hermetic.sanitizer.watch",
+    "LiveSession": "hermetic.sanitizer.live",
+    "sessions": "hermetic.sanitizer.live",
+    "sessions_text": "hermetic.sanitizer.live",
     "operation": "hermetic.sanitizer.operations",
     "long_running": "hermetic.sanitizer.watchdog",
     "watch": "hermetic.sanitizer.watch",

@@ -72,6 +72,7 @@ class Detector:
     engine_made: Callable[[Watch, EngineRecord], None] | None = None
     taken: Callable[[Watch, Hold], None] | None = None  # a connection left its pool
     returned: Callable[[Watch, Hold], None] | None = None  # and is back, or was detached from it
+    pool_timed_out: Callable[[Watch, Any], None] | None = None  # a pool had no connection to give
     reported: Callable[[Watch, Finding, SessionRecord | None], None] | None = None  # a finding, and whose session it is
     # A DetachedInstanceError or MissingGreenlet is being raised: the exception, InstanceState or None, attribute names.
     unreadable: Callable[[Watch, BaseException, Any, tuple[str, ...]], None] | None = None

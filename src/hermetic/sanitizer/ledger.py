@@ -63,6 +63,7 @@ class SessionRecord:
     is_open: bool = False
     transactions: int = 0  # begun so far, this one included
     isolation: str = ""  # the level that the program has asked for, as far as options tell
+    engine: ref[Engine] | None = None  # of the connection
     borrowed: bool = False  # it works on a Connection that somebody else closes
 
     in_statement: bool = False

@@ -163,6 +163,7 @@ class Probes:
         if hold is not None and hold.session is not None:  # a connection that its pool gives to several at once
             hold = None
         record.expected = EXPECTED.get()
+        record.engine, record.is_async = ref(connection.engine), connection.dialect.is_async
         record.begun = hold.frames if hold is not None and not record.borrowed else grab(skip=3)
         if hold is not None:
             hold.session = ref(record)

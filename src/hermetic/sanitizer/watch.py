@@ -69,6 +69,7 @@ class Watch:
         self.findings: deque[Finding] = deque(maxlen=MOST_FINDINGS)
         self.errors = 0  # of hermetic's own, swallowed
         self.last_error = ""
+        self.pool_timeouts = 0
         self._on_report = on_report
         self._ignored = frozenset(ignore)
         self._known: OrderedDict[tuple[Any, ...], None] = OrderedDict()
@@ -196,7 +197,18 @@ class Watch:
         self._on_report(Report(finding, charged))
 
     def pool_failed(self, pool: Any, error: Exception) -> None:
-        """A pool had nothing to give."""
+        """A pool had nothing to give: its error says who holds its connections, once, and so does the log."""
+        from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+        from hermetic.sanitizer import live
+
+        if not isinstance(error, PoolTimeout) or any(live.TITLE in note for note in getattr(error, "__notes__", ())):
+            return
+        self.pool_timeouts += 1
+        note = live.explain(self, pool)
+        error.add_note(note)
+        log.warning("%s", note)
+        self.tell("pool_timed_out", pool)
 
     def forked(self) -> None:
         """In a child process: what its parent holds is not its own, nor are the parent's locks and threads."""
