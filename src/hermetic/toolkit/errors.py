@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import ClassVar
 
+from sqlalchemy.exc import MissingGreenlet
 from sqlalchemy.orm.exc import DetachedInstanceError
 
 from hermetic.toolkit.places import Place
@@ -125,6 +126,13 @@ class NotLoaded(ToolkitError, DetachedInstanceError):
 
     rule = "SES005"
     code = ""  # or the text would end with a link to what SQLAlchemy says of its own error
+
+
+class NotAwaited(ToolkitError, MissingGreenlet):
+    """A coroutine reads an attribute that is not loaded, or uses the synchronous session inside of its own."""
+
+    rule = "SES005"
+    code = ""
 
 
 class CommitUnknown(ToolkitError):

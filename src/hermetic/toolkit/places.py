@@ -78,6 +78,12 @@ def _frames(frame: FrameType | None) -> Iterator[FrameType]:
         frame = current.gr_frame
 
 
+def in_greenlet() -> bool:
+    """Whether a driver can be awaited from here: SQLAlchemy's asyncio runs synchronous code in a greenlet of its own."""
+    greenlets = sys.modules.get("greenlet")
+    return greenlets is not None and greenlets.getcurrent().parent is not None
+
+
 def here() -> Place:
     """The innermost line of the application, or where nothing is of the application, the outermost line of all."""
     frame = innermost = sys._getframe(1)

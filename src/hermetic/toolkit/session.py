@@ -17,7 +17,7 @@ from hermetic.toolkit import errors
 from hermetic.toolkit.block import Block, Callback
 from hermetic.toolkit.ended import refuse_ended
 from hermetic.toolkit.errors import explain
-from hermetic.toolkit.places import Place, here
+from hermetic.toolkit.places import Place, here, in_greenlet
 
 M = TypeVar("M")
 
@@ -162,6 +162,7 @@ def _operate(session: Session, name: str, *args: Any, **options: Any) -> Any:
     try:
         if begun:
             block.check_usable(name)
+            _check_greenlet(block, name)
         return getattr(super(Session, session), name)(*args, **options)
     except (sa_exc.DBAPIError, sa_exc.TimeoutError) as error:
         block.fail(error)  # what has a connection was seen by the hooks; this is a connection that could not be had
@@ -169,6 +170,19 @@ def _operate(session: Session, name: str, *args: Any, **options: Any) -> Any:
     finally:
         if begun:
             block.end_use()
+
+
+def _check_greenlet(block: Block, name: str) -> None:
+    """Raises NotAwaited where the driver would have to be awaited and cannot be: before it is asked, and half done."""
+    if block.core.is_async and name not in ("add", "add_all") and not in_greenlet():
+        text = explain(
+            f"`{name}()` of the synchronous session in a coroutine: it reads an attribute that is not loaded",
+            called_at=here(),
+            block_opened_at=block.opened,
+            instead="load it with the row (`selectinload(User.posts)`), `await session.refresh(user, ['posts'])`, or "
+            "`await user.awaitable_attrs.posts` (AsyncAttrs)",
+        )
+        raise errors.NotAwaited(text)
 
 
 def _guard(name: str) -> Callable[..., Any]:
