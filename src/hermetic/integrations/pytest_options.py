@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -125,11 +126,32 @@ def _ignore(line: str) -> Ignore:
 
 def codes_of(given: Iterable[str], where: str) -> tuple[str, ...]:
     """The codes that codes or their beginnings name. Raises pytest.UsageError for a rule that does not exist."""
-    from hermetic import rules
     from hermetic.settings import SettingsError, matching_codes
 
-    known = tuple(rule.code for rule in rules.load())
     try:
-        return tuple(code for each in given for code in matching_codes(each, known))
+        return tuple(code for each in given for code in matching_codes(each, _known_codes()))
     except SettingsError as error:
         raise pytest.UsageError(f"{where}: {error}") from None
+
+
+@cache
+def _known_codes() -> tuple[str, ...]:
+    from hermetic import rules
+
+    return tuple(rule.code for rule in rules.load())
+
+
+def ignored_by(markers: Iterable[pytest.Mark]) -> frozenset[str]:
+    """The codes that a test's markers ignore. Fails the test for a marker that cannot be meant."""
+    return frozenset(code for marker in markers for code in _ignored_by(marker))
+
+
+def _ignored_by(marker: pytest.Mark) -> tuple[str, ...]:
+    ignored = marker.kwargs.get("ignore", ())
+    given = [ignored] if isinstance(ignored, str) else list(ignored)
+    if marker.args or not given or not set(marker.kwargs) <= {"ignore", "reason"}:
+        pytest.fail('write @pytest.mark.hermetic(ignore=["SES001"], reason="...")', pytrace=False)
+    try:
+        return codes_of(given, "@pytest.mark.hermetic")
+    except pytest.UsageError as error:
+        pytest.fail(str(error), pytrace=False)

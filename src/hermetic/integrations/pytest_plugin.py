@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from hermetic.integrations import pytest_options
@@ -18,14 +20,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Begin before the first conftest.py, which may import the application and make its engines."""
-    _begin(early_config)
+    _try_to_begin(early_config)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", 'hermetic(ignore, reason): findings of these rules do not concern the test, as ignore=["SES006"]'
     )
-    _begin(config)
+    _try_to_begin(config)
+
+
+def _try_to_begin(config: pytest.Config) -> None:
+    """A mistake of hermetic's own leaves the tests unwatched, and that is all."""
+    try:
+        _begin(config)
+    except Exception as error:
+        if isinstance(error, pytest.UsageError):
+            raise
+        from hermetic.sanitizer.evidence import mistake
+
+        print(f"hermetic made a mistake and watches nothing: {mistake(error)}", file=sys.stderr)
 
 
 def _begin(config: pytest.Config) -> None:

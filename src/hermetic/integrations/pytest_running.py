@@ -10,12 +10,12 @@ import functools
 import gc
 import time
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 import pytest
 
-from hermetic.integrations import pytest_options, pytest_output, pytest_scopes, pytest_summary
+from hermetic.integrations import pytest_options, pytest_scopes, pytest_summary
 from hermetic.integrations.on_import import when_imported
 from hermetic.integrations.pytest_charges import Charges, from_plain
 from hermetic.integrations.pytest_options import Options
@@ -66,13 +66,15 @@ class Running:
         from hermetic.sanitizer.watch import Watch
 
         watch = Watch(Mode.TESTS, self._reported, idle=self.options.idle, root=str(self.options.root))
-        watch.scope = self._scopes.present
         self.watch = watch.start()
+        self._at_work()
+        self._tell_test_files()
 
     @guarded
     def _reported(self, report: Report) -> None:
         self._charges.add(report, self._scopes.test)
 
+    @guarded
     def _at_work(self) -> None:
         """Tell the watch who is."""
         if self.watch is not None:
@@ -82,16 +84,15 @@ class Running:
 
     @pytest.hookimpl
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        self._are_tests({str(item.path) for item in items})
+        self._test_files.update(str(item.path) for item in items)
+        self._tell_test_files()
 
     @guarded
-    def _are_tests(self, files: set[str]) -> None:
-        new = files - self._test_files
-        if new:
+    def _tell_test_files(self) -> None:
+        if self.watch is not None:
             from hermetic.sanitizer.operations import add_test_files
 
-            self._test_files |= new
-            add_test_files(new)
+            add_test_files(self._test_files)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(
@@ -116,10 +117,7 @@ class Running:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        codes: set[str] = set()
-        for marker in item.iter_markers("hermetic"):
-            codes.update(_ignored_by(marker))
-        self._begin(item.nodeid, frozenset(codes))
+        self._begin(item.nodeid, pytest_options.ignored_by(item.iter_markers("hermetic")))
 
     @guarded
     def _begin(self, test: str, ignored: frozenset[str]) -> None:
@@ -197,9 +195,11 @@ class Running:
 
     @guarded
     def _are_fixtures_of(self, function: Any) -> None:
+        """A file that defines fixtures is test code, whatever it is called."""
         code = getattr(function, "__code__", None)
-        if code is not None:
-            self._are_tests({code.co_filename})
+        if code is not None and code.co_filename not in self._test_files:
+            self._test_files.add(code.co_filename)
+            self._tell_test_files()
 
     # The whole run
 
@@ -213,7 +213,11 @@ class Running:
     @pytest.hookimpl
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.seen.tests.add(report.nodeid)
-        self.seen.charges += map(from_plain, getattr(report, CARRIED, ()))
+        self._add_carried(getattr(report, CARRIED, ()))
+
+    @guarded
+    def _add_carried(self, plain: Iterable[dict[str, Any]]) -> None:
+        self.seen.charges += map(from_plain, plain)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -261,6 +265,8 @@ class Running:
 
     @guarded
     def _write(self, session: pytest.Session) -> None:
+        from hermetic.integrations import pytest_output
+
         seconds = time.perf_counter() - self._began
         if not pytest_output.write(self.options, self.seen, seconds):
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
@@ -287,18 +293,6 @@ class Running:
 
 def _nothing() -> None:
     pass
-
-
-def _ignored_by(marker: pytest.Mark) -> tuple[str, ...]:
-    """The codes that a marker ignores. Fails the test for a marker that cannot be meant."""
-    ignored = marker.kwargs.get("ignore", ())
-    given = [ignored] if isinstance(ignored, str) else list(ignored)
-    if marker.args or not given or not set(marker.kwargs) <= {"ignore", "reason"}:
-        pytest.fail('write @pytest.mark.hermetic(ignore=["SES001"], reason="...")', pytrace=False)
-    try:
-        return pytest_options.codes_of(given, "@pytest.mark.hermetic")
-    except pytest.UsageError as error:
-        pytest.fail(str(error), pytrace=False)
 
 
 def _as_failure(item: pytest.Item, text: str) -> Any:

@@ -66,7 +66,7 @@ def write(terminal: pytest.TerminalReporter, seen: Seen, fails: frozenset[Severi
     quiet = not (seen.charges or seen.mistakes or seen.notes)
     if quiet and (not seen.sessions or terminal.verbosity < 0):
         return
-    terminal.section("hermetic", sep="=")
+    terminal.write_sep("=", "hermetic")
     by_rule: dict[str, list[Finding]] = {}
     for finding in seen.distinct():
         by_rule.setdefault(finding.rule, []).append(finding)

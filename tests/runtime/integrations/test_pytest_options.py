@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hermetic.finding import Severity
-from hermetic.integrations.pytest_options import Options, read
+from hermetic.integrations.pytest_options import Options, ignored_by, read
 
 DEFAULTS: dict[str, Any] = {"hermetic_ignore": [], "hermetic_idle_ms": "500"}
 
@@ -113,3 +113,30 @@ def test_an_environment_that_cannot_be_meant(monkeypatch: pytest.MonkeyPatch) ->
 def test_an_update_of_no_baseline() -> None:
     with pytest.raises(pytest.UsageError, match="--hermetic-update-baseline needs --hermetic-baseline=FILE"):
         options(hermetic_update_baseline=True)
+
+
+def marker(*args: object, **kwargs: object) -> Any:
+    return SimpleNamespace(args=args, kwargs=kwargs)
+
+
+def test_markers_are_added_up() -> None:
+    markers = [marker(ignore="SES10"), marker(ignore=["SES001", "ses006"], reason="on purpose")]
+
+    assert ignored_by(markers) == {"SES001", "SES006", "SES101", "SES102", "SES103", "SES104"}
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        (marker("SES001"), 'write @pytest.mark.hermetic(ignore=["SES001"], reason="...")'),
+        (marker(), 'write @pytest.mark.hermetic(ignore=["SES001"], reason="...")'),
+        (marker(ignore="SES001", rule="SES002"), 'write @pytest.mark.hermetic(ignore=["SES001"], reason="...")'),
+        (marker(ignore="SES009"), "@pytest.mark.hermetic: unknown rule `SES009`; did you mean SES00"),
+    ],
+    ids=["positional", "empty", "another key", "unknown"],
+)
+def test_markers_that_cannot_be_meant(given: Any, complaint: str) -> None:
+    with pytest.raises(pytest.fail.Exception) as raised:
+        ignored_by([given])
+
+    assert complaint in str(raised.value)

@@ -1,0 +1,203 @@
+"""Findings that somebody has silenced: by markers, settings, comments, a baseline, or because a test expects them."""
+
+from __future__ import annotations
+
+import pytest
+
+from runtime.integrations.suite import APP, Suite
+
+LEAKS = """
+    import app
+
+    def test_leaks():
+        app.leak()
+"""
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        """
+        import app, pytest
+
+        @pytest.mark.hermetic(ignore=["SES001"], reason="on purpose")
+        def test_leaks():
+            app.leak()
+        """,
+        """
+        import app, pytest
+
+        @pytest.mark.hermetic(ignore="SES00")
+        class TestLeaks:
+            def test_leaks(self):
+                app.leak()
+        """,
+        """
+        import app, pytest
+
+        pytestmark = pytest.mark.hermetic(ignore=["SES006", "SES001"])
+
+        @pytest.mark.hermetic(ignore=["SES004"])
+        def test_leaks():
+            app.leak()
+        """,
+    ],
+    ids=["function", "class", "module"],
+)
+def test_marked(suite: Suite, source: str) -> None:
+    done = suite.run(test_app=source)
+
+    assert (done.code, done.outcomes) == (0, {"passed": 1})
+    assert "Silenced: 1 by markers" in done.summary
+
+
+def test_a_marker_holds_for_its_test_and_its_rule_alone(suite: Suite) -> None:
+    done = suite.run(
+        test_app="""
+            import app, pytest
+
+            @pytest.mark.hermetic(ignore=["SES006"])
+            def test_marked_for_another_rule():
+                app.leak()
+
+            @pytest.mark.hermetic(ignore=["SES001"])
+            def test_marked():
+                app.leak()
+
+            def test_not_marked():
+                app.leak()
+        """
+    )
+
+    assert done.outcomes == {"passed": 3, "errors": 2}
+    assert "ERROR at teardown of test_marked_for_another_rule" in done.out
+    assert "ERROR at teardown of test_not_marked" in done.out
+
+
+def test_a_marker_that_cannot_be_meant_fails_its_test(suite: Suite) -> None:
+    done = suite.run(
+        test_app="""
+            import app, pytest
+
+            @pytest.mark.hermetic(ignore="SES009")
+            def test_marked():
+                app.careful()
+
+            def test_not_marked():
+                app.careful()
+        """
+    )
+
+    assert done.outcomes == {"errors": 1, "passed": 1}
+    assert "@pytest.mark.hermetic: unknown rule `SES009`; did you mean SES00" in done.out
+
+
+def test_ignored_by_the_settings(suite: Suite) -> None:
+    suite.settings("hermetic_ignore =", "    SES001 shop/old/  nobody dares to touch it", "    SES006 **/*.py")
+    suite.write(shop__old__stock=APP, shop__new=APP)
+
+    done = suite.run(
+        "--hermetic-report=report.json",
+        test_app="""
+            import shop.new, shop.old.stock
+
+            def test_leaks():
+                shop.old.stock.leak()
+
+            def test_leaks_elsewhere():
+                shop.new.leak()
+        """,
+    )
+
+    assert done.outcomes == {"passed": 2, "errors": 1}
+    assert [path for _, path, *_ in suite.places()] == ["shop/new.py"]
+    assert "Silenced: 1 by hermetic_ignore" in done.summary
+
+
+@pytest.mark.parametrize(
+    ("line", "errors"),
+    [
+        ("    session = Session(engine)  # hermetic: ignore[SES001] kept for ever", 0),
+        ("    # hermetic: ignore[SES001, SES002] kept for ever\n    session = Session(engine)", 0),
+        ("    session = Session(engine)  # hermetic: ignore[SES002] another rule", 1),
+    ],
+    ids=["on the line", "above it", "another rule"],
+)
+def test_a_comment(suite: Suite, line: str, errors: int) -> None:
+    suite.write(app=APP.replace("    session = Session(engine)", line, 1))
+
+    done = suite.run(test_app=LEAKS)
+
+    assert done.outcomes.get("errors", 0) == errors
+
+
+def test_a_comment_is_found_from_any_directory(suite: Suite) -> None:
+    suite.write(app=APP.replace("Session(engine)", "Session(engine)  # hermetic: ignore[SES001] kept", 1))
+    (suite.pytester.path / "elsewhere").mkdir()
+
+    done = suite.run(test_app=LEAKS + "        import os; os.chdir('elsewhere')\n")
+
+    assert (done.code, done.outcomes) == (0, {"passed": 1})
+    assert "Silenced: 1 by comments" in done.summary
+
+
+def test_a_baseline_is_made_and_then_holds_for_what_it_lists(suite: Suite) -> None:
+    made = suite.run("--hermetic-baseline=known.json", "--hermetic-update-baseline", test_app=LEAKS)
+    suite.write(app=f"# a line more\n{APP}")
+    used = suite.run("--hermetic-baseline=known.json")
+    more = suite.run(
+        "--hermetic-baseline=known.json",
+        test_more="""
+            from app import engine, kept, text, Session
+
+            def test_leaks_too():
+                session = Session(engine)
+                kept.append(session)
+                session.scalar(text("SELECT 1"))
+        """,
+    )
+
+    assert (made.code, made.outcomes) == (0, {"passed": 1})
+    assert "known.json has 1 finding now" in made.summary
+    assert (used.code, used.outcomes) == (0, {"passed": 1})
+    assert "Silenced: 1 by the baseline" in used.summary
+    assert more.outcomes == {"passed": 2, "errors": 1}
+
+
+def test_a_baseline_that_is_missing_is_wrong_usage(suite: Suite) -> None:
+    done = suite.run("--hermetic-baseline=known.json", test_app=LEAKS)
+
+    assert done.code == pytest.ExitCode.USAGE_ERROR
+    assert "known.json: No such file or directory" in done.err
+
+
+def test_a_read_in_a_test_that_expects_the_error_is_none(suite: Suite) -> None:
+    done = suite.run(
+        "--hermetic-report=report.json",
+        test_app="""
+            import pytest
+            from hermetic.finding import Severity
+            from hermetic.sanitizer.evidence import Act
+            from hermetic.sanitizer.stacks import grab
+            from hermetic.sanitizer.watch import current
+            from sqlalchemy.orm.exc import DetachedInstanceError
+
+            def read():
+                acts = [Act("is read", grab())]
+                current().report("SES005", Severity.ERROR, "gone", acts, at=0, help_text="read it before")
+                raise DetachedInstanceError()
+
+            def test_expects():
+                with pytest.raises(DetachedInstanceError):
+                    read()
+
+            def test_fails():
+                try:
+                    read()
+                except Exception as error:
+                    raise ValueError("something else") from error
+        """,
+    )
+
+    assert done.outcomes == {"passed": 1, "failed": 1}
+    assert [tests for rule, *_, tests in suite.places()] == [["test_app.py::test_fails"]]
