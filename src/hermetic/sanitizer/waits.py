@@ -6,7 +6,7 @@ On a busy machine a thread that computes waits for a CPU as well. Linux tells ho
 from __future__ import annotations
 
 import sys
-from _thread import get_ident
+from _thread import get_ident, get_native_id
 from collections.abc import Callable
 from time import perf_counter, process_time, thread_time
 from typing import TYPE_CHECKING, Any
@@ -23,19 +23,19 @@ SCHEDULER = "/proc/thread-self/schedstat"  # https://docs.kernel.org/scheduler/s
 SAMPLED = 0.05  # seconds for which one look into it is good: it costs more than all else here
 MOST_THREADS = 1024
 
-_samples: dict[int, tuple[float, float]] = {}  # by thread: when it was looked at, and its delay then
+_samples: dict[int, tuple[float, float]] = {}  # by native thread: when it was looked at, and its delay then
 _last_stop = 0.0  # when pdb, or what is built on it, stopped last; of `time.perf_counter`
 
 
 def stamp(record: SessionRecord) -> None:
     """A session has acted just now."""
-    now, ident = perf_counter(), get_ident()
-    sample = _samples.get(ident)
+    now, thread = perf_counter(), get_native_id()
+    sample = _samples.get(thread)
     if sample is None or now - sample[0] > SAMPLED:
         if len(_samples) >= MOST_THREADS:
             _samples.clear()
-        sample = _samples[ident] = now, _delay()
-    record.last_wall, record.last_thread, record.last_delay = now, ident, sample[1]
+        sample = _samples[thread] = now, _delay()
+    record.last_wall, record.last_thread, record.last_delay = now, get_ident(), sample[1]
     record.last_cpu, record.last_process_cpu = thread_time(), process_time()
 
 
@@ -45,10 +45,10 @@ def waited(record: SessionRecord, idle: float) -> float:
     wall = perf_counter() - record.last_wall
     if wall < idle or not record.last_wall or record.streams or _was_debugged(record.last_wall):
         return 0.0
-    if record.last_thread == get_ident():
+    if record.last_thread == get_ident() and thread_time() >= record.last_cpu:  # a new thread may get an old number
         busy = thread_time() - record.last_cpu + _delay() - record.last_delay
     else:  # what another thread did here before is only known as a sum over all threads
-        sampled, delay = _samples.get(get_ident(), (0.0, 0.0))
+        sampled, delay = _samples.get(get_native_id(), (0.0, 0.0))
         busy = process_time() - record.last_process_cpu + _delay() - (delay if sampled <= record.last_wall else 0.0)
     return wall - busy if wall - busy >= idle else 0.0
 
