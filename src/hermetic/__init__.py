@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hermetic.sanitizer.watchdog import long_running
     from hermetic.toolkit.async_database import AsyncDatabase
     from hermetic.toolkit.database import Database
-    from hermetic.toolkit.errors import CallbackFailed, CancelledAfterCommit, CommitUnknown, ToolkitError
+    from hermetic.toolkit.errors import CallbackFailed, CancelledAfterCommit, CommitUnknown, ToolkitError, committed
     from hermetic.toolkit.session import AsyncSession, Session
 
 __version__ = "0.1.0"
@@ -32,6 +32,7 @@ __all__ = [
     "ToolkitError",
     "Watch",
     "__version__",
+    "committed",
     "long_running",
     "operation",
     "sessions",
@@ -56,6 +57,7 @@ _HOMES = {
     "CancelledAfterCommit": "hermetic.toolkit.errors",
     "CommitUnknown": "hermetic.toolkit.errors",
     "ToolkitError": "hermetic.toolkit.errors",
+    "committed": "hermetic.toolkit.errors",
 }
 
 

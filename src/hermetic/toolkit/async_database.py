@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
-from typing import Any, Generic, Literal, Self, TypeVar as PlainTypeVar, cast, overload
+from typing import Any, Concatenate, Generic, Literal, ParamSpec, Self, TypeVar as PlainTypeVar, cast, overload
 
 from sqlalchemy import URL, Engine, make_url
 from sqlalchemy.ext import asyncio as sa_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from typing_extensions import TypeVar
 
-from hermetic.toolkit import ending, engines, errors, loading, parts
+from hermetic.toolkit import ending, engines, errors, loading, parts, transactional
 from hermetic.toolkit.block import Block, Callback
 from hermetic.toolkit.callbacks import call_async
 from hermetic.toolkit.completion import to_completion
 from hermetic.toolkit.core import Core, current_block, forget, leave_block, open_block
 from hermetic.toolkit.places import here
 from hermetic.toolkit.session import AsyncSession, Session, async_session_class, of
+from hermetic.toolkit.transactional import AsyncTransactional
 
+P = ParamSpec("P")
+R = PlainTypeVar("R")
+Instance = PlainTypeVar("Instance")
 T = PlainTypeVar("T")
 A = TypeVar("A", bound=sa_asyncio.AsyncSession, default=AsyncSession)
 
@@ -105,12 +109,34 @@ class AsyncDatabase(Generic[A]):
     def transaction(self, *, join: A | None = None, independent: bool = False) -> AbstractAsyncContextManager[A]:
         """See `Database.transaction`.
 
-        A task that is cancelled while COMMIT is under way waits for its outcome, `commit_wait` seconds at most: raises
-        CancelledAfterCommit if it is committed, CancelledError if nothing was applied, else CommitUnknown.
+        A task that is cancelled while COMMIT is under way waits for its outcome, `commit_wait` seconds at most. Its
+        CancelledError comes from CancelledAfterCommit if the transaction is committed; CommitUnknown is raised if the
+        outcome does not come. `hermetic.committed(error)` tells them apart.
         """
         if join is not None:
             return _joined(self._core, join, reads=False)
+        return self._scope(independent=independent)
+
+    def _scope(self, *, independent: bool = False) -> _Scope[A]:
         return _Scope(self, reads=False, independent=independent)
+
+    @overload
+    def transactional(
+        self, function: Callable[Concatenate[A, P], Coroutine[Any, Any, R]], /
+    ) -> Callable[P, Coroutine[Any, Any, R]]: ...
+    @overload
+    def transactional(
+        self, function: Callable[Concatenate[Instance, A, P], Coroutine[Any, Any, R]], /
+    ) -> Callable[Concatenate[Instance, P], Coroutine[Any, Any, R]]: ...
+    @overload
+    def transactional(self, /, *, retry: int = 0, join: bool = False) -> AsyncTransactional[A]: ...
+
+    def transactional(
+        self, function: Callable[..., Any] | None = None, /, *, retry: int = 0, join: bool = False
+    ) -> Any:
+        """See `Database.transactional`; for coroutine functions. Raises TypeError for any other."""
+        decorator = transactional.Async(self, retry=retry, join=join)
+        return decorator if function is None else decorator(function)
 
     def read(
         self, *, join: A | None = None, independent: bool = False, primary: bool = False
@@ -208,6 +234,7 @@ class _Scope(Generic[A]):
     """What `transaction()` and `read()` give: a block of its own."""
 
     _session: A | None = None
+    may_run_again = False
 
     def __init__(self, database: AsyncDatabase[A], *, reads: bool, independent: bool, primary: bool = False) -> None:
         self._database, self._core = database, database._core
@@ -218,7 +245,7 @@ class _Scope(Generic[A]):
         bind = self._core.reader(primary=self._primary) if self._reads else self._core.engine
         session: A = self._database._session_class(self._database._faces[id(bind)], block=block, **ending.STRICT)
         ending.begin(of(session))
-        self._session = session
+        self._session = block.session = session
         return session
 
     async def __aexit__(
@@ -235,12 +262,13 @@ class _Scope(Generic[A]):
             else:
                 await self._finish(session, block)
         finally:
+            self.may_run_again = block.may_run_again
             forget(block)
         return False
 
     async def _abort(self, session: A, block: Block, error: BaseException) -> None:
         _, cancelled = await to_completion(
-            _run(session, ending.abort), wait=self._database._commit_wait, may_stop=lambda: False
+            _run(session, ending.abort, error), wait=self._database._commit_wait, may_stop=lambda: False
         )
         if cancelled is not None and not isinstance(error, asyncio.CancelledError):
             raise cancelled
@@ -262,7 +290,8 @@ class _Scope(Generic[A]):
     async def _succeed(self, callbacks: list[Callback], block: Block, cancelled: asyncio.CancelledError | None) -> None:
         await call_async(callbacks, block)
         if cancelled is not None and block.committed:
-            raise errors.CancelledAfterCommit("the task was cancelled; the transaction is committed") from cancelled
+            text = "the task was cancelled during COMMIT; the transaction is committed"
+            raise cancelled from errors.CancelledAfterCommit(text)
         if cancelled is not None:
             raise cancelled
 

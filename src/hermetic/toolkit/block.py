@@ -54,6 +54,7 @@ class Block:
     outer: Block | None
     wrote: bool = False
     shared: bool = False  # `allow()`
+    session: Any = None  # the one that the application has
     connection: Connection | None = None
     savepoints: list[str] = field(default_factory=list)
     releasing: str | None = None
@@ -68,6 +69,7 @@ class Block:
     rolled_back: Place | None = None
     released: Place | None = None
     was_released: bool = False
+    may_run_again: bool = False  # it has failed with what another attempt may not meet
     leaving: Place | None = None  # where the block is being left
     ended: Place | None = None
 

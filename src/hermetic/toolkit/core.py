@@ -7,7 +7,7 @@ import weakref
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hermetic.toolkit import errors
 from hermetic.toolkit.block import Block
@@ -118,7 +118,7 @@ def leave_block(block: Block) -> None:
     block.core.open_blocks.discard(block)
     forget(block)
     block.by = block.by._replace(task=None)
-    block.connection = block.seen = None
+    block.connection = block.seen = block.session = None
     block.failures, block.callbacks = [], []
 
 
@@ -137,6 +137,11 @@ def current_block(core: Core, what: str) -> Block:
     if block.by != owner() and not block.shared:
         raise _inherited(what, block)
     return block
+
+
+def current_session(core: Core, what: str) -> Any:
+    """The session of the block around the code that runs, None outside of any. Raises as `current_block`."""
+    return None if ambient(core) is None else current_block(core, what).session
 
 
 def _nested(word: str, around: Block) -> errors.NestedBlock:

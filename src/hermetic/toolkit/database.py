@@ -6,18 +6,22 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
-from typing import Any, Generic, Literal, Self, cast, overload
+from typing import Any, Concatenate, Generic, Literal, ParamSpec, Self, TypeVar as PlainTypeVar, cast, overload
 
 from sqlalchemy import URL, Engine, create_engine, make_url, orm
 from typing_extensions import TypeVar
 
-from hermetic.toolkit import ending, engines, loading, parts
+from hermetic.toolkit import ending, engines, loading, parts, transactional
 from hermetic.toolkit.block import Callback
 from hermetic.toolkit.callbacks import call
 from hermetic.toolkit.core import Core, current_block, open_block
 from hermetic.toolkit.places import here
 from hermetic.toolkit.session import Session, of, session_class as made_class
+from hermetic.toolkit.transactional import Transactional
 
+P = ParamSpec("P")
+R = PlainTypeVar("R")
+Instance = PlainTypeVar("Instance")
 S = TypeVar("S", bound=orm.Session, default=Session)
 
 
@@ -116,7 +120,43 @@ class Database(Generic[S]):
         """
         if join is not None:
             return _joined(self._core, join, reads=False)
+        return self._scope(independent=independent)
+
+    def _scope(self, *, independent: bool = False) -> _Scope[S]:
         return _Scope(self, reads=False, independent=independent)
+
+    @overload
+    def transactional(self, function: Callable[Concatenate[S, P], R], /) -> Callable[P, R]: ...
+    @overload
+    def transactional(
+        self, function: Callable[Concatenate[Instance, S, P], R], /
+    ) -> Callable[Concatenate[Instance, P], R]: ...
+    @overload
+    def transactional(self, /, *, retry: int = 0, join: bool = False) -> Transactional[S]: ...
+
+    def transactional(
+        self, function: Callable[..., Any] | None = None, /, *, retry: int = 0, join: bool = False
+    ) -> Any:
+        """Makes a function a transaction. It gets the session as its first argument, after `self` or `cls`.
+
+        ```python
+        @db.transactional(retry=3)
+        def transfer(session: Session, source: int, target: int, amount: int) -> None: ...
+
+        transfer(1, 2, 100)
+        ```
+
+        Parameters:
+            retry: how often the whole function runs again after a serialization failure, a deadlock or a lost
+                connection, with a session of its own each time; callbacks of failed attempts are dropped. It never does
+                once COMMIT may have been applied (CommitUnknown), after `released()`, in a joined block, nor for an
+                error of a callback. Needs tenacity, of the extra `toolkit`.
+            join: work in the block that is open around the call, if there is one.
+
+        Raises TypeError for a coroutine or generator function; calls raise as `transaction()`.
+        """
+        decorator = transactional.Sync(self, retry=retry, join=join)
+        return decorator if function is None else decorator(function)
 
     def read(
         self, *, join: S | None = None, independent: bool = False, primary: bool = False
@@ -224,6 +264,7 @@ class _Scope(Generic[S]):
     """What `transaction()` and `read()` give: a block of its own."""
 
     _session: Session | None = None
+    may_run_again = False
 
     def __init__(self, database: Database[S], *, reads: bool, independent: bool, primary: bool = False) -> None:
         self._database, self._core = database, database._core
@@ -234,7 +275,7 @@ class _Scope(Generic[S]):
         bind = self._core.reader(primary=self._primary) if self._reads else self._core.engine
         session: Session = self._database._session_class(bind, block=block, **ending.STRICT)
         ending.begin(session)
-        self._session = session
+        self._session = block.session = session
         return cast(S, session)
 
     def __exit__(
@@ -245,9 +286,15 @@ class _Scope(Generic[S]):
             return False
         session._block.leaving = here()
         if error is not None:
-            ending.abort(session)
-        else:
-            call(ending.finish(session), session._block)
+            ending.abort(session, error)
+            self.may_run_again = session._block.may_run_again
+            return False
+        try:
+            callbacks = ending.finish(session)
+        except BaseException:
+            self.may_run_again = session._block.may_run_again
+            raise
+        call(callbacks, session._block)
         return False
 
     def __getattr__(self, name: str) -> Any:
@@ -256,5 +303,5 @@ class _Scope(Generic[S]):
     def __del__(self) -> None:
         if self._session is not None:
             block = self._session._block
-            ending.abort(self._session)
+            ending.abort(self._session, GeneratorExit())
             warnings.warn(parts.leaked(block), ResourceWarning, source=self, stacklevel=1)

@@ -17,7 +17,7 @@ from hermetic.toolkit.errors import explain
 from hermetic.toolkit.hooks import hold
 from hermetic.toolkit.places import here
 from hermetic.toolkit.session import Session, changed, dropped
-from hermetic.toolkit.transient import sqlstate
+from hermetic.toolkit.transient import is_transient, sqlstate
 
 # Makes SQLAlchemy itself refuse what happens outside of the block.
 STRICT = {"autobegin": False, "close_resets_only": False, "expire_on_commit": False}
@@ -91,7 +91,7 @@ def finish(session: Session) -> list[Callback]:
         finally:
             block.end_use()
     except BaseException as error:
-        abort(session)
+        abort(session, error)
         if block.commit_sent and not block.committed and isinstance(error, Exception) and not refused(error):
             raise commit_unknown(block) from error
         raise
@@ -100,7 +100,7 @@ def finish(session: Session) -> list[Callback]:
     return callbacks
 
 
-def abort(session: Session) -> None:
+def abort(session: Session, error: BaseException) -> None:
     """Rolls back and closes. What goes wrong meanwhile is not raised: the reason to abort is.
 
     Where another task or thread is in the middle of an operation, the connection is thrown away under it.
@@ -108,6 +108,7 @@ def abort(session: Session) -> None:
     block = session._block
     if block.ended is not None:
         return
+    block.may_run_again = _may_run_again(block, error)
     if block.using is not None:
         with contextlib.suppress(Exception):
             orm.Session.invalidate(session)
@@ -170,6 +171,13 @@ def commit_unknown(block: Block) -> errors.CommitUnknown:
         instead="look in the database for what it would have written, by a key that you chose, before doing it again",
     )
     return errors.CommitUnknown(text)
+
+
+def _may_run_again(block: Block, error: BaseException) -> bool:
+    """Only for a failure of this very block; never if COMMIT may have been applied, or if slow work was done in it."""
+    if error is not block.seen or block.was_released or not is_transient(error):
+        return False
+    return not block.commit_sent or (isinstance(error, Exception) and refused(error))
 
 
 def refused(error: Exception) -> bool:

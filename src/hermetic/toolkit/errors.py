@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import ClassVar
 
 from sqlalchemy.exc import MissingGreenlet
@@ -147,8 +146,24 @@ class CallbackFailed(ToolkitError):
     """The transaction IS committed; a callback of `on_commit` raised, which is the `__cause__`."""
 
 
-class CancelledAfterCommit(asyncio.CancelledError):
-    """The task was cancelled while COMMIT was under way, and the transaction IS committed.
+class CancelledAfterCommit(ToolkitError):
+    """The `__cause__` of a CancelledError: the task was cancelled while COMMIT was under way, and it IS committed.
 
-    A plain CancelledError from a block means that nothing was applied.
+    A CancelledError without it means that nothing was applied. It is no CancelledError itself, because
+    `asyncio.timeout()` and AnyIO know their own cancellations by the very error.
     """
+
+
+def committed(error: BaseException) -> bool | None:
+    """Whether the transaction of a block is committed although the block raised this error. None if nobody knows.
+
+    Looks through what it was raised from, so that a TimeoutError of `asyncio.timeout()` tells as well.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, (CallbackFailed, CancelledAfterCommit)):
+            return True
+        if isinstance(cause, CommitUnknown):
+            return None
+        cause = cause.__cause__
+    return False
