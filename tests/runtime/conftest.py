@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -91,6 +93,15 @@ async def async_engine(async_url: str) -> AsyncIterator[AsyncEngine]:
     engine = create_async_engine(async_url)
     yield engine
     await engine.dispose()
+    await aiosqlite_has_ended()
+
+
+async def aiosqlite_has_ended() -> None:
+    """A statement that was cancelled goes on in aiosqlite's thread, which then wants to tell the loop."""
+    for _ in range(200):
+        if not any("_connection_worker_thread" in thread.name for thread in threading.enumerate()):
+            return
+        await asyncio.sleep(0.01)
 
 
 @pytest.fixture

@@ -40,8 +40,8 @@ OnSession = Callable[["Watch", SessionRecord], None]
 class Detector:
     """`code` is the rule's. Every other field but `modes` is a moment; probes that no detector asks for are not set.
 
-    The order of the moments on one session: made, begun, (before_statement, after_statement | failed)*, committing,
-    flushing, flushed, committed | rolled_back, closing, ended, closed.
+    The order of the moments on one session: made, begun, (before_statement, after_statement | failed)*, ending,
+    committing, flushing, flushed, committed | rolled_back, closing, ended, closed.
     """
 
     code: str
@@ -53,8 +53,12 @@ class Detector:
     before_statement: Callable[[Watch, Any, SessionRecord | None, str, Any], None] | None = None
     after_statement: OnSession | None = None
     failed: Callable[[Watch, SessionRecord, Failure], None] | None = None  # a statement or a flush raised
-    refused: Callable[[Watch, SessionRecord, str, str], None] | None = None  # SQLAlchemy refuses: operation, state
+    # SQLAlchemy refuses an operation because of the session's state, with an exception that is on its way. The state:
+    # DEACTIVE (rolled back by a failure), PREPARED (its commit failed), INVALID (its connection is lost), CLOSED, or an
+    # operation in progress: PROVISIONING_CONNECTION, FLUSHING, CHANGING (any other).
+    refused: Callable[[Watch, SessionRecord, str, str, BaseException], None] | None = None
     left_quietly: OnSession | None = None  # `with session.begin()` ends without an exception, before it commits
+    ending: Callable[[Watch, SessionRecord, str], None] | None = None  # the root transaction's "commit" or "rollback"
     flushing: OnSession | None = None
     flushed: OnSession | None = None
     # A row became or refreshed an InstanceState; with names, only these attributes.

@@ -41,6 +41,13 @@ def finding(
     return replace(found, fingerprint=_fingerprint(found, frames[0]))
 
 
+def note(rule: str, message: str, acts: Sequence[Act], root: str) -> str:
+    """The same for the exception that the application is about to see."""
+    lines = [f"hermetic {rule}: {message}"]
+    lines += [f"  {act.text}: {where(act.frames[0], root)}" for act in acts if act.frames]
+    return "\n".join(lines)
+
+
 def _steps(act: Act, root: str) -> list[Step]:
     if not act.frames:
         return []

@@ -6,6 +6,11 @@ from typing import Any
 
 from sqlalchemy.orm import Session, SessionTransaction
 
+from hermetic.sanitizer.stacks import is_library
+
+# Databases on which one failed statement makes the server refuse everything until a rollback.
+# https://www.postgresql.org/docs/current/tutorial-transactions.html
+ABORTING = frozenset({"postgresql", "cockroachdb", "redshift"})
 WRITES = ("INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE")
 
 
@@ -27,6 +32,22 @@ def isolation(connection: Any) -> str:
     """The isolation level that the program has asked for, as "SERIALIZABLE"; "" for the database's own."""
     asked = connection.get_execution_options().get("isolation_level") or connection.dialect._on_connect_isolation_level
     return str(asked or "").upper().replace("_", " ")
+
+
+def aborts(context: Any) -> bool:
+    """Does the session refuse everything after this error until it is rolled back?
+
+    What the driver itself refuses, as a value that it cannot send, never reaches the server; an error of the server's
+    has a severity: `diag` is of psycopg, `severity` of the error that asyncpg raised, a dict of fields of pg8000.
+    """
+    if context.is_disconnect:
+        return True
+    if context.dialect.name not in ABORTING or isolation(context.connection) == "AUTOCOMMIT":
+        return False
+    error = context.original_exception
+    if getattr(getattr(error, "diag", None), "severity", None) or getattr(error.__cause__, "severity", None):
+        return True
+    return bool(error.args) and isinstance(error.args[0], dict) and "S" in error.args[0]
 
 
 def made_through(frame: Any) -> tuple[bool, bool]:
@@ -57,19 +78,20 @@ def subject_of(frame: Any) -> SessionTransaction | None:
 
 
 def what_was_read(frame: Any) -> tuple[Any, tuple[str, ...]]:
-    """The instance state and the attributes that SQLAlchemy's frames were loading; (None, ()) for anything else."""
+    """The instance state and the attributes that SQLAlchemy's frames were loading; (None, ()) for anything else.
+
+    Reading one expired attribute loads them all, and loading may go through other instances, so the outermost of the
+    library's frames is the one that says what the application has read.
+    """
     state: Any = None
     names: tuple[str, ...] = ()
-    for _ in range(60):  # MissingGreenlet is raised deep below the attribute, in the driver's adapter
-        if frame is None:
+    for _ in range(200):  # MissingGreenlet is raised deep below the attribute, in the driver's adapter
+        if frame is None or not is_library(frame.f_code.co_filename):
             break
         variables = frame.f_locals
         found = variables.get("state")
         if hasattr(found, "manager"):
-            state = state or found
-            names = names or _names_in(variables)
-        if state is not None and names:
-            break
+            state, names = found, _names_in(variables) or names
         frame = frame.f_back
     return state, names
 

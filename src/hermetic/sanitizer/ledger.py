@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
 from hermetic.sanitizer.stacks import Actor, Frames
@@ -28,11 +28,20 @@ EXPECTED: ContextVar[bool] = ContextVar("hermetic_expected", default=False)  # i
 _numbers = itertools.count(1)
 
 
+class Busy(NamedTuple):
+    """Who is in the middle of something, from which frames; `doing` names it: "a statement", "a commit"."""
+
+    by: Actor
+    frames: Frames
+    doing: str
+
+
 @dataclass(slots=True)
 class Failure:
     """A database error which the session has not been rolled back after.
 
-    `aborts` tells whether the server refuses everything until then. `transaction` is the one whose end clears it.
+    `aborts` tells whether the database, or a lost connection, refuses everything until then. `transaction` is the one
+    whose end clears it.
     """
 
     frames: Frames
@@ -67,7 +76,8 @@ class SessionRecord:
     borrowed: bool = False  # it works on a Connection that somebody else closes
 
     in_statement: bool = False
-    busy: tuple[Actor, Frames] | None = None  # who is in the middle of a statement; kept in tests only
+    busy: Busy | None = None  # who is in the middle of a statement, or makes the connection; kept in tests only
+    working: Busy | None = None  # who is in the middle of a flush, its commit or rollback; kept in tests only
     last: Frames = ()  # the last statement of this transaction that ended; kept in tests only
     last_wall: float = 0.0  # when it ended
     last_cpu: float = 0.0  # the CPU time of its thread then, in seconds
@@ -85,6 +95,7 @@ class SessionRecord:
     outcome: str = ""  # of the root transaction: "commit", "rollback", or "" as long as neither has come
     changed: Frames = ()  # the first change since the last transaction: an add or an assignment; tests only
     leaving: Frames = ()  # where an `async with` is closing it: the stack of a closing task names nobody
+    leaving_by: Actor | None = None
     in_flight: bool = False  # is it being closed because of an exception?
     closed: Frames = ()  # where it was closed last
     extra: dict[str, Any] = field(default_factory=dict)  # a detector's own memory, by its rule's code

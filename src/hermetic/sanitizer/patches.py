@@ -118,10 +118,79 @@ def _transaction_exit(probes: Probes, original: Callable[..., Any]) -> Callable[
 def _refusal(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
     # PendingRollbackError comes before any cursor event.
     def _raise_for_prerequisite_state(self: Any, operation_name: str, state: Any) -> Any:
-        probes.refused(self, operation_name, state)
-        return original(self, operation_name, state)
+        try:
+            return original(self, operation_name, state)
+        except Exception as error:
+            probes.refused(self.session, operation_name, state.name, error)
+            raise
 
     return _raise_for_prerequisite_state
+
+
+def _invalid(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
+    # After a cancelled statement or a lost connection it is the connection that refuses, not the session.
+    def _invalid_transaction(self: Any) -> Any:
+        try:
+            return original(self)
+        except Exception as error:
+            probes.invalid(self, error)
+            raise
+
+    return _invalid_transaction
+
+
+def _ending(doing: str) -> Make:
+    # Between a commit's last statement and the answer to COMMIT no cursor is in use.
+    def make(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
+        def end(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if self._parent is not None:
+                return original(self, *args, **kwargs)
+            entered = probes.ending(self.session, doing)
+            try:
+                return original(self, *args, **kwargs)
+            finally:
+                if entered:
+                    probes.worked(self.session)
+
+        return end
+
+    return make
+
+
+def _flush(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
+    # "Session is already flushing" comes before `before_flush`.
+    def flush(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not self._flushing:  # almost always
+            return original(self, *args, **kwargs)
+        try:
+            return original(self, *args, **kwargs)
+        except Exception as error:
+            probes.refused(self, "flush", "FLUSHING", error)
+            raise
+
+    return flush
+
+
+def _flushing(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
+    # Between its statements a flush uses no cursor; no event tells that it failed.
+    def _flush(self: Any, *args: Any, **kwargs: Any) -> Any:
+        entered = probes.flushes(self)
+        try:
+            return original(self, *args, **kwargs)
+        finally:
+            if entered:
+                probes.worked(self)
+
+    return _flush
+
+
+def _create_task(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
+    # In `gather(session.execute(...))` no frame of a task is the application's.
+    def create_task(self: Any, coro: Any, *args: Any, **kwargs: Any) -> Any:
+        probes.spawning(coro)
+        return original(self, coro, *args, **kwargs)
+
+    return create_task
 
 
 def _provisioning(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
@@ -221,22 +290,31 @@ def changes() -> tuple[Patch, ...]:
 
 def failures() -> tuple[Patch, ...]:
     """Refusals of a session, and blocks that end quietly after a failure."""
+    from sqlalchemy.engine import Connection
     from sqlalchemy.orm import SessionTransaction
 
     return (
         Patch(SessionTransaction, "_raise_for_prerequisite_state", _refusal),
         Patch(SessionTransaction, "__exit__", _transaction_exit),
+        Patch(Connection, "_invalid_transaction", _invalid),
     )
 
 
 def overlaps() -> tuple[Patch, ...]:
-    """Two operations of one session at once, where SQLAlchemy refuses the second."""
+    """Two operations of one session at once: what no cursor event tells, and where SQLAlchemy refuses the second."""
+    from asyncio import BaseEventLoop
+
     from sqlalchemy.exc import IllegalStateChangeError
-    from sqlalchemy.orm import SessionTransaction
+    from sqlalchemy.orm import Session, SessionTransaction
 
     return (
         Patch(SessionTransaction, "_connection_for_bind", _provisioning),
         Patch(IllegalStateChangeError, "__init__", _overlap),
+        Patch(SessionTransaction, "commit", _ending("commit")),
+        Patch(SessionTransaction, "rollback", _ending("rollback")),
+        Patch(Session, "flush", _flush),
+        Patch(Session, "_flush", _flushing),
+        Patch(BaseEventLoop, "create_task", _create_task),
     )
 
 

@@ -24,9 +24,9 @@ from sqlalchemy.pool import Pool
 from hermetic.sanitizer import internals, patches, redact, waits
 from hermetic.sanitizer.detector import Detector, Mode
 from hermetic.sanitizer.frameworks import Installed
-from hermetic.sanitizer.ledger import ATTRIBUTE, EXPECTED, EngineRecord, Failure, Hold, SessionRecord
+from hermetic.sanitizer.ledger import ATTRIBUTE, EXPECTED, Busy, EngineRecord, Failure, Hold, SessionRecord
 from hermetic.sanitizer.operations import DEEPEST, Kind, Operation, enter, leave
-from hermetic.sanitizer.stacks import actor, grab
+from hermetic.sanitizer.stacks import actor, grab, spawned
 
 if TYPE_CHECKING:
     from hermetic.sanitizer.watch import Watch
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Databases on which one failed statement makes the server refuse everything until a rollback.
-# https://www.postgresql.org/docs/current/tutorial-transactions.html
-ABORTING = frozenset({"postgresql", "cockroachdb", "redshift"})
 HOLD = "hermetic"  # the key of a hold in a pool entry's `record_info`
 
 
@@ -220,7 +217,8 @@ class Probes:
     def leaving(self, session: Any, in_flight: bool) -> None:
         record = self.ledger.record(session.sync_session)
         # A maker's block leaves its session's, in a task of its own, and that closes it in another one.
-        record.leaving = grab(DEEPEST, skip=3) or record.leaving
+        if frames := grab(DEEPEST, skip=3):
+            record.leaving, record.leaving_by = frames, actor()
         record.in_flight = record.in_flight or in_flight
 
     @quietly
@@ -233,7 +231,7 @@ class Probes:
     @quietly
     def closed(self, session: Session) -> None:
         record = self.ledger.record(session)
-        record.closed, record.leaving = record.leaving or grab(skip=3), ()
+        record.closed, record.leaving, record.leaving_by = record.leaving or grab(skip=3), (), None
         record.in_flight = False
         self.tell("closed", record)
 
@@ -256,9 +254,9 @@ class Probes:
         writes = not record.has_written and internals.writes(sql, context)
         record.has_written = record.has_written or writes
         if self.detailed:
-            record.busy = actor(), grab(skip=3)
+            record.busy = Busy(actor(), grab(skip=3), "a statement")
             if writes:
-                record.wrote = record.busy[1]
+                record.wrote = record.busy.frames
 
     @quietly
     def after_cursor_execute(
@@ -270,6 +268,8 @@ class Probes:
         self._statement_over(record)
         if self.detailed and internals.is_streaming(context):
             record.streams.add(id(cursor))
+        if record.failure is not None and sql[:8].upper() == "ROLLBACK":  # to a savepoint, also one written by hand
+            record.failure = None
         self.tell("after_statement", record)
 
     @quietly
@@ -283,7 +283,7 @@ class Probes:
         record.in_statement = False
         self._stamp(record)
         if record.busy is not None:
-            record.last, record.busy = record.busy[1], None
+            record.last, record.busy = record.busy.frames, None
 
     def _stamp(self, record: SessionRecord) -> None:
         if self.detailed:
@@ -306,14 +306,14 @@ class Probes:
         record = self.ledger.of_connection(connection) if connection is not None else None
         if record is None:
             return
-        frames = record.busy[1] if record.busy is not None else ()
+        frames = record.busy.frames if record.busy is not None else ()
         self._statement_over(record)
         session = record.session()
         if session is None or not (self.detailed or self.hooks["failed"]):
             return
         name = type(context.sqlalchemy_exception or context.original_exception).__name__
-        aborts = context.dialect.name in ABORTING
-        self._failed(record, session, Failure(frames or grab(skip=3), name, bool(session._flushing), aborts))
+        failure = Failure(frames or grab(skip=3), name, bool(session._flushing), internals.aborts(context))
+        self._failed(record, session, failure)
 
     def _failed(self, record: SessionRecord, session: Session, failure: Failure) -> None:
         transaction = session.get_nested_transaction() or session.get_transaction()
@@ -322,23 +322,53 @@ class Probes:
         self.tell("failed", record, failure)
 
     @quietly
-    def refused(self, transaction: SessionTransaction, operation: str, state: Any) -> None:
-        record = self.ledger.known(transaction.session)
+    def refused(self, session: Session, operation: str, state: str, error: BaseException) -> None:
+        record = self.ledger.known(session)
         if record is not None:
-            self.tell("refused", record, operation, state.name)
+            self.tell("refused", record, operation, state, error)
+
+    @quietly
+    def invalid(self, connection: Any, error: BaseException) -> None:
+        record = self.ledger.of_connection(connection)
+        if record is not None:
+            self.tell("refused", record, "", "INVALID", error)
 
     @quietly
     def left_quietly(self, transaction: SessionTransaction) -> None:
         record = self.ledger.known(transaction.session)
-        if record is not None:
+        if record is not None and not transaction.nested:
             self.tell("left_quietly", record)
+
+    @quietly
+    def ending(self, session: Session, doing: str) -> bool:
+        record = self.ledger.record(session)
+        self.tell("ending", record, doing)
+        return self._works(record, doing)
+
+    @quietly
+    def flushes(self, session: Session) -> bool:
+        return self._works(self.ledger.record(session), "flush")
+
+    def _works(self, record: SessionRecord, doing: str) -> bool:
+        if record.working is not None:  # a commit flushes, and a failed flush rolls back
+            return False
+        record.working = Busy(actor(), grab(skip=4), f"a {doing}")
+        return True
+
+    @quietly
+    def worked(self, session: Session) -> None:
+        self.ledger.record(session).working = None
+
+    @quietly
+    def spawning(self, coroutine: Any) -> None:
+        spawned(coroutine)
 
     @quietly
     def provisioning(self, transaction: SessionTransaction) -> bool:
         record = self.ledger.record(transaction.session)
         if record.busy is not None:
             return False
-        record.busy = actor(), grab(skip=3)
+        record.busy = Busy(actor(), grab(skip=3), "making the session's connection")
         return True
 
     @quietly
@@ -352,7 +382,7 @@ class Probes:
         transaction = internals.subject_of(sys._getframe(3))
         record = self.ledger.known(transaction.session) if transaction is not None else None
         if record is not None:
-            self.tell("refused", record, "", "CHANGING")
+            self.tell("refused", record, "", "CHANGING", error)
 
     # Instances
 

@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from threading import current_thread
 from types import CodeType, FrameType
 from typing import Any
-from weakref import ref
+from weakref import WeakKeyDictionary, ref
 
 Frame = tuple[CodeType, int]
 Frames = tuple[Frame, ...]
@@ -29,7 +29,12 @@ Actor = tuple[int, "ref[asyncio.Task[Any]] | None"]
 # What stands between the application and the database, wherever it is installed; an editable install is no exception.
 LIBRARIES = ("sqlalchemy", "sqlmodel", "greenlet", "pytest", "_pytest", "pluggy")
 
-_is_library: dict[str, bool] = {}  # by file name
+# Where an event loop runs a task or a callback. Whoever runs the loop stands below it on the stack, and did not do it.
+LOOPS = ("asyncio/events.py", "asyncio/runners.py")
+
+APPLICATION, LIBRARY, LOOP = 0, 1, 2
+_kinds: dict[str, int] = {}  # of files, by name
+_spawned: WeakKeyDictionary[Any, Frames] = WeakKeyDictionary()  # where coroutines of libraries became tasks
 
 
 def grab(limit: int = 8, skip: int = 1) -> Frames:
@@ -37,14 +42,15 @@ def grab(limit: int = 8, skip: int = 1) -> Frames:
 
     SQLAlchemy's asyncio half runs its synchronous half in a greenlet, whose stack ends there; the frames that wait for
     it are those of the parent greenlet. In a hook, the greenlet's own frames may all be library code, or none at all.
+    A task that runs library code alone has no frames, whoever runs its loop; `origin` finds who made it.
     """
     taken: list[Frame] = []
     frame: FrameType | None = sys._getframe(skip)
     greenlets: Any = None
     while True:
-        _collect(frame, taken, limit)
+        in_loop = _collect(frame, taken, limit)
         module = sys.modules.get("greenlet")
-        if len(taken) >= limit or module is None:
+        if len(taken) >= limit or in_loop or module is None:
             return tuple(taken)
         greenlets = (greenlets or module.getcurrent()).parent
         if greenlets is None:
@@ -52,36 +58,59 @@ def grab(limit: int = 8, skip: int = 1) -> Frames:
         frame = greenlets.gr_frame
 
 
-def _collect(frame: FrameType | None, taken: list[Frame], limit: int) -> None:
-    known = _is_library
+def _collect(frame: FrameType | None, taken: list[Frame], limit: int) -> bool:
+    """Add application frames to `taken`. Returns whether a loop was met before any of them."""
+    known = _kinds
     while frame is not None:
         code = frame.f_code
-        library = known.get(code.co_filename)
-        if library is None:
-            library = is_library(code.co_filename)
-        if not library:
+        kind = known.get(code.co_filename)
+        if kind is None:
+            kind = _kind(code.co_filename)
+        if kind == APPLICATION:
             taken.append((code, frame.f_lasti))
             if len(taken) >= limit:
-                return
+                return False
+        elif kind == LOOP and not taken:
+            return True
         frame = frame.f_back
+    return False
 
 
 def origin(limit: int = 8) -> Frames:
-    """As `grab`, and where no application frame is running, the frames of the task that waits for this one.
-
-    `gather(session.execute(a), session.execute(b))` runs library code alone in both of its tasks. Slow: all tasks are
-    looked at, so this is for acts that are about to be reported.
-    """
+    """As `grab`, and where no application frame is running, what `task_origin` says of the running task."""
     frames = grab(limit, skip=2)
     if frames or _get_running_loop() is None:
         return frames
     task = current_task()
+    return () if task is None else task_origin(task, limit)
+
+
+def spawned(coroutine: Any) -> None:
+    """Note where a library's coroutine becomes a task: no frame of the task will be the application's."""
+    code = getattr(coroutine, "cr_code", None)
+    if code is not None and is_library(code.co_filename):
+        task = current_task() if _get_running_loop() is not None else None
+        _spawned[coroutine] = grab(skip=4) or (_spawning(task) if task is not None else ())
+
+
+def _spawning(task: asyncio.Task[Any]) -> Frames:
+    coroutine = task.get_coro()
+    return () if coroutine is None else _spawned.get(coroutine, ())  # None once an eager task is done
+
+
+def task_origin(task: asyncio.Task[Any], limit: int = 8) -> Frames:
+    """Which application frames made a task that runs library code alone; else those of the task that waits for it.
+
+    `gather(session.execute(a), session.execute(b))` makes two such tasks. Loops that are no `BaseEventLoop` (uvloop)
+    do not tell where they make a task. Slow: all tasks may be looked at, so this is for acts that are to be reported.
+    """
+    waiter: asyncio.Task[Any] | None = task
     for _ in range(8):  # a chain of waiting tasks; gather() in gather() is rare, and a ring must not hang us
-        task = task and _waiter(task)
-        if task is None:
+        if waiter is None:
             return ()
-        if frames := task_frames(task, limit):
+        if frames := task_frames(waiter, limit) or _spawning(waiter)[:limit]:
             return frames
+        waiter = _waiter(waiter)
     return ()
 
 
@@ -196,9 +225,15 @@ def actor_name(who: Actor) -> str:
 
 def is_library(filename: str) -> bool:
     """Is this file no part of the application? Installed code, the standard library, generated code, ourselves."""
-    known = _is_library.get(filename)
+    return _kind(filename) != APPLICATION
+
+
+def _kind(filename: str) -> int:
+    known = _kinds.get(filename)
     if known is None:
-        known = _is_library[filename] = filename.startswith(("<", *_installed())) or _in_packages(filename)
+        library = filename.startswith(("<", *_installed())) or _in_packages(filename)
+        known = APPLICATION if not library else LOOP if filename.replace(os.sep, "/").endswith(LOOPS) else LIBRARY
+        _kinds[filename] = known
     return known
 
 

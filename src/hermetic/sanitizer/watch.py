@@ -177,9 +177,13 @@ class Watch:
         help_text: str,
         scope: str | None = None,
         session: SessionRecord | None = None,
+        error: BaseException | None = None,
     ) -> None:
         """Report a finding at the act with the index `at`, once per place and scope; nothing if no application
-        code did it. `scope` is the one that caused it, by default the present one; `session` is what it is about."""
+        code did it. `scope` is the one that caused it, by default the present one; `session` is what it is about;
+        `error`, the exception that the application is about to see, gets a note."""
+        if error is not None and rule not in self._ignored:
+            error.add_note(evidence.note(rule, message, acts, self.root))
         charged = self.scope if scope is None else scope
         key = (rule, charged, *(act.frames[:1] for act in acts))
         with self._lock:

@@ -1,0 +1,81 @@
+"""SES002: one session in two tasks or threads at the same moment.
+
+Only an overlap counts: one of them starts something while the other is in the middle of a statement, a commit or a
+rollback, or is still making the connection. Taking turns is allowed (https://github.com/sqlalchemy/sqlalchemy/issues/5828),
+and happens unseen: `wait_for`, fixtures and `async with` run parts of one piece of work in tasks of their own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hermetic.finding import Severity
+from hermetic.sanitizer.detector import IN_TESTS, Detector
+from hermetic.sanitizer.evidence import Act
+from hermetic.sanitizer.ledger import Busy, SessionRecord
+from hermetic.sanitizer.stacks import Frames, actor, actor_name, has_ended, origin, task_origin
+from hermetic.sanitizer.watch import Watch
+
+HELP = "give each task and thread a session of its own: hand over the factory instead of the session"
+
+CODE = "SES002"
+IN_PROGRESS = frozenset({"PREPARED", "PROVISIONING_CONNECTION", "FLUSHING", "CHANGING"})
+
+
+def before_statement(watch: Watch, connection: Any, record: SessionRecord | None, sql: str, context: Any) -> None:
+    if record is not None and (record.busy is not None or record.working is not None):
+        _judge(watch, record, "runs a statement")
+
+
+def ending(watch: Watch, record: SessionRecord, doing: str) -> None:
+    _judge(watch, record, f"starts a {doing}")
+
+
+def closing(watch: Watch, record: SessionRecord) -> None:
+    _judge(watch, record, "closes the session")
+
+
+def refused(watch: Watch, record: SessionRecord, operation: str, state: str, error: BaseException) -> None:
+    if state in IN_PROGRESS:
+        _judge(watch, record, f"calls `{operation}()`" if operation == "flush" else "uses the session", error)
+
+
+def _judge(watch: Watch, record: SessionRecord, doing: str, error: BaseException | None = None) -> None:
+    first = _other(record, record.busy) or _other(record, record.working)
+    if first is None:
+        return
+    by = record.leaving_by or actor()
+    acts = [
+        Act("the session was made", record.made),
+        Act(f"{actor_name(first.by)} was in the middle of {first.doing}", _frames(first)),
+        Act(f"{actor_name(by)} {doing}", record.leaving or origin()),
+    ]
+    if record.extra.get(CODE) == watch.scope and error is None:
+        return
+    record.extra[CODE] = watch.scope
+    kind = "tasks" if first.by[0] == by[0] else "threads"
+    message = f"two {kind} use one session at once: one {doing} while the other is in the middle of {first.doing}"
+    at = next((index for index in (2, 1) if acts[index].frames), 0)
+    watch.report(CODE, Severity.ERROR, message, acts, at=at, help_text=HELP, session=record, error=error)
+
+
+def _other(record: SessionRecord, busy: Busy | None) -> Busy | None:
+    """Who is busy, if it is somebody else who is still there; `async with` closes in a task of its own."""
+    if busy is None or busy.by in (actor(), record.leaving_by):
+        return None
+    return None if has_ended(busy.by) else busy
+
+
+def _frames(busy: Busy) -> Frames:
+    task = busy.by[1]() if busy.by[1] is not None else None
+    return busy.frames or (task_origin(task) if task is not None else ())
+
+
+DETECTOR = Detector(
+    code=CODE,
+    modes=IN_TESTS,
+    before_statement=before_statement,
+    ending=ending,
+    closing=closing,
+    refused=refused,
+)
