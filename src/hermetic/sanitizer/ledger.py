@@ -38,7 +38,7 @@ class Busy(NamedTuple):
 
 @dataclass(slots=True)
 class Failure:
-    """A database error which the session has not been rolled back after.
+    """A database error which the session has not been rolled back after; `doing` names what failed: "a statement".
 
     `aborts` tells whether the database, or a lost connection, refuses everything until then. `transaction` is the one
     whose end clears it.
@@ -46,6 +46,7 @@ class Failure:
 
     frames: Frames
     error: str  # the class of the exception; its text quotes values
+    doing: str
     flush: bool
     aborts: bool
     transaction: ref[SessionTransaction] | None = None

@@ -26,7 +26,7 @@ from hermetic.sanitizer.detector import Detector, Mode
 from hermetic.sanitizer.frameworks import Installed
 from hermetic.sanitizer.ledger import ATTRIBUTE, EXPECTED, Busy, EngineRecord, Failure, Hold, SessionRecord
 from hermetic.sanitizer.operations import DEEPEST, Kind, Operation, enter, leave
-from hermetic.sanitizer.stacks import actor, grab, spawned
+from hermetic.sanitizer.stacks import Frames, actor, grab, spawned
 
 if TYPE_CHECKING:
     from hermetic.sanitizer.watch import Watch
@@ -196,7 +196,7 @@ class Probes:
         self._acts(record)
         error = sys.exc_info()[1]
         if session._flushing and record.failure is None and error is not None:  # it failed before the database did
-            self._failed(record, session, Failure(grab(skip=3), type(error).__name__, flush=True, aborts=False))
+            self._failed(record, session, type(error).__name__, grab(skip=3), aborts=False)
         if not session.in_nested_transaction():
             record.outcome = "rollback"
             self.tell("rolled_back", record)
@@ -268,7 +268,8 @@ class Probes:
         self._statement_over(record)
         if self.detailed and internals.is_streaming(context):
             record.streams.add(id(cursor))
-        if record.failure is not None and sql[:8].upper() == "ROLLBACK":  # to a savepoint, also one written by hand
+        failure = record.failure
+        if failure is not None and not failure.flush and sql[:8].upper() == "ROLLBACK":  # to a savepoint
             record.failure = None
         self.tell("after_statement", record)
 
@@ -312,13 +313,15 @@ class Probes:
         if session is None or not (self.detailed or self.hooks["failed"]):
             return
         name = type(context.sqlalchemy_exception or context.original_exception).__name__
-        failure = Failure(frames or grab(skip=3), name, bool(session._flushing), internals.aborts(context))
-        self._failed(record, session, failure)
+        self._failed(record, session, name, frames or grab(skip=3), internals.aborts(context))
 
-    def _failed(self, record: SessionRecord, session: Session, failure: Failure) -> None:
+    def _failed(self, record: SessionRecord, session: Session, error: str, frames: Frames, aborts: bool) -> None:
+        doing = record.working.doing if record.working is not None else "a statement"
+        failure = Failure(frames, error, doing, bool(session._flushing), aborts)
         transaction = session.get_nested_transaction() or session.get_transaction()
         failure.transaction = None if transaction is None else ref(transaction)
-        record.failure = failure
+        if record.failure is None or not record.failure.aborts:  # what fails next is a consequence
+            record.failure = failure
         self.tell("failed", record, failure)
 
     @quietly

@@ -177,13 +177,9 @@ class Watch:
         help_text: str,
         scope: str | None = None,
         session: SessionRecord | None = None,
-        error: BaseException | None = None,
     ) -> None:
         """Report a finding at the act with the index `at`, once per place and scope; nothing if no application
-        code did it. `scope` is the one that caused it, by default the present one; `session` is what it is about;
-        `error`, the exception that the application is about to see, gets a note."""
-        if error is not None and rule not in self._ignored:
-            error.add_note(evidence.note(rule, message, acts, self.root))
+        code did it. `scope` is the one that caused it, by default the present one; `session` is what it is about."""
         charged = self.scope if scope is None else scope
         key = (rule, charged, *(act.frames[:1] for act in acts))
         with self._lock:
@@ -199,6 +195,11 @@ class Watch:
         if self._probes is not None:
             self._probes.tell("reported", finding, session)
         self._on_report(Report(finding, charged))
+
+    def explain(self, error: BaseException, rule: str, message: str, acts: Sequence[Act]) -> None:
+        """Add a finding as a note to the exception that the application is about to see."""
+        if rule not in self._ignored:
+            error.add_note(evidence.note(rule, message, acts, self.root))
 
     def pool_failed(self, pool: Any, error: Exception) -> None:
         """A pool had nothing to give: its error says who holds its connections, once, and so does the log."""

@@ -50,13 +50,15 @@ def _judge(watch: Watch, record: SessionRecord, doing: str, error: BaseException
         Act(f"{actor_name(first.by)} was in the middle of {first.doing}", _frames(first)),
         Act(f"{actor_name(by)} {doing}", record.leaving or origin()),
     ]
-    if record.extra.get(CODE) == watch.scope and error is None:
-        return
-    record.extra[CODE] = watch.scope
     kind = "tasks" if first.by[0] == by[0] else "threads"
     message = f"two {kind} use one session at once: one {doing} while the other is in the middle of {first.doing}"
+    if error is not None:
+        watch.explain(error, CODE, message, acts)
+    if record.extra.get(CODE) == watch.scope:  # what comes after the first overlap is its consequence
+        return
+    record.extra[CODE] = watch.scope
     at = next((index for index in (2, 1) if acts[index].frames), 0)
-    watch.report(CODE, Severity.ERROR, message, acts, at=at, help_text=HELP, session=record, error=error)
+    watch.report(CODE, Severity.ERROR, message, acts, at=at, help_text=HELP, session=record)
 
 
 def _other(record: SessionRecord, busy: Busy | None) -> Busy | None:

@@ -1,0 +1,78 @@
+"""SES003: a failed commit, flush or statement that nobody rolled back, and the session goes on.
+
+After a failed flush, a failed commit or a lost connection the session itself refuses. After a failed statement
+PostgreSQL does: the next one fails with the wrong error, and a commit "succeeds" and writes nothing. A failure that is
+swallowed inside `with session.begin()` is the worst: the block ends as if all were well. SQLite goes on after a failed
+statement, and programs count on it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hermetic.finding import Severity
+from hermetic.sanitizer.detector import IN_TESTS, Detector
+from hermetic.sanitizer.evidence import Act
+from hermetic.sanitizer.ledger import SessionRecord
+from hermetic.sanitizer.stacks import actor, origin
+from hermetic.sanitizer.watch import Watch
+
+CODE = "SES003"
+HELP = "call `rollback()` where the failure is caught, or run the part that may fail in `with session.begin_nested():`"
+GONE_ON = "the session is used after a failure that was not rolled back"
+
+
+def before_statement(watch: Watch, connection: Any, record: SessionRecord | None, sql: str, context: Any) -> None:
+    if record is None or record.failure is None or not record.failure.aborts:
+        return
+    if sql[:8].upper() != "ROLLBACK":  # to a savepoint
+        _report(watch, record, f"{GONE_ON}: the database refuses every statement", "the next statement runs")
+
+
+def refused(watch: Watch, record: SessionRecord, operation: str, state: str, error: BaseException) -> None:
+    if state in ("DEACTIVE", "INVALID") or (state == "PREPARED" and _commit_failed(record)):
+        message = f"{GONE_ON}: it refuses everything"
+        _report(watch, record, message, "the session is used again", error)
+
+
+def committed(watch: Watch, record: SessionRecord) -> None:
+    if record.failure is not None and record.failure.aborts and record.has_written:
+        message = "a commit after a failure that was not rolled back: it succeeds, and nothing is written"
+        _report(watch, record, message, "the session commits")
+
+
+def left_quietly(watch: Watch, record: SessionRecord) -> None:
+    failure, session = record.failure, record.session()
+    if failure is None or session is None or (session.is_active and not failure.aborts):
+        return
+    message = "a failure is swallowed inside `begin()`: the block ends as if all were well, and nothing is written"
+    _report(watch, record, message, "the block is left without an exception")
+
+
+def _commit_failed(record: SessionRecord) -> bool:
+    """Or is it only in progress, in another task?"""
+    return record.failure is not None and (record.working is None or record.working.by == actor())
+
+
+def _report(watch: Watch, record: SessionRecord, message: str, used: str, error: BaseException | None = None) -> None:
+    failure = record.failure
+    acts = [Act(used, record.leaving or origin())]
+    if failure is not None:
+        acts.insert(0, Act(f"{failure.doing} failed ({failure.error})", failure.frames))
+    if error is not None:
+        watch.explain(error, CODE, message, acts)
+    if failure is not None and record.extra.get(CODE) is failure:  # every further use is a consequence
+        return
+    record.extra[CODE] = failure
+    at = 0 if acts[0].frames else len(acts) - 1
+    watch.report(CODE, Severity.ERROR, message, acts, at=at, help_text=HELP, session=record)
+
+
+DETECTOR = Detector(
+    code=CODE,
+    modes=IN_TESTS,
+    before_statement=before_statement,
+    refused=refused,
+    committed=committed,
+    left_quietly=left_quietly,
+)
