@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hermetic import driver, reading
+from hermetic import driver
+from hermetic.engine import forked
 from hermetic.engine.ir import Node
 from hermetic.engine.source import facts_of
 from hermetic.finding import Finding
@@ -30,7 +31,7 @@ def check_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CheckProje
     """Writes files, given as path and text, as a project of their own, and returns what hermetic finds there."""
 
     def check(sources: Mapping[str, str]) -> list[Finding]:
-        monkeypatch.setattr(reading, "facts_of", facts_after_round_trip)
+        monkeypatch.setattr(forked, "facts_of", facts_after_round_trip)
         monkeypatch.chdir(tmp_path)
         (tmp_path / "pyproject.toml").touch()
         for path, text in sources.items():

@@ -34,6 +34,7 @@ LAYERS = (
     "patterns",
     "rule",
     "files",
+    "measures",
 )
 BASE = ("finding", "__init__")
 

@@ -17,6 +17,7 @@ from hermetic.engine.link import Codebase
 from hermetic.engine.program import Program, Versions
 from hermetic.engine.solve import Solver
 from hermetic.finding import Finding, Position, Severity, Step
+from hermetic.measures import Measures
 from hermetic.patterns import Patterns
 from hermetic.reading import Progress, Reading, decode, lines, read
 from hermetic.report import suppress
@@ -40,19 +41,24 @@ class Surveyed:
     display: Callable[[str], str]
 
 
-def check(request: Request, progress: Progress = lambda done, total: None, caches: Caches | None = None) -> Results:
+def check(
+    request: Request,
+    progress: Progress = lambda done, total: None,
+    caches: Caches | None = None,
+    measures: Measures | None = None,
+) -> Results:
     """Check paths, with what the caches have, if any. Raises UsageError for a path that does not exist, SettingsError
     for settings of no use."""
     collecting = gc.isenabled()
     gc.disable()  # what a run builds is large, acyclic and needed to its end; the collector would only walk it
     try:
-        return _check(request, progress, caches)
+        return _check(request, progress, caches, measures or Measures())
     finally:
         if collecting:
             gc.enable()
 
 
-def _check(request: Request, progress: Progress, caches: Caches | None) -> Results:
+def _check(request: Request, progress: Progress, caches: Caches | None, measures: Measures) -> Results:
     began = time.perf_counter()
     known = rule_files.load()
     findings: list[Finding] = []
@@ -61,9 +67,10 @@ def _check(request: Request, progress: Progress, caches: Caches | None) -> Resul
     strict: list[Finding] = []  # warnings of projects in which warnings fail
     for tree in _trees(request, known):
         memory = None if caches is None else caches.of(tree.root, tree.looked, tree.places)
-        reading = read(tree, progress, memory)
+        measures.ended("settings and cache")
+        reading = read(tree, progress, memory, request.jobs, measures)
         unread += reading.unread
-        _check_tree(tree, reading, known, request.hints, findings, counts, strict)
+        _check_tree(tree, reading, known, request.hints, findings, counts, strict, measures)
     findings.sort(key=lambda finding: (finding.at, finding.rule, finding.message))
     summary = Summary(
         files=counts[0],
@@ -89,8 +96,9 @@ def _check_tree(
     findings: list[Finding],
     counts: list[int],
     strict: list[Finding],
+    measures: Measures,
 ) -> None:
-    program = _solved(tree, reading)
+    program = _solved(tree, reading, measures=measures)
     wanted = reading.wanted
     counts[0] += len(wanted)
     reported = {function.id for function in program.code.functions if program.code.path_of(function) in wanted}
@@ -100,6 +108,7 @@ def _check_tree(
     shown = _found(tree, program, reading, known, hints)
     shown = [_for_display(tree, finding) for finding in _fingerprinted(shown, program)]
     findings.extend(shown)
+    measures.ended("rules")
     if tree.settings.strict:
         strict.extend(finding for finding in shown if finding.severity == Severity.WARNING)
 
@@ -113,7 +122,7 @@ def _found(
     return [finding for finding in shown if hints or finding.severity > Severity.HINT]
 
 
-def _solved(tree: Tree, reading: Reading, takes_census: bool = False) -> Program:
+def _solved(tree: Tree, reading: Reading, takes_census: bool = False, measures: Measures | None = None) -> Program:
     """The solved program of a tree."""
     return solve(
         reading.facts,
@@ -122,6 +131,7 @@ def _solved(tree: Tree, reading: Reading, takes_census: bool = False) -> Program
         tree.settings.slow_calls,
         cache(lambda library, directory: requirements.versions(tree.root, directory, library, tree.looked.read)),
         takes_census,
+        measures,
     )
 
 
@@ -156,14 +166,24 @@ def solve(
     slow_calls: tuple[str, ...] = (),
     versions: Versions = lambda library, directory: None,
     takes_census: bool = False,
+    measures: Measures | None = None,
 ) -> Program:
     """Link facts and interpret every function in them."""
+    measures = measures or Measures()
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(max(limit, RECURSION_LIMIT))
     try:
         solver = Solver(Codebase(facts, source_roots), slow_calls, takes_census)
+        measures.count("functions", len(solver.code.functions))
+        measures.ended("link")
+        measures.count("functions that can have to do with sessions", len(solver.select()))
+        measures.ended("relevance")
         solver.solve()
-        return Program(solver, lines, versions)
+        measures.count("summaries", solver.size)
+        measures.ended("interpret")
+        program = Program(solver, lines, versions)
+        measures.ended("contexts")
+        return program
     finally:
         sys.setrecursionlimit(limit)
 

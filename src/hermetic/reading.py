@@ -11,9 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from hermetic.cache.memory import Memory
+from hermetic.engine.forked import Outcome, jobs_for, lower_all
 from hermetic.engine.ir import Node
-from hermetic.engine.source import LARGEST_FILE, NotAnalysed, facts_of
+from hermetic.engine.source import LARGEST_FILE
 from hermetic.files import is_migration, is_test
+from hermetic.measures import Measures
 from hermetic.report.results import NotAnalysed as Unread
 from hermetic.tree import Tree, files_of, wanted_of
 
@@ -31,8 +33,15 @@ class Reading:
     unread: list[Unread] = field(default_factory=list)
 
 
-def read(tree: Tree, progress: Progress, memory: Memory | None = None) -> Reading:
-    """Read a project, with what the memory has of it."""
+def read(
+    tree: Tree,
+    progress: Progress,
+    memory: Memory | None = None,
+    jobs: int | None = None,
+    measures: Measures | None = None,
+) -> Reading:
+    """Read a project, with what the memory has of it, and in that many processes; None: as many as pay."""
+    measures = measures or Measures()
     closed: list[tuple[str, OSError]] = []
     files = files_of(tree, lambda path, error: closed.append((path, error)))
     reading = Reading(wanted_of(tree, files))
@@ -40,50 +49,72 @@ def read(tree: Tree, progress: Progress, memory: Memory | None = None) -> Readin
     for path, error in closed:
         if any(path == named or named == "." or path.startswith(f"{named}/") for named in selected):
             reading.unread.append(Unread(tree.display(path), error.strerror or str(error)))
-    for number, path in enumerate(files):
-        progress(number, len(files))
-        reading.facts.append((path, _facts(tree, path, reading, memory)))
+    measures.count("files found", len(files))
+    measures.ended("list")
+    _read_sources(tree, files, reading)
+    measures.count("files read", len(reading.sources))
+    measures.count("bytes read", sum(map(len, reading.sources.values())))
+    measures.ended("read")
+    outcomes = _remembered(tree, reading, memory)
+    measures.count("files with facts in the cache", len(outcomes))
+    measures.ended("load facts")
+    _make(tree, reading, outcomes, progress, memory, jobs)
+    measures.ended("parse and lower")
+    for path in files:
+        found = outcomes.get(path)
+        if isinstance(found, str):
+            del reading.sources[path]  # nothing more can be said about it, not of its comments either
+            if path in reading.wanted:
+                reading.unread.append(Unread(tree.display(path), found))
+            found = None
+        reading.facts.append((path, found))
     return reading
 
 
-def _facts(tree: Tree, path: str, reading: Reading, memory: Memory | None) -> Node | None:
-    """The facts of a file; None, with a reason if it is wanted, if there are none."""
-    wanted = path in reading.wanted
-    if not wanted and (is_test(path) or is_migration(path)):
-        return None
-    try:
-        data = tree.looked.read(os.path.join(tree.root, path), LARGEST_FILE)
-    except OSError as error:
-        found: Node | str = error.strerror or str(error)
-    else:
-        found = _remembered(data, tree.looked.digest(os.path.join(tree.root, path)), memory)
-    if isinstance(found, str):
-        if wanted:
-            reading.unread.append(Unread(tree.display(path), found))
-        return None  # nothing more can be said about it, not of its comments either
-    reading.sources[path] = data
-    return found
+def _read_sources(tree: Tree, files: list[str], reading: Reading) -> None:
+    """The bytes of all files that matter."""
+    for path in files:
+        wanted = path in reading.wanted
+        if wanted or not (is_test(path) or is_migration(path)):
+            try:
+                reading.sources[path] = tree.looked.read(os.path.join(tree.root, path), LARGEST_FILE)
+            except OSError as error:
+                if wanted:
+                    reading.unread.append(Unread(tree.display(path), error.strerror or str(error)))
 
 
-def _remembered(data: bytes, digest: bytes, memory: Memory | None) -> Node | str:
-    """The facts of a file's bytes, or why there are none."""
-    if memory is None:
-        return _facts_or_reason(data)
-    known = memory.facts(digest)
-    if known is not None:
-        kept: Node | str = marshal.loads(known)
-        return kept
-    found = _facts_or_reason(data)
-    with suppress(ValueError):  # blocks nested beyond what marshal can do
-        memory.keep(digest, marshal.dumps(found))
-    return found
+def _remembered(tree: Tree, reading: Reading, memory: Memory | None) -> dict[str, Outcome]:
+    """The facts that the memory has, by path."""
+    outcomes: dict[str, Outcome] = {}
+    if memory is not None:
+        for path in reading.sources:
+            known = memory.facts(_digest(tree, path))
+            if known is not None:
+                outcomes[path] = marshal.loads(known)
+    return outcomes
 
 
-def _facts_or_reason(data: bytes) -> Node | str:
-    try:
-        return facts_of(data)
-    except NotAnalysed as error:
-        return str(error)
+def _digest(tree: Tree, path: str) -> bytes:
+    return tree.looked.digest(os.path.join(tree.root, path))
+
+
+def _make(
+    tree: Tree,
+    reading: Reading,
+    outcomes: dict[str, Outcome],
+    progress: Progress,
+    memory: Memory | None,
+    jobs: int | None,
+) -> None:
+    """Add the facts that are missing."""
+    missing = [path for path in reading.sources if path not in outcomes]
+    sources = [reading.sources[path] for path in missing]
+    jobs = jobs_for(sum(map(len, sources)), jobs)
+    for path, outcome in zip(missing, lower_all(sources, jobs, lambda done: progress(done, len(missing))), strict=True):
+        outcomes[path] = outcome
+        if memory is not None:
+            with suppress(ValueError):  # blocks nested beyond what marshal can do
+                memory.keep(_digest(tree, path), marshal.dumps(outcome))
 
 
 def lines(data: bytes) -> list[str]:

@@ -21,13 +21,14 @@ class UsageError(Exception):
 @dataclass(frozen=True, slots=True)
 class Request:
     """What to check. `flags` override settings; `hints` shows weak evidence too. `unsaved` holds texts that stand for
-    the files at those absolute paths."""
+    the files at those absolute paths. `jobs` is how many processes parse; None: as many as pay."""
 
     paths: tuple[str, ...]
     flags: tuple[tuple[str, object], ...] = ()
     isolated: bool = False
     hints: bool = False
     unsaved: Mapping[str, bytes] | None = None
+    jobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,11 @@ class Caches:
         self._opened.append((memory, looked, places))
         return memory
 
-    def save(self, key: Key, exit_code: int, report: tuple[str, str | None]) -> None:
-        """Leave what this run has found. Only a report on one root, as its files are on disk, can be printed again."""
+    def save(self, key: Key | None, exit_code: int, report: tuple[str, str | None]) -> None:
+        """Leave what this run has found. A report with a key, on one root, as its files are on disk, can be printed
+        again."""
         for memory, looked, places in self._opened:
-            if len(self._opened) == 1 and not looked.unsaved:
+            if key is not None and len(self._opened) == 1 and not looked.unsaved:
                 memory.save(looked, key, (places, exit_code, *report))
             else:
                 memory.save(looked)
@@ -31,3 +32,7 @@ class Caches:
     def notices(self) -> list[str]:
         """Why caches were not used or not written."""
         return [memory.notice for memory, _, _ in self._opened if memory.notice]
+
+    def paths(self) -> list[str]:
+        """The files of the caches."""
+        return [memory.path for memory, _, _ in self._opened]

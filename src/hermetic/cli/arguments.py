@@ -127,7 +127,7 @@ def _check(commands: _SubParsersAction[_Parser]) -> None:
         epilog="exit codes: 0 nothing that fails, 1 an error (with --strict a warning too), 2 usage or settings, "
         "3 a file could not be analysed, 4 internal error",
     )
-    check.add_argument("paths", nargs="*", default=["."], metavar="PATH", help="files and directories (default: .)")
+    check.add_argument("paths", nargs="*", metavar="PATH", help="files and directories (default: .)")
     check.add_argument("--output-format", choices=FORMATS, default="text", help="default: text")
     check.add_argument(
         "--select", action="extend", type=_codes, metavar="CODES", help="only these rules (SES001,SES003 or SES00)"
@@ -140,7 +140,14 @@ def _check(commands: _SubParsersAction[_Parser]) -> None:
     check.add_argument("--all", action="store_true", help="show hints too: findings on weak evidence")
     check.add_argument("--exit-zero", action="store_true", help="findings do not fail")
     check.add_argument("--isolated", action="store_true", help="read no settings file")
-    check.add_argument("--no-cache", action="store_true", help="neither read nor write a cache")
+    check.add_argument("--no-cache", action="store_true", help="neither read nor write the cache")
+    check.add_argument("--jobs", type=_jobs, metavar="N", help="processes that parse (default: as many as pay)")
+    check.add_argument(
+        "--stdin-filename", metavar="PATH", help="report on this file, with the text on standard input in its place"
+    )
+    check.add_argument("--watch", action="store_true", help="check again whenever a file is saved")
+    check.add_argument("--timings", action="store_true", help="say on stderr where the time went")
+    check.add_argument("--statistics", action="store_true", help="say on stderr how much there was to do")
 
 
 def _codes(text: str) -> tuple[str, ...]:
@@ -148,3 +155,9 @@ def _codes(text: str) -> tuple[str, ...]:
     if not codes:
         raise ArgumentTypeError("at least one code is needed")
     return codes
+
+
+def _jobs(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise ArgumentTypeError("a number from 1 on is needed")
+    return int(text)

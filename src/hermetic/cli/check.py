@@ -5,19 +5,65 @@ from __future__ import annotations
 import os
 import sys
 from argparse import Namespace
+from collections.abc import Mapping
 
 from hermetic.cache.caches import Caches
 from hermetic.cli import instant, terminal
 from hermetic.cli.progress import Bar
 from hermetic.driver import Request, UsageError, check
+from hermetic.measures import Measures
 from hermetic.report.results import Results
 from hermetic.settings import SettingsError
 
 FINDINGS, USAGE, NOT_ANALYSED = 1, 2, 3
 
+STDIN = "-"
+
 
 def run(options: Namespace) -> int:
     """Check the paths and print what was found; returns the exit code."""
+    try:
+        _check_place()
+        request = _request(options)
+        if options.watch:
+            from hermetic.cli import watch
+
+            return watch.run(request.paths, lambda: run_once(request, options))
+        return run_once(request, options)
+    except (UsageError, SettingsError) as error:
+        print(f"hermetic: {error}", file=sys.stderr)
+        return USAGE
+
+
+def run_once(request: Request, options: Namespace) -> int:
+    """Check, print and keep. Raises UsageError and SettingsError."""
+    measures = Measures()
+    caches = None if options.no_cache else Caches()
+    bar = Bar(sys.stderr)
+    try:
+        results = check(request, bar.update, caches, measures)
+    finally:
+        bar.clear()
+    report = _render(results, options.output_format, request.unsaved or {})
+    if report:
+        terminal.write(report)
+    measures.ended("report")
+    exit_code = _exit_code(results, options.exit_zero)
+    if caches is not None:
+        again = None if _is_for_once(options) else instant.key_of(options.given)
+        caches.save(again, exit_code, _around_seconds(report, results, options.output_format))
+        for notice in caches.notices():
+            print(f"hermetic: {notice}", file=sys.stderr)
+    measures.ended("save cache")
+    if options.timings or options.statistics:
+        from hermetic.cli import figures
+
+        figures.show(measures, caches, options.timings, options.statistics)
+    return exit_code
+
+
+def _request(options: Namespace) -> Request:
+    """What the arguments ask for. Raises UsageError where they contradict each other."""
     flags = {
         "select": _tuple(options.select),
         "ignore": _tuple(options.ignore),
@@ -26,27 +72,16 @@ def run(options: Namespace) -> int:
         "migrations": options.migrations,
         "strict": options.strict,
     }
-    request = Request(tuple(options.paths), tuple(flags.items()), options.isolated, options.all)
-    caches = None if options.no_cache else Caches()
-    bar = Bar(sys.stderr)
-    try:
-        _check_place()
-        results = check(request, bar.update, caches)
-    except (UsageError, SettingsError) as error:
-        bar.clear()
-        print(f"hermetic: {error}", file=sys.stderr)
-        return USAGE
-    finally:
-        bar.clear()
-    report = _render(results, options.output_format)
-    if report:
-        terminal.write(report)
-    exit_code = _exit_code(results, options.exit_zero)
-    if caches is not None:
-        caches.save(instant.key_of(options.given), exit_code, _around_seconds(report, results, options.output_format))
-        for notice in caches.notices():
-            print(f"hermetic: {notice}", file=sys.stderr)
-    return exit_code
+    paths, unsaved = tuple(options.paths or ["."]), None
+    if options.stdin_filename is not None:
+        if options.paths not in ([], [STDIN]):
+            raise UsageError("with --stdin-filename the only path is `-`")
+        if options.watch:
+            raise UsageError("--watch waits for files to be saved, and standard input never is")
+        paths, unsaved = (options.stdin_filename,), {os.path.abspath(options.stdin_filename): sys.stdin.buffer.read()}
+    elif STDIN in paths:
+        raise UsageError("`-` needs --stdin-filename: where the text belongs decides what it means")
+    return Request(paths, tuple(flags.items()), options.isolated, options.all, unsaved, options.jobs)
 
 
 def _check_place() -> None:
@@ -60,7 +95,12 @@ def _tuple(given: list[str] | None) -> tuple[str, ...] | None:
     return None if given is None else tuple(given)
 
 
-def _render(results: Results, output_format: str) -> str:
+def _is_for_once(options: Namespace) -> bool:
+    """Is it a run that asks for more than its report?"""
+    return bool(options.watch or options.timings or options.statistics)
+
+
+def _render(results: Results, output_format: str, unsaved: Mapping[str, bytes]) -> str:
     if output_format == "json":
         from hermetic.report import json
 
@@ -69,9 +109,13 @@ def _render(results: Results, output_format: str) -> str:
         from hermetic.report import concise
 
         return concise.render(results)
-    from hermetic.report import text
+    from hermetic.report import excerpt, text
 
-    return text.render(results, terminal.styles_for(sys.stdout), terminal.width())
+    def lines(path: str) -> tuple[str, ...]:
+        written = unsaved.get(os.path.abspath(path))
+        return excerpt.lines_of(path) if written is None else excerpt.lines_in(written)
+
+    return text.render(results, terminal.styles_for(sys.stdout), terminal.width(), lines)
 
 
 def _around_seconds(report: str, results: Results, output_format: str) -> tuple[str, str | None]:

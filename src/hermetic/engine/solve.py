@@ -92,15 +92,24 @@ class Solver:
         """Where the interpretations of a function keep what its names mean that are not its own."""
         return self._globals.setdefault(fn.id, {})
 
-    def solve(self) -> None:
-        """Interpret every function that can have to do with sessions."""
+    def select(self) -> set[int]:
+        """The functions that can have to do with sessions; the others are not interpreted."""
         self.relevant = relevant_functions(self.code, self.types)
         # With a session in its hands a function need not use it to hold its transaction.
         self.relevant.update(fn.id for fn in self.injection.receivers() if self.slow.may_wait(fn))
         if self.takes_census:  # applications are configured where nothing else has to do with sessions
             self.relevant.update(fn.id for fn in self.code.functions if fn.is_module)
-        for function in sorted(self.relevant):
+        return self.relevant
+
+    def solve(self) -> None:
+        """Interpret every function that was selected."""
+        for function in sorted(self.relevant or ()):
             self.summary(function)
+
+    @property
+    def size(self) -> int:
+        """How many summaries there are."""
+        return len(self._summaries)
 
     def sessions_commit_themselves(self) -> bool:
         """Does a session class of the project commit when its block ends, or when it is closed? Which factory makes

@@ -57,9 +57,13 @@ def lines_of(path: str) -> tuple[str, ...]:
     """The lines of a file as Python counts them, whatever is wrong with its encoding; none if it cannot be read."""
     try:
         with open(path, "rb") as file:
-            data = file.read()
+            return lines_in(file.read())
     except (OSError, ValueError):
         return ()
+
+
+def lines_in(data: bytes) -> tuple[str, ...]:
+    """The lines of a file's bytes."""
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
         text = data.decode(encoding, "replace")

@@ -7,7 +7,7 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from hermetic import rules
 from hermetic.finding import Finding, Severity, Step
@@ -24,13 +24,16 @@ CLAUSE_END = re.compile(r"(?<=[.;])\s+")
 WITHOUT_UNICODE = str.maketrans("│┆…", "|:~")
 
 
-def render(results: Results, styles: Styles, width: int | None = None) -> str:
-    """Every finding, then what could not be read, then the summary."""
+Lines = Callable[[str], tuple[str, ...]]
+
+
+def render(results: Results, styles: Styles, width: int | None = None, lines: Lines = lines_of) -> str:
+    """Every finding, then what could not be read, then the summary. `lines` gives those of a path."""
     width = max(NARROWEST, width or shutil.get_terminal_size((WIDTH, 24)).columns)
     why = {rule.code: _why(rule.doc) for rule in rules.load()} if results.findings else {}
     parts = []
     for finding in results.findings:
-        parts.append(_finding(finding, _notes(finding, why.pop(finding.rule, "")), styles, width))
+        parts.append(_finding(finding, _notes(finding, why.pop(finding.rule, "")), styles, width, lines))
     if results.not_analysed:
         listed = "\n".join(printable(f"  {entry.path}: {entry.reason}") for entry in results.not_analysed)
         parts.append(f"{styles.warning('Not analysed')}\n{listed}\n")
@@ -45,7 +48,11 @@ def render_finding(finding: Finding, notes: Sequence[tuple[str, str]], styles: S
     """
     width = max(NARROWEST, shutil.get_terminal_size((WIDTH, 24)).columns)
     why = next((_why(rule.doc) for rule in rules.load() if rule.code == finding.rule), "")
-    return _for_stdout(_finding(finding, (*_notes(finding, why), *notes), styles, width, root))
+
+    def lines(path: str) -> tuple[str, ...]:
+        return lines_of(os.path.join(root, path))
+
+    return _for_stdout(_finding(finding, (*_notes(finding, why), *notes), styles, width, lines))
 
 
 def _for_stdout(text: str) -> str:
@@ -71,19 +78,19 @@ def _notes(finding: Finding, why: str) -> list[tuple[str, str]]:
     return [("why", why), ("help", finding.fix.message if finding.fix is not None else "")]
 
 
-def _finding(finding: Finding, notes: Sequence[tuple[str, str]], styles: Styles, width: int, root: str = "") -> str:
+def _finding(finding: Finding, notes: Sequence[tuple[str, str]], styles: Styles, width: int, source: Lines) -> str:
     mark = {Severity.ERROR: styles.error, Severity.WARNING: styles.warning, Severity.HINT: styles.hint}[
         finding.severity
     ]
     lines = [*_head(finding, mark, styles, width)]
-    labels = _labels(finding, root)
+    labels = _labels(finding, source)
     gutter = max(len(str(label.line)) for listed in labels.values() for label in listed)
     for path, listed in labels.items():
         main = path == finding.at.path
         at = finding.at if main else None
         where = f"{path}:{at.line}:{at.column}" if at else f"{path}:{listed[0].line}"
         lines.append(f"{' ' * gutter}{styles.accent('-->' if main else ':::')} {printable(where)}")
-        lines += draw(lines_of(os.path.join(root, path)), listed, gutter, width, styles, mark)
+        lines += draw(source(path), listed, gutter, width, styles, mark)
     for title, text in notes:
         if text:
             lines += _note(title, styles.good if title == "help" else styles.bold, text, gutter, styles, width)
@@ -108,7 +115,7 @@ def _note(title: str, paint: Paint, text: str, gutter: int, styles: Styles, widt
         yield (head if number == 0 else " " * len(start)) + line
 
 
-def _labels(finding: Finding, root: str) -> dict[str, list[Label]]:
+def _labels(finding: Finding, source: Lines) -> dict[str, list[Label]]:
     """What to say in which file, the one of the finding first. The steps are numbered if there are several."""
     steps = _steps(finding)
     exact = any(_key(step) == _main(finding) for step in steps)
@@ -117,7 +124,7 @@ def _labels(finding: Finding, root: str) -> dict[str, list[Label]]:
         at = step.at
         main = _key(step) == _main(finding) if exact else _key(step)[:2] == _main(finding)[:2]
         one_line = at.end_line == at.line and at.end_column > at.column
-        end = at.end_column if one_line else _end(os.path.join(root, at.path), at.line)
+        end = at.end_column if one_line else _end(source(at.path), at.line)
         label = Label(at.line, at.column, end, printable(step.text), main)
         numbers.setdefault((at.path, label), []).append(str(number))
     labels: dict[str, list[Label]] = {finding.at.path: []}
@@ -147,9 +154,8 @@ def _main(finding: Finding) -> tuple[str, int, int]:
     return finding.at.path, finding.at.line, finding.at.column
 
 
-def _end(path: str, line: int) -> int:
+def _end(source: tuple[str, ...], line: int) -> int:
     """The end of a place that goes on over several lines, or has none: that of its first line."""
-    source = lines_of(path)
     return len(source[line - 1].rstrip()) + 1 if line <= len(source) else 1
 
 
