@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+from _thread import get_ident
 from collections import OrderedDict
 from collections.abc import Iterable
 from contextvars import ContextVar
@@ -17,10 +18,10 @@ from enum import StrEnum
 from typing import Any
 
 from hermetic.files import is_test
-from hermetic.sanitizer.stacks import Actor, Frame, Frames, actor, grab
+from hermetic.sanitizer.stacks import Frame, Frames, grab
 
 DEEPEST = 64  # application frames looked at, from the act to the test
-MOST_CALLS = 256  # threads and tasks whose latest call from a test is remembered
+MOST_CALLS = 256  # threads whose latest call from a test is remembered
 
 _known_tests: set[str] = set()
 
@@ -109,25 +110,25 @@ class operation:
 
 
 class Calls:
-    """What tests call: the latest operation of each thread and task."""
+    """What tests call: the latest operation of each thread. A block of an AsyncSession may commit in a task of its own,
+    so tasks are not told apart; those that a test does not wait for are not below it."""
 
     def __init__(self) -> None:
-        self._latest: OrderedDict[Actor, tuple[object, Operation]] = OrderedDict()
+        self._latest: OrderedDict[int, tuple[object, Operation]] = OrderedDict()
 
     def of(self, frames: Frames, scope: str) -> Operation | None:
         """The operation that these frames, up to the test, belong to; None for what a test or a fixture does itself,
         which ends the call before it."""
-        who = actor()
-        index = _root(frames)
+        index, thread = _root(frames), get_ident()
         if index is None:
-            self._latest.pop(who, None)
+            self._latest.pop(thread, None)
             return None
         key = (scope, frames[index][0], frames[index + 1 :])
-        known = self._latest.get(who)
+        known = self._latest.get(thread)
         if known is not None and known[0] == key:
             return known[1]
         begun = Operation(Kind.CALL, frames[index][0].co_qualname, frames[index + 1 :])
-        self._latest[who] = key, begun
+        self._latest[thread] = key, begun
         if len(self._latest) > MOST_CALLS:
             self._latest.popitem(last=False)
         return begun

@@ -408,7 +408,7 @@ class Probes:
     @quietly
     def added(self, session: Session, instance: Any) -> None:
         record = self.ledger.record(session)
-        record.changed = record.changed or grab(skip=3)
+        record.changed = record.changed or grab(DEEPEST, skip=3)
 
     @quietly
     def modified(self, state: Any) -> None:
@@ -416,7 +416,7 @@ class Probes:
         if session is None or session._flushing:
             return
         record = self.ledger.record(session)
-        record.changed = record.changed or grab(skip=3)
+        record.changed = record.changed or grab(DEEPEST, skip=3)
         self.tell("changed", record, state)
 
     @quietly

@@ -1,0 +1,151 @@
+"""SES006: one logical operation whose writes, which belong together, are committed in two transactions.
+
+An operation is a request, a task, a `with hermetic.operation(...)` block, or what a test calls; what tests and fixtures
+commit themselves does not count. Two transactions are reported if one function does both, at different places, and if
+their rows belong together (`writes.related`). Not reported: one commit for each item of a loop, a row that is moved on
+from state to state, records of what was done (an audit, a log), parts with a wait between them, which SES102 asks for.
+Statements of a connection without a session are not seen, nor transactions that different tasks of an operation commit.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+from dataclasses import dataclass, field
+from types import CodeType
+from typing import Any
+
+from hermetic.finding import Severity
+from hermetic.sanitizer import internals, writes
+from hermetic.sanitizer.detector import IN_TESTS, Detector
+from hermetic.sanitizer.evidence import Act
+from hermetic.sanitizer.ledger import SessionRecord
+from hermetic.sanitizer.operations import DEEPEST, Kind, Operation
+from hermetic.sanitizer.stacks import Frames, grab
+from hermetic.sanitizer.watch import Watch
+from hermetic.sanitizer.writes import MOST_ROWS, Relation, Row
+
+HELP = "write all parts, `flush()` where an id is needed, and commit once at the end"
+CODE = "SES006"
+MOST_PARTS = 16  # of one operation that a later one is compared with
+
+
+@dataclass(slots=True)
+class Part:
+    """One transaction of an operation. Times are of `time.perf_counter`."""
+
+    changed: Frames = ()  # its first change
+    rows: list[Row] = field(default_factory=list)
+    committed: Frames = ()
+    ended_at: float = 0.0
+
+
+def before_statement(watch: Watch, connection: Any, record: SessionRecord | None, sql: str, context: Any) -> None:
+    if record is None or not internals.writes(sql, context):
+        return
+    session = record.session()
+    if session is None or session._flushing:  # what is flushed is known by its instances
+        return
+    part = _part(record)
+    part.changed = part.changed or record.changed or grab(DEEPEST)
+    row = writes.of_statement(sql, context)
+    if row is not None and len(part.rows) < MOST_ROWS:
+        part.rows.append(row)
+
+
+def flushed(watch: Watch, record: SessionRecord) -> None:
+    session = record.session()
+    part = _part(record)
+    part.changed = part.changed or record.changed
+    if session is not None and len(part.rows) < MOST_ROWS:
+        part.rows += writes.of_flush(session)
+        del part.rows[MOST_ROWS:]
+
+
+def committed(watch: Watch, record: SessionRecord) -> None:
+    part: Part | None = record.extra.get(CODE)
+    if part is None or not record.has_written:
+        return
+    part.committed, part.ended_at = record.leaving or grab(DEEPEST), record.last_wall
+    operation = watch.operation(part.committed)
+    if operation is None:
+        return
+    parts: list[Part] = operation.extra.setdefault(CODE, [])
+    for earlier in parts:
+        if record.begun_at - earlier.ended_at < watch.idle and _is_split(operation, earlier, part):
+            _report(watch, record, operation, earlier, part)
+            break
+    parts.append(part)
+    del parts[:-MOST_PARTS]
+
+
+def ended(watch: Watch, record: SessionRecord) -> None:
+    record.extra.pop(CODE, None)
+
+
+def _part(record: SessionRecord) -> Part:
+    part: Part = record.extra.setdefault(CODE, Part())
+    return part
+
+
+def _is_split(operation: Operation, earlier: Part, later: Part) -> bool:
+    if earlier.committed == later.committed:
+        return False
+    relation = writes.related(earlier.rows, later.rows)
+    if relation is Relation.NONE:
+        return False
+    for a in (earlier.committed, earlier.changed):
+        for b in (later.committed, later.changed):
+            both = _function_of_both(operation.inside(a), operation.inside(b))
+            if both is not None and (relation is Relation.CERTAIN or not _in_one_loop(*both)):
+                return True
+    return False
+
+
+def _function_of_both(a: Frames, b: Frames) -> tuple[CodeType, int, int] | None:
+    """The innermost function that has done both, at different places of it."""
+    for (code, first), (other, second) in zip(reversed(a), reversed(b), strict=False):
+        if code is not other:
+            return None  # a framework has called one after the other
+        if first != second:
+            return code, first, second
+    return None
+
+
+def _in_one_loop(code: CodeType, first: int, second: int) -> bool:
+    """Do two instructions of a function lie in one loop? Going back is done in loops only."""
+    return second < first or any(start <= first and second <= end for start, end in _loops(code))
+
+
+@functools.lru_cache(256)
+def _loops(code: CodeType) -> tuple[tuple[int, int], ...]:
+    jumps = (each for each in dis.get_instructions(code) if each.opcode in dis.hasjrel)
+    return tuple((jump.argval, jump.offset) for jump in jumps if jump.argval < jump.offset)
+
+
+def _report(watch: Watch, record: SessionRecord, operation: Operation, earlier: Part, later: Part) -> None:
+    acts = [*_acts("first", earlier), *_acts("second", later)]
+    message = f"{_words(operation)} is committed in two parts; if the second fails, the first stays"
+    watch.report(CODE, Severity.WARNING, message, acts, at=len(acts) - 1, help_text=HELP, session=record)
+
+
+def _acts(which: str, part: Part) -> list[Act]:
+    committed = Act(f"the {which} part was committed", part.committed)
+    if part.changed[:1] in ((), part.committed[:1]):
+        return [committed]
+    return [Act(f"the {which} part was written", part.changed), committed]
+
+
+def _words(operation: Operation) -> str:
+    match operation.kind:
+        case Kind.CALL:
+            return f"one call of `{operation.name}`"
+        case Kind.BLOCK:
+            return f"the operation `{operation.name}`"
+        case Kind.TASK | Kind.REQUEST:
+            return f"one {operation.kind}"
+
+
+DETECTOR = Detector(
+    code=CODE, modes=IN_TESTS, before_statement=before_statement, flushed=flushed, committed=committed, ended=ended
+)
