@@ -17,7 +17,7 @@ from hermetic.toolkit.errors import explain
 from hermetic.toolkit.hooks import hold
 from hermetic.toolkit.places import here
 from hermetic.toolkit.session import Session, changed, dropped
-from hermetic.toolkit.transient import is_transient, sqlstate
+from hermetic.toolkit.transient import is_connect_trouble, is_transient, sqlstate
 
 # Makes SQLAlchemy itself refuse what happens outside of the block.
 STRICT = {"autobegin": False, "close_resets_only": False, "expire_on_commit": False}
@@ -175,7 +175,11 @@ def commit_unknown(block: Block) -> errors.CommitUnknown:
 
 def _may_run_again(block: Block, error: BaseException) -> bool:
     """Only for a failure of this very block; never if COMMIT may have been applied, or if slow work was done in it."""
-    if error is not block.seen or block.was_released or not is_transient(error):
+    if error is not block.seen or block.was_released:
+        return False
+    if block.connection is None:
+        return is_connect_trouble(error)
+    if not is_transient(error):
         return False
     return not block.commit_sent or (isinstance(error, Exception) and refused(error))
 

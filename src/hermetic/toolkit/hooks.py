@@ -80,7 +80,14 @@ def _note_savepoint(block: Block, statement: str) -> None:
         block.saved(match["name"])
 
 
+# What asyncpg says, and SQLAlchemy does not take for a lost connection, when the server's farewell has been read
+# between two commands: asyncpg/protocol/coreproto.pyx, `_set_state` after `_parse_msg_error_response`.
+_ASYNCPG_LOST = "cannot switch to state"
+
+
 def handle_error(context: ExceptionContext) -> None:
+    if context.dialect.driver == "asyncpg" and _ASYNCPG_LOST in str(context.original_exception):
+        context.is_disconnect = True
     block = block_of(context.connection)
     if block is not None and not getattr(context, "is_pre_ping", False):
         block.fail(context.sqlalchemy_exception or context.original_exception, lost=context.is_disconnect)

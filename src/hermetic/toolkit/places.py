@@ -79,7 +79,7 @@ def _frames(frame: FrameType | None) -> Iterator[FrameType]:
 
 
 def in_greenlet() -> bool:
-    """Whether a driver can be awaited from here: SQLAlchemy's asyncio runs synchronous code in a greenlet of its own."""
+    """Whether a driver can be awaited from here: SQLAlchemy runs synchronous code in a greenlet for that."""
     greenlets = sys.modules.get("greenlet")
     return greenlets is not None and greenlets.getcurrent().parent is not None
 

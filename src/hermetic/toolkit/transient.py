@@ -11,6 +11,8 @@ from sqlalchemy import exc as sa_exc
 
 # serialization_failure, deadlock_detected [pg]
 SQLSTATES = frozenset(("40001", "40P01"))
+# connection_exception, operator_intervention of a shut-down, too_many_connections [pg]
+CONNECT_CLASSES = ("08", "57P", "53300")
 # ER_LOCK_DEADLOCK [my]
 MYSQL_NUMBERS = frozenset((1213,))
 # Another connection holds the write lock longer than the time-out, or has written what this one has read. [lite]
@@ -21,6 +23,14 @@ def sqlstate(error: sa_exc.DBAPIError) -> str | None:
     """psycopg and asyncpg call it `sqlstate`, psycopg2 `pgcode`."""
     found = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
     return found if isinstance(found, str) else None
+
+
+def is_connect_trouble(error: BaseException) -> bool:
+    """Whether a connection that could not be made may be made in a moment; drivers say little more than that."""
+    if not isinstance(error, sa_exc.DBAPIError):
+        return False
+    state = sqlstate(error)
+    return state is None or state.startswith(CONNECT_CLASSES)
 
 
 def is_transient(error: BaseException) -> bool:
