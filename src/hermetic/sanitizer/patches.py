@@ -30,20 +30,22 @@ class Patch:
 
 def install(probes: Probes, patches: tuple[Patch, ...]) -> Callable[[], None]:
     """Put replacements in. Returns what takes them out again, unless somebody else has patched on top since."""
-    done: list[tuple[Patch, Any, bool, Any]] = []
+    done: list[tuple[Patch, Any, Any]] = []
     for patch in patches:
-        own = patch.name in vars(patch.owner)
-        original = getattr(patch.owner, patch.name)
-        replacement = functools.wraps(original)(patch.make(probes, original))
+        own = vars(patch.owner).get(patch.name)  # a function or a classmethod; None where it is inherited
+        original = own.__func__ if isinstance(own, classmethod) else getattr(patch.owner, patch.name)
+        replacement: Any = functools.wraps(original)(patch.make(probes, original))
+        if isinstance(own, classmethod):
+            replacement = classmethod(replacement)
         setattr(patch.owner, patch.name, replacement)
-        done.append((patch, original, own, replacement))
+        done.append((patch, own, replacement))
 
     def remove() -> None:
-        for patch, original, own, replacement in reversed(done):
+        for patch, own, replacement in reversed(done):
             if vars(patch.owner).get(patch.name) is not replacement:
                 continue
-            if own:
-                setattr(patch.owner, patch.name, original)
+            if own is not None:
+                setattr(patch.owner, patch.name, own)
             else:
                 delattr(patch.owner, patch.name)
 
@@ -208,12 +210,13 @@ def _provisioning(probes: Probes, original: Callable[..., Any]) -> Callable[...,
     return _connection_for_bind
 
 
-def _engine_init(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        original(self, *args, **kwargs)
-        probes.engine_made(self)
+def _engine_created(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
+    # Not `Engine.__init__`: create_engine reads the names of its arguments off the code of that function.
+    def engine_created(cls: Any, engine: Any) -> None:
+        original(cls, engine)
+        probes.engine_made(engine)
 
-    return __init__
+    return engine_created
 
 
 def _engine_dispose(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
@@ -320,9 +323,9 @@ def overlaps() -> tuple[Patch, ...]:
 
 def engines() -> tuple[Patch, ...]:
     """No event tells that an engine is made or disposed."""
-    from sqlalchemy.engine import Engine
+    from sqlalchemy.engine import Dialect, Engine
 
-    return Patch(Engine, "__init__", _engine_init), Patch(Engine, "dispose", _engine_dispose)
+    return Patch(Dialect, "engine_created", _engine_created), Patch(Engine, "dispose", _engine_dispose)
 
 
 def pools() -> tuple[Patch, ...]:

@@ -429,6 +429,9 @@ class Probes:
     @quietly
     def engine_made(self, engine: Engine) -> None:
         self.look_for_frameworks()
+        known: EngineRecord | None = engine.__dict__.get(ATTRIBUTE)
+        if known is not None and known.number in self.ledger.engines:  # a dialect that stands in for another one
+            return
         record = EngineRecord(ref(engine), redact.url(engine.url), grab(skip=3), self.watch.scope)
         engine.__dict__[ATTRIBUTE] = record
         self.ledger.engines[record.number] = record

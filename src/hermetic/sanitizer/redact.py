@@ -25,5 +25,5 @@ def sql(statement: str) -> str:
 
 def url(value: Any) -> str:
     """An engine's URL (`sqlalchemy.URL`): no password, and of the query only what says where the server is."""
-    query = {key: text if key in SAFE_QUERY else "***" for key, text in value.query.items()}
+    query = {key: text if key in SAFE_QUERY else "hidden" for key, text in value.query.items()}
     return str(value.set(query=query).render_as_string(hide_password=True))
