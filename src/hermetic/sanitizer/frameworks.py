@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hermetic.sanitizer import patches
-from hermetic.sanitizer.operations import Kind, Operation, declared
+from hermetic.sanitizer.operations import Kind, Operation, declared, enter_lifespan, leave_lifespan
 from hermetic.sanitizer.waits import stopping
 
 if TYPE_CHECKING:
@@ -33,6 +33,12 @@ class Framework:
 
 def _asgi(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
     async def __call__(self: Any, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            token = enter_lifespan()
+            try:
+                return await original(self, scope, receive, send)  # type: ignore[no-any-return]
+            finally:
+                leave_lifespan(token)
         begun = _request(probes) if scope["type"] == "http" else None
         try:
             await original(self, scope, receive, send)

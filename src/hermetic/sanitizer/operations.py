@@ -12,13 +12,13 @@ import os
 from _thread import get_ident
 from collections import OrderedDict
 from collections.abc import Iterable
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from hermetic.files import is_test
-from hermetic.sanitizer.stacks import Frame, Frames, grab
+from hermetic.sanitizer.stacks import Frame, Frames, actor, grab
 
 DEEPEST = 64  # application frames looked at, from the act to the test
 MOST_CALLS = 256  # threads whose latest call from a test is remembered
@@ -89,6 +89,24 @@ def leave(operation: Operation) -> None:
     """End an operation; does nothing where it does not run, as when another task closes a generator."""
     if _current.get() is operation:
         _current.set(operation.around)
+
+
+_lifespan: ContextVar[Actor | None] = ContextVar("hermetic_lifespan", default=None)
+
+
+def enter_lifespan() -> Token[Actor | None]:
+    """The present task starts an application, and stops it at its end. `leave_lifespan` ends that."""
+    return _lifespan.set(actor())
+
+
+def leave_lifespan(token: Token[Actor | None]) -> None:
+    _lifespan.reset(token)
+
+
+def in_lifespan() -> bool:
+    """Is the running code what starts or stops an application, while nobody is served? Tasks that it leaves running
+    inherit its context, and are none of it."""
+    return _lifespan.get() == actor()
 
 
 class operation:

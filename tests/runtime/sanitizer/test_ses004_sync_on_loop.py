@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from litestar import Litestar
+from litestar.testing import TestClient as LitestarClient
 from sqlalchemy import Engine, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
@@ -62,3 +70,70 @@ def test_a_loop_that_runs_no_task(sync_engine: Engine, found: Found) -> None:
     loop.close()
 
     assert found.codes == []
+
+
+@pytest.fixture
+def load(memory_engine: Engine) -> Any:
+    def load() -> None:
+        with Session(memory_engine) as session:
+            session.scalars(select(User)).all()
+
+    return load
+
+
+def test_an_application_that_starts_and_stops(load: Any, found: Found) -> None:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        load()
+        yield
+        load()
+
+    with TestClient(FastAPI(lifespan=lifespan)):
+        pass
+
+    assert found.codes == []
+
+
+def test_an_application_of_litestar_that_starts(load: Any, found: Found) -> None:
+    async def start() -> None:
+        load()
+
+    with LitestarClient(Litestar([], on_startup=[start])):
+        pass
+
+    assert found.codes == []
+
+
+def test_a_request_to_an_application_that_has_started(load: Any, found: Found) -> None:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        load()
+        yield
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.get("/")
+    async def show() -> None:
+        load()
+
+    with TestClient(app) as client:
+        client.get("/")
+
+    assert found.codes == ["SES004"]
+    assert "called by `test_a_request_to_an_application_that_has_started.show`" in found.findings[0].trace[1].text
+
+
+def test_a_task_that_an_application_leaves_running(load: Any, found: Found) -> None:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async def work() -> None:
+            load()
+
+        task = asyncio.create_task(work())
+        yield
+        await task
+
+    with TestClient(FastAPI(lifespan=lifespan)):
+        pass
+
+    assert found.codes == ["SES004"]

@@ -1,7 +1,7 @@
 """SES004: synchronous database work on a thread that runs an event loop.
 
 A running loop alone proves nothing: a synchronous Playwright leaves one visible. There has to be a current task too,
-which is what everything else on this loop waits for.
+which is what everything else on this loop waits for. While an application starts or stops, nothing does.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from hermetic.sanitizer import redact
 from hermetic.sanitizer.detector import EVERYWHERE, Detector
 from hermetic.sanitizer.evidence import Act
 from hermetic.sanitizer.ledger import SessionRecord
+from hermetic.sanitizer.operations import in_lifespan
 from hermetic.sanitizer.stacks import grab
 from hermetic.sanitizer.watch import Watch
 
@@ -22,7 +23,7 @@ HELP = "use an AsyncSession, or move the work off the loop: `await asyncio.to_th
 
 
 def before_statement(watch: Watch, connection: Any, record: SessionRecord | None, sql: str, context: Any) -> None:
-    if _get_running_loop() is None or connection.dialect.is_async or current_task() is None:
+    if _get_running_loop() is None or connection.dialect.is_async or current_task() is None or in_lifespan():
         return
     task = current_task()
     name = task.get_name() if task is not None else ""
