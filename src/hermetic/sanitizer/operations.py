@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import Any
 
 from hermetic.files import is_test
-from hermetic.sanitizer.stacks import Frame, Frames, actor, grab
+from hermetic.sanitizer.stacks import Actor, Frame, Frames, actor, grab
 
 DEEPEST = 64  # application frames looked at, from the act to the test
 MOST_CALLS = 256  # threads whose latest call from a test is remembered
