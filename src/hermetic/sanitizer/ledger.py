@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -72,7 +71,7 @@ class SessionRecord:
     begun_at: float = 0.0
     is_open: bool = False
     transactions: int = 0  # begun so far, this one included
-    isolation: str = ""  # the level that the program has asked for, as far as options tell
+    isolation: str = ""  # the level that the program has asked for, as far as options tell; kept in tests only
     engine: ref[Engine] | None = None  # of the connection
     borrowed: bool = False  # it works on a Connection that somebody else closes
 
@@ -81,17 +80,17 @@ class SessionRecord:
     working: Busy | None = None  # who is in the middle of a flush, its commit or rollback; kept in tests only
     last: Frames = ()  # the last statement of this transaction that ended; kept in tests only
     last_wall: float = 0.0  # when it ended
-    last_cpu: float = 0.0  # the CPU time of its thread then, in seconds
+    last_cpu: float = 0.0  # the CPU time of its thread then, in seconds; kept in tests only
     last_process_cpu: float = 0.0  # the CPU time of all threads then; kept in tests only
     last_delay: float = 0.0  # how long its thread had waited for a CPU by then; kept in tests only
     last_thread: int = 0
-    streams: set[int] = field(default_factory=set)  # open cursors, by id, that rows still come from; tests only
+    streams: frozenset[int] = frozenset()  # open cursors, by id, that rows still come from; tests only
     waits: int = 0  # how often this session has waited for `Watch.idle` or longer, also between transactions
     statements: int = 0  # of this transaction
     expected: bool = False  # begun in `long_running()`: it may take its time
     warned: int = -1  # the number of statements after which its waiting was reported; -1 if it never was
     failure: Failure | None = None
-    has_written: bool = False
+    has_written: bool = False  # kept in tests only
     wrote: Frames = ()  # the first write of this transaction; kept in tests only
     outcome: str = ""  # of the root transaction: "commit", "rollback", or "" as long as neither has come
     changed: Frames = ()  # the first change since the last transaction: an add or an assignment; tests only
@@ -167,23 +166,32 @@ class Ledger:
         record.is_open = True
         record.transactions += 1
         record.begun_at = perf_counter()
-        record.session = ref(session, _noting(self.collected, record))
+        record.session = noted = _NotedRef(session, _note)
+        noted.record = record
         self.open[record.number] = record
 
     def ended(self, record: SessionRecord) -> None:
         """The transaction is over: committed, rolled back or closed."""
         self.open.pop(record.number, None)
+        session = record.session()
+        if session is not None:
+            record.session = ref(session)  # the other one makes a cycle, which would be left to the collector
         record.is_open = record.has_written = record.in_statement = False
         record.begun = record.wrote = record.last = record.changed = ()
         record.begun_by = record.busy = record.failure = None
         record.statements, record.warned = 0, -1
         record.outcome = record.isolation = ""
-        record.streams.clear()
+        record.streams = frozenset()
 
 
-def _noting(collected: deque[SessionRecord], record: SessionRecord) -> Callable[[object], None]:
-    def note(_: object) -> None:
-        if record.is_open:
-            collected.append(record)
+class _NotedRef(ref["Session"]):
+    """A reference that knows whose session it is, for when the collector has taken the session."""
 
-    return note
+    __slots__ = ("record",)
+
+    record: SessionRecord
+
+
+def _note(reference: ref[Session]) -> None:
+    if isinstance(reference, _NotedRef) and reference.record.is_open:
+        reference.record.ledger.collected.append(reference.record)

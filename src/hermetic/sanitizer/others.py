@@ -49,8 +49,8 @@ def being_debugged() -> bool:
     return False
 
 
-def processor_seconds(ident: int) -> tuple[float, float]:
-    """How long a thread of this process has had a processor, and has waited for one; zeros once it has ended.
+def processor_seconds(ident: int) -> float:
+    """How long a thread of this process has had a processor or has waited for one; 0.0 once it has ended.
 
     Only Linux tells this of another thread. (`time.pthread_getcpuclockid` crashes for one that has ended meanwhile.)
     Source: Linux, Documentation/scheduler/sched-stats.rst, "/proc/<pid>/schedstat", in nanoseconds.
@@ -60,5 +60,5 @@ def processor_seconds(ident: int) -> tuple[float, float]:
         with open(f"/proc/self/task/{native}/schedstat", "rb") as file:
             running, queued, *_ = file.read().split()
     except (OSError, ValueError):
-        return 0.0, 0.0
-    return int(running) / 1e9, int(queued) / 1e9
+        return 0.0
+    return (int(running) + int(queued)) / 1e9

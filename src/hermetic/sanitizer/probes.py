@@ -12,7 +12,7 @@ import functools
 import sys
 from _thread import get_ident
 from collections.abc import Callable, Iterable
-from time import perf_counter, thread_time
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from weakref import ref
 
@@ -57,7 +57,10 @@ class Probes:
     def __init__(self, watch: Watch, detectors: Iterable[Detector]) -> None:
         self.watch = watch
         self.ledger = watch.ledger
+        self.watchdog = watch.watchdog
         self.detailed = watch.mode is Mode.TESTS  # are stacks taken at every act?
+        # How far the search for the frames that take a connection goes; there is one with every session.
+        self.held_frames, self.patience = (8, 1000) if self.detailed else (4, 5)
         self.hooks = {name: _hooks(detectors, name) for name in Detector.__dataclass_fields__}
         self._undo: list[Callable[[], None]] = []
         self._frameworks = Installed(self)
@@ -153,23 +156,27 @@ class Probes:
         connection.__dict__[ATTRIBUTE] = record
         if record.is_open:  # a savepoint, or another of its databases
             return
-        self._acts(record)
+        if self.detailed:
+            self._acts(record)
+            record.isolation = internals.isolation(connection)
         hold: Hold | None = connection.connection.record_info.get(HOLD)
         record.borrowed = not transaction._connections[connection][3]
-        record.begun_by = actor()
         if hold is not None and hold.session is not None:  # a connection that its pool gives to several at once
             hold = None
         record.expected = EXPECTED.get()
         record.engine, record.is_async = ref(connection.engine), connection.dialect.is_async
-        record.begun = hold.frames if hold is not None and not record.borrowed else grab(skip=3)
+        if hold is None or record.borrowed:
+            record.begun, record.begun_by = grab(skip=3), actor()
+        else:
+            record.begun, record.begun_by = hold.frames, hold.by
         if hold is not None:
             hold.session = ref(record)
-        if not record.scope:
+        if self.detailed and not record.scope:
             record.scope = self.watch.scope
-        record.isolation = internals.isolation(connection)
         self._stamp(record)
         self.ledger.opened(record, session)
-        self.tell("begun", record)
+        if self.hooks["begun"]:
+            self.tell("begun", record)
         if self.ledger.collected:
             self.watch.drain()
 
@@ -207,7 +214,8 @@ class Probes:
         if record is None:
             return
         if transaction.parent is None:
-            self.tell("ended", record)
+            if self.hooks["ended"]:
+                self.tell("ended", record)
             self.ledger.ended(record)
         elif record.failure is not None and record.failure.transaction is not None:
             if record.failure.transaction() is transaction:
@@ -243,7 +251,7 @@ class Probes:
     ) -> None:
         self.ledger.statements += 1
         record = self.ledger.of_connection(connection)
-        if record is not None:
+        if record is not None and self.detailed:
             self._acts(record)
         for hook in self.hooks["before_statement"]:
             hook(self.watch, connection, record, sql, context)
@@ -251,12 +259,10 @@ class Probes:
             return
         record.in_statement = True
         record.statements += 1
-        writes = not record.has_written and internals.writes(sql, context)
-        record.has_written = record.has_written or writes
         if self.detailed:
             record.busy = Busy(actor(), grab(skip=3), "a statement")
-            if writes:
-                record.wrote = record.busy.frames
+            if not record.has_written and internals.writes(sql, context):
+                record.has_written, record.wrote = True, record.busy.frames
 
     @quietly
     def after_cursor_execute(
@@ -267,17 +273,18 @@ class Probes:
             return
         self._statement_over(record)
         if self.detailed and internals.is_streaming(context):
-            record.streams.add(id(cursor))
+            record.streams |= {id(cursor)}
         failure = record.failure
         if failure is not None and not failure.flush and sql[:8].upper() == "ROLLBACK":  # to a savepoint
             record.failure = None
-        self.tell("after_statement", record)
+        if self.hooks["after_statement"]:
+            self.tell("after_statement", record)
 
     @quietly
     def cursor_closed(self, connection: Any, cursor: Any) -> None:
         record = self.ledger.of_connection(connection)
         if record is not None and id(cursor) in record.streams:
-            record.streams.discard(id(cursor))
+            record.streams -= {id(cursor)}
             self._stamp(record)
 
     def _statement_over(self, record: SessionRecord) -> None:
@@ -290,7 +297,7 @@ class Probes:
         if self.detailed:
             waits.stamp(record)
         else:
-            record.last_wall, record.last_cpu, record.last_thread = perf_counter(), thread_time(), get_ident()
+            record.last_wall, record.last_thread = perf_counter(), get_ident()
 
     def _acts(self, record: SessionRecord) -> None:
         """A session is about to do something: was it idle until now?"""
@@ -447,20 +454,22 @@ class Probes:
     def checkout(self, connection: Any, entry: Any, proxy: Any) -> None:
         if HOLD in entry.record_info:  # another listener refused the connection, and the pool has made a new one
             self.checkin(connection, entry)
-        hold = Hold(grab(self.watch.held_frames, skip=3), actor(), ref(proxy._pool))
+        hold = Hold(grab(self.held_frames, 3, self.patience), actor(), ref(proxy._pool))
         hold.expected = EXPECTED.get()
         entry.record_info[HOLD] = hold
         self.ledger.holds[hold.number] = hold
-        if self.watch.watchdog is not None:
-            self.watch.watchdog.ensure()
-        self.tell("taken", hold)
+        if self.watchdog is not None and self.watchdog.is_resting:
+            self.watchdog.ensure()
+        if self.hooks["taken"]:
+            self.tell("taken", hold)
 
     @quietly
     def checkin(self, connection: Any, entry: Any) -> None:
         hold: Hold | None = entry.record_info.pop(HOLD, None)
         if hold is not None:
             self.ledger.holds.pop(hold.number, None)
-            self.tell("returned", hold)
+            if self.hooks["returned"]:
+                self.tell("returned", hold)
 
     @quietly
     def pool_failed(self, pool: Pool, error: Exception) -> None:

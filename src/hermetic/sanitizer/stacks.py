@@ -37,8 +37,9 @@ _kinds: dict[str, int] = {}  # of files, by name
 _spawned: WeakKeyDictionary[Any, Frames] = WeakKeyDictionary()  # where coroutines of libraries became tasks
 
 
-def grab(limit: int = 8, skip: int = 1) -> Frames:
-    """The innermost `limit` application frames of who is running, the innermost first.
+def grab(limit: int = 8, skip: int = 1, patience: int = 1000) -> Frames:
+    """The innermost `limit` application frames of who is running, the innermost first. Once there is one, the search
+    ends at so many library frames in a row: whoever called through a framework is farther away than is worth the time.
 
     SQLAlchemy's asyncio half runs its synchronous half in a greenlet, whose stack ends there; the frames that wait for
     it are those of the parent greenlet. In a hook, the greenlet's own frames may all be library code, or none at all.
@@ -48,9 +49,10 @@ def grab(limit: int = 8, skip: int = 1) -> Frames:
     frame: FrameType | None = sys._getframe(skip)
     greenlets: Any = None
     while True:
-        in_loop = _collect(frame, taken, limit)
+        if not _collect(frame, taken, limit, patience):
+            return tuple(taken)
         module = sys.modules.get("greenlet")
-        if len(taken) >= limit or in_loop or module is None:
+        if module is None:
             return tuple(taken)
         greenlets = (greenlets or module.getcurrent()).parent
         if greenlets is None:
@@ -58,9 +60,10 @@ def grab(limit: int = 8, skip: int = 1) -> Frames:
         frame = greenlets.gr_frame
 
 
-def _collect(frame: FrameType | None, taken: list[Frame], limit: int) -> bool:
-    """Add application frames to `taken`. Returns whether a loop was met before any of them."""
+def _collect(frame: FrameType | None, taken: list[Frame], limit: int, patience: int) -> bool:
+    """Add the application frames of a stack. Is it worth going on with the greenlet that waits for this one?"""
     known = _kinds
+    left = patience
     while frame is not None:
         code = frame.f_code
         kind = known.get(code.co_filename)
@@ -70,10 +73,15 @@ def _collect(frame: FrameType | None, taken: list[Frame], limit: int) -> bool:
             taken.append((code, frame.f_lasti))
             if len(taken) >= limit:
                 return False
-        elif kind == LOOP and not taken:
-            return True
+            left = patience
+        elif taken:
+            left -= 1
+            if not left:
+                return False
+        elif kind == LOOP:
+            return False
         frame = frame.f_back
-    return False
+    return True
 
 
 def origin(limit: int = 8) -> Frames:

@@ -61,7 +61,6 @@ class Watch:
         self.mode = mode
         self.idle = idle  # seconds in a transaction without a statement that make a finding
         self.held = held  # seconds out of the pool that make one
-        self.held_frames = 8 if mode is Mode.TESTS else 4
         self.root = root or os.getcwd()
         self.ledger = Ledger()
         self.calls = Calls()
@@ -219,10 +218,9 @@ class Watch:
         """In a child process: what its parent holds is not its own, nor are the parent's locks and threads."""
         self._lock = threading.RLock()
         self.ledger = self.ledger.after_fork()
+        self.watchdog = Watchdog(self) if self.watchdog is not None else None
         if self._probes is not None:
-            self._probes.ledger = self.ledger
-        if self.watchdog is not None:
-            self.watchdog = Watchdog(self)
+            self._probes.ledger, self._probes.watchdog = self.ledger, self.watchdog
 
     def swallowed(self, error: Exception) -> None:
         """Count a mistake of hermetic's own. The text of the error is not kept: it may quote values."""

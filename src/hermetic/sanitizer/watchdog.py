@@ -6,6 +6,7 @@ connection that is taken, never keeps the process alive, and rests while the pro
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,11 +14,14 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from hermetic.sanitizer.evidence import where
 from hermetic.sanitizer.ledger import EXPECTED, Hold, SessionRecord
 from hermetic.sanitizer.others import being_debugged, in_database, is_kept_waiting, processor_seconds
 
 if TYPE_CHECKING:
     from hermetic.sanitizer.watch import Watch
+
+log = logging.getLogger("hermetic")
 
 SHORTEST, LONGEST = 0.02, 1.0  # seconds between two looks
 ENDS_WITHIN = 1.0  # seconds; whoever stops or forks does not wait longer for a look to end
@@ -43,8 +47,7 @@ class Wait:
     record: SessionRecord
     statements: int
     at: float
-    running: float  # CPU seconds of its thread until then
-    queued: float | None = None  # its seconds of waiting for a processor until then; None where nobody has asked
+    busy: float | None = None  # what `processor_seconds` said of its thread then; None before the first look
     seconds: float = 0.0  # waited until then
 
 
@@ -56,11 +59,14 @@ class Watchdog:
         self.interval = min(max(min(watch.idle, watch.held) / 2, SHORTEST), LONGEST)
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
+        self.is_resting = True  # no thread runs
+        self._reported: list[Hold] = []  # held for long, and not back yet
         self._waits: dict[int, Wait] = {}  # by the session's number
 
     def ensure(self) -> None:
         """Run, if it does not yet."""
-        if self._thread is None:
+        if self.is_resting:
+            self.is_resting = False
             self._over = threading.Event()
             self._thread = threading.Thread(target=self._run, args=(self._over,), name="hermetic", daemon=True)
             self._thread.start()
@@ -70,6 +76,7 @@ class Watchdog:
         then does not wait for it."""
         thread, self._thread = self._thread, None
         self._over.set()
+        self.is_resting = True
         if wait and thread is not None and thread is not threading.current_thread():
             thread.join(ENDS_WITHIN)
 
@@ -83,13 +90,13 @@ class Watchdog:
     def look(self) -> None:
         """Judge what is open now."""
         self.watch.drain()
+        self._tell_returned()
         now = perf_counter()
         self._waits = {record.number: self._known(record) for record in self._waiting()}
         long = [hold for hold in self._held() if now - hold.since > self.watch.held]
         if (self._waits or long) and being_debugged():
             for wait in self._waits.values():
-                wait.at = now
-                wait.running, wait.queued = processor_seconds(wait.record.last_thread)
+                wait.at, wait.busy = now, processor_seconds(wait.record.last_thread)
             for hold in long:
                 hold.expected = True
             return
@@ -114,21 +121,21 @@ class Watchdog:
         known = self._waits.get(record.number)
         if known is not None and known.statements == record.statements and known.at >= record.last_wall:
             return known
-        return Wait(record, record.statements, record.last_wall, record.last_cpu)
+        return Wait(record, record.statements, record.last_wall)
 
     def _follow(self, wait: Wait, now: float) -> None:
         """Add the time since the last look, unless the holder was busy then, or is in the database now.
 
-        A late look tells little about the time before, so it counts for one and a half at most.
+        A late look tells little about the time before, so it counts for one and a half at most. The first one after a
+        statement does not know how busy the holder was, and is too short to make a wait of its own.
         """
         record, who = wait.record, wait.record.begun_by
         elapsed, wait.at = now - wait.at, now
-        running, queued = processor_seconds(record.last_thread)
-        busy = running - wait.running + (0.0 if wait.queued is None else queued - wait.queued)
-        wait.running, wait.queued = running, queued
+        before, wait.busy = wait.busy, processor_seconds(record.last_thread)
         if who is None or is_kept_waiting(who) or in_database(who):
             return
-        wait.seconds += max(min(elapsed, 1.5 * self.interval) - max(busy, 0.0), 0.0)
+        busy = 0.0 if before is None else max(wait.busy - before, 0.0)
+        wait.seconds += max(min(elapsed, 1.5 * self.interval) - busy, 0.0)
         if wait.seconds > self.watch.idle and record.is_open and not record.in_statement:
             record.warned = wait.statements
             self.watch.tell("waiting", record, wait.seconds)
@@ -139,4 +146,12 @@ class Watchdog:
             return  # its waiting was reported, or it is garbage and the collector tells of it
         if hold.number in self.watch.ledger.holds:
             hold.reported = True
+            self._reported.append(hold)
             self.watch.tell("held", hold, now - hold.since)
+
+    def _tell_returned(self) -> None:
+        holds = self.watch.ledger.holds
+        for hold in [each for each in self._reported if each.number not in holds]:
+            self._reported.remove(hold)
+            at = where(hold.frames[0], self.watch.root) if hold.frames else "an unknown place"
+            log.info("the connection taken at %s was returned after some %.1f s", at, perf_counter() - hold.since)

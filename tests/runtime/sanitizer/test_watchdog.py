@@ -230,19 +230,23 @@ async def test_an_async_connection_is_held(async_engine: AsyncEngine, patient: F
 def test_a_connection_that_comes_back_after_all(
     sync_engine: Engine, patient: Found, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.INFO, "hermetic"), sync_engine.connect():
-        until(lambda: patient.codes)
+    with caplog.at_level(logging.INFO, "hermetic"):
+        with sync_engine.connect():
+            until(lambda: patient.codes)
+        until(lambda: caplog.records)
 
     assert [record.levelname for record in caplog.records] == ["INFO"]
     assert "test_watchdog.py" in caplog.text
-    assert "was returned after 0." in caplog.text
+    assert "was returned after some 0." in caplog.text
 
 
 def test_a_connection_that_comes_back_in_time_is_not_worth_a_line(
     sync_engine: Engine, patient: Found, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.INFO, "hermetic"), sync_engine.connect():
-        pass
+    with caplog.at_level(logging.INFO, "hermetic"):
+        with sync_engine.connect():
+            pass
+        time.sleep(HELD)
 
     assert caplog.records == []
 
@@ -457,12 +461,12 @@ def test_how_busy_another_thread_was() -> None:
     before = time.monotonic()
     thread.start()
     done.wait()
-    running, queued = others.processor_seconds(thread.ident or 0)
+    seconds = others.processor_seconds(thread.ident or 0)
     wall = time.monotonic() - before
     over.set()
     thread.join()
 
-    assert LONG * 0.95 <= running <= running + queued <= wall + 0.01
+    assert LONG * 0.95 <= seconds <= wall + 0.01
 
 
 def test_a_thread_that_is_over_is_not_busy() -> None:
@@ -470,4 +474,4 @@ def test_a_thread_that_is_over_is_not_busy() -> None:
     thread.start()
     thread.join()
 
-    assert others.processor_seconds(thread.ident or 0) == (0.0, 0.0)
+    assert others.processor_seconds(thread.ident or 0) == 0.0

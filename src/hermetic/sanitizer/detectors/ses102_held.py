@@ -11,10 +11,10 @@ from time import perf_counter
 
 from hermetic.finding import Severity
 from hermetic.sanitizer.detector import Detector, Mode
-from hermetic.sanitizer.evidence import Act, where
+from hermetic.sanitizer.evidence import Act
 from hermetic.sanitizer.ledger import Hold, SessionRecord
 from hermetic.sanitizer.stacks import actor_name, frames_now, has_ended
-from hermetic.sanitizer.watch import Watch, log
+from hermetic.sanitizer.watch import Watch
 
 WAITING_HELP = "commit or close the session before the slow step, and write its result in a transaction of its own"
 HELD_HELP = "give it back as soon as the work is done; what has to hold one for long says `hermetic.long_running()`"
@@ -46,14 +46,8 @@ def held(watch: Watch, hold: Hold, seconds: float) -> None:
         watch.report("SES102", Severity.WARNING, message, acts, at=0, help_text=HELD_HELP)
 
 
-def returned(watch: Watch, hold: Hold) -> None:
-    if hold.reported:
-        at = where(hold.frames[0], watch.root) if hold.frames else "an unknown place"
-        log.info("the connection taken at %s was returned after %.1f s", at, perf_counter() - hold.since)
-
-
 def _was_used(record: SessionRecord, seconds: float) -> bool:
     return record.in_statement or perf_counter() - record.last_wall < seconds
 
 
-DETECTOR = Detector(code="SES102", modes=frozenset({Mode.PRODUCTION}), waiting=waiting, held=held, returned=returned)
+DETECTOR = Detector(code="SES102", modes=frozenset({Mode.PRODUCTION}), waiting=waiting, held=held)
