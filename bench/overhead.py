@@ -28,8 +28,10 @@ from sqlalchemy.orm import Session
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+import load
+from runtime.conftest import with_driver
 from runtime.models import Base, User
-from runtime.postgres import Postgres, running
+from runtime.postgres import running
 
 from hermetic.sanitizer.watch import watch
 
@@ -95,23 +97,23 @@ def async_work(database: str, engine: AsyncEngine, scale: int, loop: asyncio.Abs
 
 
 @contextmanager
-def all_work(server: Postgres) -> Iterator[list[Work]]:
+def all_work(url: str) -> Iterator[list[Work]]:
+    """On SQLite, and on the PostgreSQL database of this URL, both filled with users."""
     loop = asyncio.new_event_loop()
-    with server.database() as name:
-        memory = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
-        psycopg = create_engine(server.url(name))
-        asyncpg = create_async_engine(server.url(name, "asyncpg"))
-        Base.metadata.create_all(memory)
-        for engine in (memory, psycopg):
-            with Session(engine) as session, session.begin():
-                session.add_all(User(name=f"user {number}") for number in range(ROWS))
-        yield [
-            *sync_work("SQLite in memory", memory, 10),
-            *sync_work("PostgreSQL, psycopg", psycopg, 4),
-            *async_work("PostgreSQL, asyncpg", asyncpg, 4, loop),
-        ]
-        loop.run_until_complete(asyncpg.dispose())
-        psycopg.dispose()
+    memory = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+    psycopg = create_engine(url)
+    asyncpg = create_async_engine(with_driver(url, "postgresql+asyncpg"))
+    Base.metadata.create_all(memory)
+    for engine in (memory, psycopg):
+        with Session(engine) as session, session.begin():
+            session.add_all(User(name=f"user {number}") for number in range(ROWS))
+    yield [
+        *sync_work("SQLite in memory", memory, 10),
+        *sync_work("PostgreSQL, psycopg", psycopg, 4),
+        *async_work("PostgreSQL, asyncpg", asyncpg, 4, loop),
+    ]
+    loop.run_until_complete(asyncpg.dispose())
+    psycopg.dispose()
     loop.close()
 
 
@@ -127,8 +129,9 @@ def microseconds(work: Work, way: str) -> float:
     return used / work.count * 1e6
 
 
-def measure_operations(rounds: int) -> None:
-    with running(f"overhead-{os.getpid()}") as server, all_work(server) as works:
+def measure_operations(rounds: int, url: str) -> None:
+    """Print what a session, a statement and a row cost."""
+    with all_work(url) as works:
         for work in works:
             work.run(work.count)
         times: list[dict[str, list[float]]] = [{way: [] for way in WAYS} for _ in works]
@@ -153,7 +156,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--load", type=float, default=0.0, help="seconds of load on each way of running, per round")
     chosen = parser.parse_args()
-    measure_operations(chosen.rounds)
+    with running(f"overhead-{os.getpid()}") as server, server.database() as name:
+        measure_operations(chosen.rounds, server.url(name))
+        if chosen.load:
+            services = load.measure(WAYS, server.url(name, "asyncpg"), chosen.rounds, chosen.load)
+            print("", *load.table(services), sep="\n")
 
 
 if __name__ == "__main__":

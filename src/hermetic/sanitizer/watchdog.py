@@ -60,12 +60,15 @@ class Watchdog:
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
         self.is_resting = True  # no thread runs
+        self._lock = threading.Lock()
         self._reported: list[Hold] = []  # held for long, and not back yet
         self._waits: dict[int, Wait] = {}  # by the session's number
 
     def ensure(self) -> None:
         """Run, if it does not yet."""
-        if self.is_resting:
+        with self._lock:
+            if not self.is_resting:
+                return
             self.is_resting = False
             self._over = threading.Event()
             self._thread = threading.Thread(target=self._run, args=(self._over,), name="hermetic", daemon=True)
@@ -92,7 +95,7 @@ class Watchdog:
         self.watch.drain()
         self._tell_returned()
         now = perf_counter()
-        self._waits = {record.number: self._known(record) for record in self._waiting()}
+        self._waits = {record.number: self._known(record) for record in self._waiting(now - self.interval / 2)}
         long = [hold for hold in self._held() if now - hold.since > self.watch.held]
         if (self._waits or long) and being_debugged():
             for wait in self._waits.values():
@@ -105,8 +108,10 @@ class Watchdog:
         for hold in long:
             self._judge(hold, now)
 
-    def _waiting(self) -> list[SessionRecord]:
-        idle = (record for record in list(self.watch.ledger.open.values()) if not record.in_statement)
+    def _waiting(self, since: float) -> list[SessionRecord]:
+        """The sessions whose last act is as old as this, or older."""
+        opened = list(self.watch.ledger.open.values())
+        idle = (record for record in opened if record.last_wall < since and not record.in_statement)
         return [each for each in idle if not each.expected and each.warned != each.statements and each.session()]
 
     def _held(self) -> list[Hold]:
