@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy import Engine, NullPool
 from sqlalchemy.orm import Session, SessionTransaction
 
 from hermetic.sanitizer.stacks import is_library
@@ -48,6 +49,15 @@ def aborts(context: Any) -> bool:
     if getattr(getattr(error, "diag", None), "severity", None) or getattr(error.__cause__, "severity", None):
         return True
     return bool(error.args) and isinstance(error.args[0], dict) and "S" in error.args[0]
+
+
+def keeps_connections(engine: Engine) -> bool:
+    """Does an engine keep connections to a server or a file open when nobody uses them?"""
+    if isinstance(engine.pool, NullPool):
+        return False
+    name = engine.url.database or ""
+    is_in_memory = name in ("", ":memory:") or "mode=memory" in name or engine.url.query.get("mode") == "memory"
+    return not (engine.dialect.name == "sqlite" and (is_in_memory or ":memory:" in name))
 
 
 def made_through(frame: Any) -> tuple[bool, bool]:

@@ -14,12 +14,14 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
+from hermetic.sanitizer.operations import Operation
 from hermetic.sanitizer.stacks import Actor, Frames
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
     from sqlalchemy.orm import Session, SessionTransaction
 
+MOST_ENGINES = 256  # remembered, unless more are alive
 ATTRIBUTE = "_hermetic"  # where a Session and its Connection keep their record; both have a __dict__
 
 EXPECTED: ContextVar[bool] = ContextVar("hermetic_expected", default=False)  # inside of `long_running()`
@@ -123,6 +125,10 @@ class EngineRecord:
     url: str
     made: Frames
     scope: str
+    database: int = 0  # a hash of the whole URL, to tell databases apart
+    keeps: bool = True  # does it keep connections, and not in memory alone?
+    loop: ref[Any] | None = None  # the running loop, which an asynchronous engine is bound to
+    operation: Operation | None = None  # the request, task or block that has made it
     number: int = field(default_factory=_numbers.__next__)
     made_at: float = field(default_factory=perf_counter)
 
@@ -141,6 +147,14 @@ class Ledger:
     def after_fork(self) -> Ledger:
         """The ledger of a child process: its parent's sessions and connections are not its own."""
         return Ledger(engines=dict(self.engines))
+
+    def made(self, engine: EngineRecord) -> None:
+        """There is one more engine. Of those that are garbage a few are remembered: nobody has disposed them."""
+        if len(self.engines) >= MOST_ENGINES:
+            for each in list(self.engines.values()):
+                if each.engine() is None:
+                    self.engines.pop(each.number, None)
+        self.engines[engine.number] = engine
 
     def record(self, session: Session) -> SessionRecord:
         """The record of a session; made now if the session is older than the watch."""

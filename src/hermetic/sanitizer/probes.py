@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import sys
 from _thread import get_ident
+from asyncio.events import _get_running_loop
 from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
@@ -25,7 +26,7 @@ from hermetic.sanitizer import internals, patches, redact, waits
 from hermetic.sanitizer.detector import Detector, Mode
 from hermetic.sanitizer.frameworks import Installed
 from hermetic.sanitizer.ledger import ATTRIBUTE, EXPECTED, Busy, EngineRecord, Failure, Hold, SessionRecord
-from hermetic.sanitizer.operations import DEEPEST, Kind, Operation, enter, leave
+from hermetic.sanitizer.operations import DEEPEST, Kind, Operation, declared, enter, leave
 from hermetic.sanitizer.stacks import Frames, actor, grab, spawned
 
 if TYPE_CHECKING:
@@ -440,8 +441,12 @@ class Probes:
         if known is not None and known.number in self.ledger.engines:  # a dialect that stands in for another one
             return
         record = EngineRecord(ref(engine), redact.url(engine.url), grab(skip=3), self.watch.scope)
+        record.database, record.keeps = hash(engine.url), internals.keeps_connections(engine)
+        record.operation = declared()
+        loop = _get_running_loop() if engine.dialect.is_async else None
+        record.loop = None if loop is None else ref(loop)
         engine.__dict__[ATTRIBUTE] = record
-        self.ledger.engines[record.number] = record
+        self.ledger.made(record)
         self.tell("engine_made", record)
 
     @quietly
