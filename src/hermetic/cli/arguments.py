@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter, _SubParsersAction
+from argparse import REMAINDER, ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter, _SubParsersAction
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from hermetic import __version__
 
-COMMANDS = ("check", "clean", "debug", "explain", "review", "rules", "trace")
+COMMANDS = ("check", "clean", "debug", "explain", "review", "rules", "run", "trace")
 FORMATS = ("text", "concise", "json")
 REVIEW_FORMATS = ("text", "markdown", "json")
+RUN_MODES = ("tests", "production")
 VIEWS = ("ir", "summary", "cfg")
 
 
@@ -33,7 +34,9 @@ class _Parser(ArgumentParser):
             if message.startswith("argument COMMAND") and os.path.lexists(given):
                 message = f"`{given}` is no command; did you mean `hermetic check {given}`?"
             else:
-                message = f"unknown `{given}`{_nearest(given, (*COMMANDS, *FORMATS, *REVIEW_FORMATS, *VIEWS))}"
+                message = (
+                    f"unknown `{given}`{_nearest(given, (*COMMANDS, *FORMATS, *REVIEW_FORMATS, *RUN_MODES, *VIEWS))}"
+                )
         super().error(message)
 
     def flags(self) -> list[str]:
@@ -68,6 +71,7 @@ def parser() -> ArgumentParser:
     rules.add_argument("--output-format", choices=("text", "json"), default="text", help="default: text")
     explain = commands.add_parser("explain", help="print a rule's documentation")
     explain.add_argument("rule", help="a code or name, such as SES001 or session-not-closed")
+    _run(commands)
     _trace(commands)
     _debug(commands)
     clean = commands.add_parser(
@@ -90,6 +94,36 @@ def _review(commands: _SubParsersAction[_Parser]) -> None:
     review.add_argument("--tests", action="store_true", default=None, help="count tests too")
     review.add_argument("--migrations", action="store_true", default=None, help="count migrations too")
     review.add_argument("--isolated", action="store_true", help="read no settings file")
+
+
+def _run(commands: _SubParsersAction[_Parser]) -> None:
+    run = commands.add_parser(
+        "run",
+        help="run a program and watch its sessions",
+        usage="hermetic run [option ...] (-m MODULE | SCRIPT) [argument ...]",
+        description="Run a program as `python` would, and watch its SQLAlchemy sessions. What is found is printed to "
+        "stderr when the program ends. Its exit code is kept; if that is 0 and an error was found, it is 1. "
+        "Options stand before the program; what follows it is the program's.",
+    )
+    run.add_argument(
+        "--mode",
+        choices=RUN_MODES,
+        default="tests",
+        help="tests runs every detector (default); production what costs next to nothing",
+    )
+    run.add_argument("--report", metavar="FILE", help="write the findings to FILE, as JSON")
+    run.add_argument("--trace", metavar="FILE", help="record what sessions and pools do, for `hermetic trace FILE`")
+    run.add_argument(
+        "--idle-ms",
+        type=_milliseconds,
+        default=500,
+        metavar="N",
+        help="how long a transaction may wait for anything but the database (default: 500)",
+    )
+    run.add_argument("--ignore", action="extend", type=_codes, metavar="CODES", help="not these rules")
+    run.add_argument("--exit-zero", action="store_true", help="findings do not fail")
+    run.add_argument("-m", dest="module", nargs=REMAINDER, metavar="MODULE", help="run a module, as `python -m`")
+    run.add_argument("program", nargs=REMAINDER, metavar="SCRIPT", help="a file, or a directory with a __main__.py")
 
 
 def _trace(commands: _SubParsersAction[_Parser]) -> None:
@@ -148,6 +182,16 @@ def _check(commands: _SubParsersAction[_Parser]) -> None:
     check.add_argument("--watch", action="store_true", help="check again whenever a file is saved")
     check.add_argument("--timings", action="store_true", help="say on stderr where the time went")
     check.add_argument("--statistics", action="store_true", help="say on stderr how much there was to do")
+
+
+def _milliseconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1
+    if not 0 < number < float("inf"):
+        raise ArgumentTypeError(f"`{text}` is no number of milliseconds")
+    return number
 
 
 def _codes(text: str) -> tuple[str, ...]:

@@ -23,6 +23,11 @@ def process() -> NoReturn:
     gc.disable()
     try:
         code: object = main()
+    except terminal.Ended as ended:
+        if ended.interrupted:  # it has been shown; Python makes the exit code of the signal from it
+            sys.excepthook = lambda *_: None
+            raise KeyboardInterrupt from None
+        raise
     except SystemExit as end:  # argparse: help was shown, or the arguments are of no use
         code = end.code
     terminal.leave(code if isinstance(code, int) else 0)

@@ -22,6 +22,14 @@ class OutputError(Exception):
     """The output could not be written; the message says why."""
 
 
+class Ended(SystemExit):
+    """A program that ran in this process has ended: the process ends as Python ends it, and nothing is cut short."""
+
+    def __init__(self, code: int, interrupted: bool) -> None:
+        super().__init__(code)
+        self.interrupted = interrupted
+
+
 def prepare() -> None:
     """Make sure that both streams are there, and take any text: a path may hold what the encoding has no sign for."""
     for name in ("stdout", "stderr"):

@@ -13,7 +13,6 @@ from hermetic.integrations import pytest_scopes
 from hermetic.integrations.pytest_options import Options
 
 if TYPE_CHECKING:
-    from hermetic.report.suppress import Suppression
     from hermetic.sanitizer.watch import Report
 
 UNREADABLE = frozenset({"DetachedInstanceError", "MissingGreenlet"})  # what SES005 is about
@@ -84,13 +83,9 @@ class Charges:
             return "hermetic_ignore"
         if finding.fingerprint in self._baseline:
             return "the baseline"
-        return "comments" if self._has_comment(finding) else ""
-
-    def _has_comment(self, finding: Finding) -> bool:
         from hermetic.report import suppress
 
-        comments = _comments(os.path.join(self._options.root, finding.at.path))
-        return bool(comments) and not suppress.apply([finding], list(comments), frozenset(), frozenset())
+        return "comments" if suppress.excuses(finding, str(self._options.root)) else ""
 
     def _displayed(self, finding: Finding) -> Finding:
         """With paths relative to where pytest was started."""
@@ -118,14 +113,6 @@ def _matches(pattern: str, path: str) -> bool:
     from hermetic.patterns import Patterns
 
     return Patterns((pattern,)).match(path)
-
-
-@lru_cache(256)
-def _comments(path: str) -> tuple[Suppression, ...]:
-    from hermetic.report import excerpt, suppress
-
-    source = "\n".join(excerpt.lines_of(path))
-    return tuple(suppress.read(path, source)) if "hermetic:" in source else ()
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:

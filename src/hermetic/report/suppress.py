@@ -7,12 +7,15 @@ itself, as HERMETIC001: the code that it excused has changed, and the next mista
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 
 from hermetic.engine.newer_syntax import comments, with_plain_line_ends
 from hermetic.finding import Finding, Position, Severity
+from hermetic.report.excerpt import lines_of
 from hermetic.settings import UNUSED_SUPPRESSION
 
 CODE = UNUSED_SUPPRESSION
@@ -70,6 +73,20 @@ def apply(
         for suppression in suppressions:
             kept.extend(_complaints(suppression, used, selected, known))
     return kept
+
+
+def excuses(finding: Finding, root: str) -> bool:
+    """Does a comment on its line hide a finding that was made without reading the file?
+
+    `root` is the directory that the finding's path is relative to.
+    """
+    return any(_hides(suppression, finding) for suppression in _of_file(os.path.join(root, finding.at.path)))
+
+
+@lru_cache(256)
+def _of_file(path: str) -> tuple[Suppression, ...]:
+    source = "\n".join(lines_of(path))
+    return tuple(read(path, source)) if "hermetic:" in source else ()
 
 
 def _hides(suppression: Suppression, finding: Finding) -> bool:

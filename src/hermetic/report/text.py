@@ -30,15 +30,21 @@ Lines = Callable[[str], tuple[str, ...]]
 def render(results: Results, styles: Styles, width: int | None = None, lines: Lines = lines_of) -> str:
     """Every finding, then what could not be read, then the summary. `lines` gives those of a path."""
     width = max(NARROWEST, width or shutil.get_terminal_size((WIDTH, 24)).columns)
-    why = {rule.code: _why(rule.doc) for rule in rules.load()} if results.findings else {}
-    parts = []
-    for finding in results.findings:
-        parts.append(_finding(finding, _notes(finding, why.pop(finding.rule, "")), styles, width, lines))
+    parts = _findings(results.findings, styles, width, lines)
     if results.not_analysed:
         listed = "\n".join(printable(f"  {entry.path}: {entry.reason}") for entry in results.not_analysed)
         parts.append(f"{styles.warning('Not analysed')}\n{listed}\n")
     parts.append(_summary(results, styles))
     return _for_stdout("\n".join(parts))
+
+
+def render_findings(findings: Sequence[Finding], styles: Styles, root: str = "") -> str:
+    """Every finding, each with its fix, and the first of each rule with why it hurts.
+
+    `root` is the directory that their paths are relative to, by default the working directory.
+    """
+    width = max(NARROWEST, shutil.get_terminal_size((WIDTH, 24)).columns)
+    return _for_stdout("\n".join(_findings(findings, styles, width, _lines_below(root))))
 
 
 def render_finding(finding: Finding, notes: Sequence[tuple[str, str]], styles: Styles, root: str = "") -> str:
@@ -48,16 +54,21 @@ def render_finding(finding: Finding, notes: Sequence[tuple[str, str]], styles: S
     """
     width = max(NARROWEST, shutil.get_terminal_size((WIDTH, 24)).columns)
     why = next((_why(rule.doc) for rule in rules.load() if rule.code == finding.rule), "")
+    return _for_stdout(_finding(finding, (*_notes(finding, why), *notes), styles, width, _lines_below(root)))
 
-    def lines(path: str) -> tuple[str, ...]:
-        return lines_of(os.path.join(root, path))
 
-    return _for_stdout(_finding(finding, (*_notes(finding, why), *notes), styles, width, lines))
+def _lines_below(root: str) -> Lines:
+    return lambda path: lines_of(os.path.join(root, path))
+
+
+def _findings(findings: Sequence[Finding], styles: Styles, width: int, lines: Lines) -> list[str]:
+    why = {rule.code: _why(rule.doc) for rule in rules.load()} if findings else {}
+    return [_finding(each, _notes(each, why.pop(each.rule, "")), styles, width, lines) for each in findings]
 
 
 def _for_stdout(text: str) -> str:
     try:
-        "│┆…".encode(sys.stdout.encoding or "utf-8")
+        "│┆…".encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except (UnicodeEncodeError, LookupError):
         return text.translate(WITHOUT_UNICODE)
     return text

@@ -1,4 +1,5 @@
-"""SES001: a session that still has its connection when it is garbage, or when the test or fixture that made it is over.
+"""SES001: a session that still has its connection when it is garbage, or when the test, fixture or program
+that made it is over.
 
 Only sessions with a transaction open count: one that was never used, or was committed and forgotten, holds nothing.
 A registry's session has its registry as owner, and one over a borrowed connection takes nothing from a pool. Who is
@@ -24,7 +25,7 @@ def collected(watch: Watch, record: SessionRecord) -> None:
 
 
 def scope_ended(watch: Watch, scope: str) -> None:
-    what = "fixture that made it" if scope.startswith("fixture:") else "test"
+    what = "fixture that made it" if scope.startswith("fixture:") else "test" if scope else "program"
     for record in list(watch.ledger.open.values()):
         if record.scope == scope and not record.borrowed and not record.in_registry and not _is_at_work(record):
             _report(watch, record, f"session is still open, with its connection, when the {what} is over")

@@ -1,0 +1,82 @@
+"""Programs, and `hermetic run` on them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from shell import HERMETIC, PATIENCE, Run, environment, write
+
+APP = """\
+from sqlalchemy import create_engine, text
+from sqlalchemy.orm import Session
+
+engine = create_engine("sqlite:///app.db")
+
+
+def one(session):
+    return session.scalar(text("SELECT 1"))
+
+
+def load():
+    session = Session(engine)
+    return one(session)
+
+"""
+LEAK = APP + "\nprint(load())\n"
+MADE = 12  # the line that makes the session
+
+
+def run(directory: Path, files: Mapping[str, str], *arguments: str, first_on_path: Path | None = None) -> Run:
+    """Run `hermetic run ARGUMENTS` in a directory with these files."""
+    write(directory, files)
+    return subprocess.run(
+        [HERMETIC, "run", *arguments],
+        cwd=directory,
+        env=_environment(first_on_path),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+@contextmanager
+def started(directory: Path, files: Mapping[str, str], *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """The same while it runs; it is killed at the end if it still does."""
+    write(directory, files)
+    process = subprocess.Popen(
+        [HERMETIC, "run", *arguments],
+        cwd=directory,
+        env=_environment(None),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def found(report: Path) -> list[tuple[str, str, int]]:
+    """Rule, path and line of each finding in a report."""
+    return [(each["rule"], each["path"], each["line"]) for each in json.loads(report.read_text())["findings"]]
+
+
+def _environment(first_on_path: Path | None) -> dict[str, str]:
+    if first_on_path is None:
+        return environment()
+    return environment(
+        PYTHONPATH=os.pathsep.join([str(first_on_path), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
+    )
