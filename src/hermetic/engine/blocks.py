@@ -9,6 +9,7 @@ from hermetic.engine import (
     concurrency,
     ir,
     sessions,
+    toolkit,
     typestate as ts,
     values as v,
 )
@@ -24,6 +25,7 @@ from hermetic.engine.sessions import sessions_in
 from hermetic.engine.state import CREATED, ENTERED, SCOPED, State, Track
 from hermetic.engine.values import Atom, Value
 from hermetic.models.scopes import READER
+from hermetic.models.toolkit import RELEASED
 
 
 def enter(run: Run, state: State, context: Value, position: ir.Pos) -> tuple[Value, list[tuple[str, Any]]]:
@@ -56,6 +58,10 @@ def _enter_atom(run: Run, state: State, atom: Atom, position: ir.Pos, leaving: l
     if kind == v.TRANSACTION:
         if atom[2] in MODES:
             return _enter_scope(run, state, atom, position, leaving)
+        if atom[2] == RELEASED:
+            toolkit.release(run, state, atom[1], position)
+            leaving.append(("released", atom[1]))
+            return v.NOTHING
         leaving.append(("transaction", atom))
         if atom[2] == "own":
             _entered(run, state, atom[1], position)
@@ -141,6 +147,8 @@ def leave(run: Run, state: State, leaving: list[tuple[str, Any]], line: int, rai
             leave_context(run, state, what, raised)
         elif how == "transaction":
             _leave_transaction(run, state, what, position, raised)
+        elif how == "released":
+            toolkit.resume(run, state, what)
         elif how == "scope":
             _leave_scope(run, state, what, position, raised)
         elif how == "object":

@@ -13,6 +13,7 @@ from hermetic.engine import (
     library,
     repository_calls,
     sessions,
+    toolkit,
     typestate as ts,
     unsaved,
     values as v,
@@ -179,8 +180,8 @@ def _deferred(operation: Atom, args: Arguments, kwargs: Keywords, position: ir.P
 # Methods of AsyncSession that are plain functions. https://docs.sqlalchemy.org/en/20/orm/extensions/asyncio.html
 SYNC_ON_ASYNC = frozenset(
     """
-    add add_all begin begin_nested expire expire_all expunge expunge_all get_bind in_transaction is_modified query
-    in_nested_transaction get_transaction configure
+    add add_all begin begin_nested on_commit expire expire_all expunge expunge_all get_bind in_transaction is_modified
+    query in_nested_transaction get_transaction configure
     """.split()
 )
 
@@ -238,6 +239,8 @@ def _on_library(
     if kind[0] == v.FACTORY and name == "begin":
         session = library.factory_call(run, state, kind, kind[1], kwargs, position, False)
         return frozenset((v.TRANSACTION, atom, "own") for atom in session)
+    if kind[0] == v.FACTORY:
+        return toolkit.call(run, state, kind, name, args, kwargs, position)
     if kind[0] == v.TRANSACTION:
         return _on_transaction(run, state, kind, name, position)
     return None

@@ -17,6 +17,7 @@ from hermetic.engine.values import Atom, Value
 from hermetic.models import frameworks
 from hermetic.models.python import MANAGER_DECORATORS, OFFLOADS
 from hermetic.models.sqlalchemy import ASYNC, QUERY_ENDINGS, SYMBOLS, SYNC
+from hermetic.models.toolkit import READ, TRANSACTION
 from hermetic.models.workers import ARQ_STATE
 
 if TYPE_CHECKING:
@@ -123,6 +124,8 @@ class Constructors:
             return v.one((v.ANY_SESSION, self._new_session(flavour, node, fn)))
         if kind == "factory":
             return v.one((v.FACTORY, self.factory_type(flavour, node, fn)))
+        if kind == "database":
+            return v.one((v.FACTORY, SessionType(flavour, expire=False, options_at=self.made(node, fn))))
         if kind == "registry":
             return v.one((v.REGISTRY, self._registry_type(flavour, node, fn)))
         if kind in ("engine", "wrapped_engine"):
@@ -228,7 +231,7 @@ class Constructors:
         kind = receiver[0]
         if kind == v.ANY_SESSION:
             return self._session_operation(receiver, name, node, fn)
-        if kind in (v.FACTORY, v.REGISTRY) and name == "begin":
+        if kind in (v.FACTORY, v.REGISTRY) and name in ("begin", TRANSACTION, READ):
             return v.one((v.ANY_SESSION, self.session_type(receiver, node, fn)))
         if kind == v.QUERY:
             return self._query_operation(receiver, name)
@@ -290,7 +293,7 @@ class Constructors:
 
     def _session_operation(self, receiver: Atom, name: str, node: Node, fn: Function) -> Value:
         result = SESSION_OPERATIONS[name].result if name in SESSION_OPERATIONS else ""
-        if result in ("entity", "merged"):
+        if result in ("entity", "locked", "merged"):
             class_id = self._entity_class(node, fn)
             if result == "merged":
                 return self.types.infer(node[2][0], fn) if node[2] else v.UNKNOWN
@@ -411,6 +414,8 @@ class Constructors:
             return v.one((v.ANY_SESSION, type_))
         if kind == "factory":
             return v.one((v.FACTORY, type_))
+        if kind == "database":
+            return v.one((v.FACTORY, type_._replace(expire=False)))
         if kind == "registry":
             return v.one((v.REGISTRY, SessionType(flavour, REGISTRY)))
         if kind in ("engine_class", "wrapped_engine"):

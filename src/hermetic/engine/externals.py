@@ -213,6 +213,8 @@ def _sqlalchemy(
     if kind in ("factory", "registry"):
         census.configures(run, kind, flavour, [key or "**" for key in kwargs], position)
         return _factory(run, name, args, kwargs, position)
+    if kind == "database":
+        census.configures(run, "factory", flavour, [key or "**" for key in kwargs], position)
     if kind == "flask_db":
         census.configures(run, census.FLASK, flavour, [key or "**" for key in kwargs], position)
     return run.solver.by_type(run, name, position)

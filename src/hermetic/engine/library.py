@@ -103,9 +103,9 @@ def _result(
     kwargs: Keywords,
     position: ir.Pos,
 ) -> Value:
-    if result == "entity":
+    if result in ("entity", "locked"):
         class_id = class_reference(first)
-        options = _options(kwargs)
+        options = ("for_update",) if result == "locked" else _options(kwargs)
         came_from = v.sources(v.derived(*args[1:], *kwargs.values()))
         return v.union(entities.loaded(run, state, atom, class_id, options, position, came_from), v.NOTHING)
     if result == "merged":

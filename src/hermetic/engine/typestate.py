@@ -129,6 +129,8 @@ SESSION_OPERATIONS: dict[str, Operation] = {
     "remove": Operation(False, (CLOSED,), (OPEN, TRANSACTION, DIRTY, FAILED)),  # scoped_session, Flask-SQLAlchemy
     "get": _read("entity"),
     "get_one": _read("entity"),
+    "lock": _read("locked"),  # hermetic's toolkit: get_one() with FOR UPDATE, freshly read
+    "on_commit": _NOTHING,  # hermetic's toolkit
     "execute": _read("result"),
     "scalar": _read("scalar"),
     "scalars": _read("scalars"),

@@ -12,6 +12,7 @@ Sources, by abbreviation:
 [map] https://docs.sqlalchemy.org/en/20/orm/mapping_api.html
 [sqm] https://sqlmodel.tiangolo.com/
 [fsa] https://flask-sqlalchemy.readthedocs.io/en/stable/api/
+[kit] hermetic's own toolkit, see `models.toolkit`
 """
 
 from __future__ import annotations
@@ -96,6 +97,14 @@ SYMBOLS: dict[str, tuple[str, str]] = {
     "flask_sqlalchemy_lite.SQLAlchemy": ("flask_db", SYNC),  # https://flask-sqlalchemy-lite.readthedocs.io/
     "flask_appbuilder.SQLA": ("flask_db", SYNC),  # a subclass of Flask-SQLAlchemy's
     "flask_appbuilder.models.sqla.SQLA": ("flask_db", SYNC),
+    "hermetic.Session": ("session", SYNC),  # [kit] a subclass of SQLAlchemy's, which a block makes
+    "hermetic.toolkit.session.Session": ("session", SYNC),  # [kit] where it is defined
+    "hermetic.AsyncSession": ("session", ASYNC),  # [kit]
+    "hermetic.toolkit.session.AsyncSession": ("session", ASYNC),  # [kit]
+    "hermetic.Database": ("database", SYNC),  # [kit]
+    "hermetic.toolkit.database.Database": ("database", SYNC),  # [kit]
+    "hermetic.AsyncDatabase": ("database", ASYNC),  # [kit]
+    "hermetic.toolkit.async_database.AsyncDatabase": ("database", ASYNC),  # [kit]
     "sqlalchemy.orm.declarative_base": ("model_base", ""),  # [map]
     "sqlalchemy.ext.declarative.declarative_base": ("model_base", ""),  # 1.3
     "sqlalchemy.orm.relationship": ("relationship", ""),  # [ldr]
