@@ -14,7 +14,7 @@ export PIP_ROOT_USER_ACTION := ignore
 
 help:
 	@echo "make demo     check a small shop with every mistake, then its airtight twin"
-	@echo "make test     format, lint, types and the whole test suite, its run-time half with three SQLAlchemys"
+	@echo "make test     format, lint, types and the whole test suite, its run-time half with three SQLAlchemys and four FastAPIs"
 	@echo "make lint     the same without the test suite"
 	@echo "make format   format the code and fix what ruff can fix"
 	@echo "make bench    speed, and other tools side by side (downloads some 120 MB once)"
@@ -31,6 +31,7 @@ test: lint
 	@echo "== tests"
 	@$(BIN)/pytest -n auto
 	@sh scripts/matrix
+	@sh scripts/fastapi
 
 lint: $(READY)
 	@echo "== format"

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from typing_extensions import TypeVar
 
 from hermetic.toolkit import ending, engines, errors, loading, parts, transactional
-from hermetic.toolkit.block import Block, Callback
+from hermetic.toolkit.block import Block, Callback, Kind
 from hermetic.toolkit.callbacks import call_async
 from hermetic.toolkit.completion import to_completion
 from hermetic.toolkit.core import Core, current_block, forget, leave_block, open_block
@@ -115,10 +115,11 @@ class AsyncDatabase(Generic[A]):
         """
         if join is not None:
             return _joined(self._core, join, reads=False)
-        return self._scope(independent=independent)
+        return _Scope(self, Kind(independent=independent))
 
-    def _scope(self, *, independent: bool = False) -> _Scope[A]:
-        return _Scope(self, reads=False, independent=independent)
+    def _scope(self, kind: Kind) -> _Scope[A]:
+        """For what opens blocks in the name of others."""
+        return _Scope(self, kind)
 
     @overload
     def transactional(
@@ -144,7 +145,7 @@ class AsyncDatabase(Generic[A]):
         """See `Database.read`."""
         if join is not None:
             return _joined(self._core, join, reads=True)
-        return _Scope(self, reads=True, independent=independent, primary=primary)
+        return _Scope(self, Kind(reads=True, independent=independent, primary=primary))
 
     def savepoint(self, session: A) -> AbstractAsyncContextManager[A]:
         """See `Database.savepoint`."""
@@ -236,13 +237,12 @@ class _Scope(Generic[A]):
     _session: A | None = None
     may_run_again = False
 
-    def __init__(self, database: AsyncDatabase[A], *, reads: bool, independent: bool, primary: bool = False) -> None:
-        self._database, self._core = database, database._core
-        self._reads, self._independent, self._primary = reads, independent, primary
+    def __init__(self, database: AsyncDatabase[A], kind: Kind) -> None:
+        self._database, self._core, self._kind = database, database._core, kind
 
     async def __aenter__(self) -> A:
-        block = open_block(self._core, reads=self._reads, independent=self._independent)
-        bind = self._core.reader(primary=self._primary) if self._reads else self._core.engine
+        block = open_block(self._core, self._kind)
+        bind = self._core.reader(primary=self._kind.primary) if self._kind.reads else self._core.engine
         session: A = self._database._session_class(self._database._faces[id(bind)], block=block, **ending.STRICT)
         ending.begin(of(session))
         self._session = block.session = session
@@ -296,7 +296,7 @@ class _Scope(Generic[A]):
             raise cancelled
 
     def __getattr__(self, name: str) -> Any:
-        raise parts.no_session(name, "async with", reads=self._reads)
+        raise parts.no_session(name, "async with", reads=self._kind.reads)
 
     def __del__(self) -> None:
         if self._session is not None:

@@ -43,6 +43,29 @@ class Use:
     what: str
 
 
+@dataclass(frozen=True, slots=True)
+class Serves:
+    """What a framework opens a block for, instead of a `with` of the application."""
+
+    what: str  # "the request"
+    instead: str  # of using its session later
+    at: Place | None = None  # the function that does the work
+    threads: bool = False  # opened on an event loop, then used and ended in threads, one after the other
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a block is to be opened."""
+
+    reads: bool = False
+    independent: bool = False  # of one that is open around it
+    primary: bool = False  # reads there though there are replicas
+    serves: Serves | None = None
+
+
+TRANSACTION = Kind()
+
+
 @dataclass(slots=True, weakref_slot=True, eq=False)
 class Block:
     """Made when a block opens. Outlives it only as what later errors tell: where it was opened and ended."""
@@ -52,6 +75,7 @@ class Block:
     opened: Place
     by: Owner
     outer: Block | None
+    serves: Serves | None = None
     wrote: bool = False
     shared: bool = False  # `allow()`
     session: Any = None  # the one that the application has
@@ -126,9 +150,16 @@ class Block:
             raise errors.Released(explain(text, called_at=here(), released_at=self.released, instead=instead))
         self.core.check_loop(f"`session.{what}()`")
 
+    def is_of(self, who: Owner) -> bool:
+        """Whether code that runs there may treat this block as its own."""
+        handed_over = self.serves is not None and self.serves.threads and who.task is None
+        return self.by == who or self.shared or handed_over
+
     def gone(self, what: str) -> errors.BlockEnded:
         if self.rolled_back is not None and self.ended is None:
             text, instead = f"{what} after `session.rollback()`", "raise to leave the block, and begin another one"
+        elif self.serves is not None:
+            text, instead = f"{what} after the end of {self.serves.what}", self.serves.instead
         else:
             text = f"{what} after the end of its block"
             instead = f"do this inside of the block, or open another one: `with db.{self.word} as session:`"

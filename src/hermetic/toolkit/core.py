@@ -10,7 +10,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from hermetic.toolkit import errors
-from hermetic.toolkit.block import Block
+from hermetic.toolkit.block import Block, Kind
 from hermetic.toolkit.errors import explain
 from hermetic.toolkit.places import Place, current_task, here, owner
 
@@ -93,20 +93,23 @@ def ambient(core: Core) -> Block | None:
     return block
 
 
-def open_block(core: Core, *, reads: bool, independent: bool) -> Block:
-    """A new block, which is the innermost one from now on.
+def open_block(core: Core, kind: Kind) -> Block:
+    """A new block, which is the innermost one from now on. Nothing is sent to the database yet.
 
-    Raises NestedBlock or InheritedBlock where one is open around it, unless `independent`.
+    Raises NestedBlock or InheritedBlock where one is open around it, unless it is `independent`.
     """
-    word = "`db.read()`" if reads else "`db.transaction()`"
+    serves = kind.serves
+    word = "`db.read()`" if kind.reads else "`db.transaction()`"
     core.check_open(word)
-    core.check_loop(word)
-    if not independent and (around := ambient(core)) is not None:
+    if serves is None or not serves.threads:
+        core.check_loop(word)
+    if not kind.independent and (around := ambient(core)) is not None:
         raise _nested(word, around)
     outer = _innermost.get()
     while outer is not None and outer.ended is not None:
         outer = outer.outer
-    block = Block(core, reads, here(), owner(), outer)
+    opened = here() if serves is None or serves.at is None else serves.at
+    block = Block(core, kind.reads, opened, owner(), outer, serves)
     core.open_blocks.add(block)
     _innermost.set(block)
     return block
@@ -114,7 +117,7 @@ def open_block(core: Core, *, reads: bool, independent: bool) -> Block:
 
 def leave_block(block: Block) -> None:
     """Marks the block as ended; what it held that nobody needs any more is let go."""
-    block.ended = block.leaving or here()
+    block.ended = block.opened if block.serves is not None else block.leaving or here()
     block.core.open_blocks.discard(block)
     forget(block)
     block.by = block.by._replace(task=None)
@@ -134,7 +137,7 @@ def current_block(core: Core, what: str) -> Block:
     if block is None:
         instead = "call it inside of `with db.transaction() as session:`"
         raise errors.NoBlock(explain(f"{what} outside of a block", called_at=here(), instead=instead))
-    if block.by != owner() and not block.shared:
+    if not block.is_of(owner()):
         raise _inherited(what, block)
     return block
 
@@ -145,7 +148,7 @@ def current_session(core: Core, what: str) -> Any:
 
 
 def _nested(word: str, around: Block) -> errors.NestedBlock:
-    if around.by != owner():
+    if not around.is_of(owner()):
         return _inherited(word, around)
     instead = (
         f"pass the session on and use it; or say how the two belong together: `{word[1:-3]}(join=session)` works in "

@@ -12,7 +12,7 @@ from sqlalchemy import URL, Engine, create_engine, make_url, orm
 from typing_extensions import TypeVar
 
 from hermetic.toolkit import ending, engines, loading, parts, transactional
-from hermetic.toolkit.block import Callback
+from hermetic.toolkit.block import Callback, Kind
 from hermetic.toolkit.callbacks import call
 from hermetic.toolkit.core import Core, current_block, open_block
 from hermetic.toolkit.places import here
@@ -120,10 +120,11 @@ class Database(Generic[S]):
         """
         if join is not None:
             return _joined(self._core, join, reads=False)
-        return self._scope(independent=independent)
+        return _Scope(self, Kind(independent=independent))
 
-    def _scope(self, *, independent: bool = False) -> _Scope[S]:
-        return _Scope(self, reads=False, independent=independent)
+    def _scope(self, kind: Kind) -> _Scope[S]:
+        """For what opens blocks in the name of others."""
+        return _Scope(self, kind)
 
     @overload
     def transactional(self, function: Callable[Concatenate[S, P], R], /) -> Callable[P, R]: ...
@@ -171,7 +172,7 @@ class Database(Generic[S]):
         """
         if join is not None:
             return _joined(self._core, join, reads=True)
-        return _Scope(self, reads=True, independent=independent, primary=primary)
+        return _Scope(self, Kind(reads=True, independent=independent, primary=primary))
 
     def savepoint(self, session: S) -> AbstractContextManager[S]:
         """A part of a block that is undone alone when an error leaves it; the rest of the block goes on.
@@ -266,13 +267,12 @@ class _Scope(Generic[S]):
     _session: Session | None = None
     may_run_again = False
 
-    def __init__(self, database: Database[S], *, reads: bool, independent: bool, primary: bool = False) -> None:
-        self._database, self._core = database, database._core
-        self._reads, self._independent, self._primary = reads, independent, primary
+    def __init__(self, database: Database[S], kind: Kind) -> None:
+        self._database, self._core, self._kind = database, database._core, kind
 
     def __enter__(self) -> S:
-        block = open_block(self._core, reads=self._reads, independent=self._independent)
-        bind = self._core.reader(primary=self._primary) if self._reads else self._core.engine
+        block = open_block(self._core, self._kind)
+        bind = self._core.reader(primary=self._kind.primary) if self._kind.reads else self._core.engine
         session: Session = self._database._session_class(bind, block=block, **ending.STRICT)
         ending.begin(session)
         self._session = block.session = session
@@ -298,7 +298,7 @@ class _Scope(Generic[S]):
         return False
 
     def __getattr__(self, name: str) -> Any:
-        raise parts.no_session(name, "with", reads=self._reads)
+        raise parts.no_session(name, "with", reads=self._kind.reads)
 
     def __del__(self) -> None:
         if self._session is not None:

@@ -108,6 +108,12 @@ class Released(ToolkitError):
     rule = "SES102"
 
 
+class HeldTooLong(ToolkitError):
+    """A block is to stay open for as long as a client stays connected."""
+
+    rule = "SES102"
+
+
 class RowGone(ToolkitError):
     """A row that the operation has loaded was deleted by somebody else during `released()`."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 from sqlalchemy import orm
 from sqlalchemy.ext import asyncio as sa_asyncio
 
+from hermetic.toolkit.block import TRANSACTION, Kind
 from hermetic.toolkit.core import current_session
 
 if TYPE_CHECKING:
@@ -53,8 +54,8 @@ class AsyncTransactional(Protocol[A_co]):
 
 
 class Sync(Generic[S]):
-    def __init__(self, database: Database[S], *, retry: int, join: bool) -> None:
-        self._database, self._retry, self._join = database, retry, join
+    def __init__(self, database: Database[S], *, retry: int, join: bool = False, kind: Kind = TRANSACTION) -> None:
+        self._database, self._retry, self._join, self._kind = database, retry, join, kind
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
@@ -75,11 +76,11 @@ class Sync(Generic[S]):
         return _without_session(call, function, position)
 
     def _attempts(self, in_session: Callable[[S], Any]) -> Any:
-        scope = self._database._scope()
+        scope = self._database._scope(self._kind)
 
         def once() -> Any:
             nonlocal scope
-            scope = self._database._scope()
+            scope = self._database._scope(self._kind)
             with scope as session:
                 return in_session(session)
 
@@ -90,8 +91,8 @@ class Sync(Generic[S]):
 
 
 class Async(Generic[A]):
-    def __init__(self, database: AsyncDatabase[A], *, retry: int, join: bool) -> None:
-        self._database, self._retry, self._join = database, retry, join
+    def __init__(self, database: AsyncDatabase[A], *, retry: int, join: bool = False, kind: Kind = TRANSACTION) -> None:
+        self._database, self._retry, self._join, self._kind = database, retry, join, kind
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         if not inspect.iscoroutinefunction(function):
@@ -112,11 +113,11 @@ class Async(Generic[A]):
         return _without_session(call, function, position)
 
     async def _attempts(self, in_session: Callable[[A], Awaitable[Any]]) -> Any:
-        scope = self._database._scope()
+        scope = self._database._scope(self._kind)
 
         async def once() -> Any:
             nonlocal scope
-            scope = self._database._scope()
+            scope = self._database._scope(self._kind)
             async with scope as session:
                 return await in_session(session)
 
