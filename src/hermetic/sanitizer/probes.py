@@ -13,6 +13,7 @@ import sys
 from _thread import get_ident
 from asyncio.events import _get_running_loop
 from collections.abc import Callable, Iterable
+from random import random
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from weakref import ref
@@ -59,6 +60,7 @@ class Probes:
         self.watch = watch
         self.ledger = watch.ledger
         self.watchdog = watch.watchdog
+        self.sample = watch.sample
         self.detailed = watch.mode is Mode.TESTS  # are stacks taken at every act?
         # How far the search for the frames that take a connection goes; there is one with every session.
         self.held_frames, self.patience = (8, 1000) if self.detailed else (4, 5)
@@ -254,8 +256,7 @@ class Probes:
         record = self.ledger.of_connection(connection)
         if record is not None and self.detailed:
             self._acts(record)
-        for hook in self.hooks["before_statement"]:
-            hook(self.watch, connection, record, sql, context)
+        self.tell("before_statement", connection, record, sql, context)
         if record is None:
             return
         record.in_statement = True
@@ -459,7 +460,9 @@ class Probes:
     def checkout(self, connection: Any, entry: Any, proxy: Any) -> None:
         if HOLD in entry.record_info:  # another listener refused the connection, and the pool has made a new one
             self.checkin(connection, entry)
-        hold = Hold(grab(self.held_frames, 3, self.patience), actor(), ref(proxy._pool))
+        is_sampled = self.detailed or self.sample >= 1.0 or random() < self.sample
+        frames = grab(self.held_frames, 3, self.patience) if is_sampled else ()
+        hold = Hold(frames, actor(), ref(proxy._pool))
         hold.expected = EXPECTED.get()
         entry.record_info[HOLD] = hold
         self.ledger.holds[hold.number] = hold

@@ -54,6 +54,7 @@ class Watch:
         *,
         idle: float = 0.5,
         held: float = 30.0,
+        sample: float = 1.0,
         ignore: Collection[str] = (),
         root: str = "",
         observers: Collection[Detector] = (),
@@ -61,6 +62,7 @@ class Watch:
         self.mode = mode
         self.idle = idle  # seconds in a transaction without a statement that make a finding
         self.held = held  # seconds out of the pool that make one
+        self.sample = sample  # the share of the connections whose stacks are taken in production
         self.root = root or os.getcwd()
         self.ledger = Ledger()
         self.calls = Calls()
@@ -271,6 +273,8 @@ def watch(
     *,
     idle_ms: float = 500,
     held_ms: float = 30_000,
+    sample: float = 1.0,
+    telemetry: bool = False,
     ignore: Collection[str] = (),
     root: str | os.PathLike[str] | None = None,
 ) -> Watch:
@@ -280,22 +284,41 @@ def watch(
     :param on_finding: called with each `Finding`, once per place; by default it is logged as a warning to `hermetic`.
     :param idle_ms: milliseconds for which a transaction may wait for something else than the database.
     :param held_ms: milliseconds for which a connection may stay out of its pool (production).
+    :param sample: the share of the connections whose stacks are taken (production); the others are watched without.
+    :param telemetry: record OpenTelemetry metrics and log records, with what the application has set up globally.
     :param ignore: codes of rules that are not reported.
     :param root: the directory that paths are shown relative to; by default the working directory.
     :returns: a handle with `stop()` and `findings`; it is a context manager.
-    :raises ValueError: for an unknown mode.
-    :raises ImportError: where SQLAlchemy is not installed.
+    :raises ValueError: for an unknown mode, and for a share that is not above 0 and at most 1.
+    :raises ImportError: where SQLAlchemy is not installed, or OpenTelemetry for `telemetry`: `hermetic[otel]`.
     """
     if mode not in list(Mode):
         raise ValueError(f"mode is {mode!r}; it is one of: {', '.join(Mode)}")
+    if not 0 < sample <= 1:
+        raise ValueError(f"sample is {sample!r}; it is a share above 0 and at most 1")
 
     def tell(report: Report) -> None:
         (on_finding or _log)(report.finding)
 
     made = Watch(
-        Mode(mode), tell, idle=idle_ms / 1000, held=held_ms / 1000, ignore=ignore, root=os.fspath(root) if root else ""
+        Mode(mode),
+        tell,
+        idle=idle_ms / 1000,
+        held=held_ms / 1000,
+        sample=sample,
+        ignore=ignore,
+        root=os.fspath(root) if root else "",
+        observers=_telemetry() if telemetry else (),
     )
     return made.start()
+
+
+def _telemetry() -> tuple[Detector, ...]:
+    try:
+        from hermetic.sanitizer import telemetry
+    except ModuleNotFoundError as error:
+        raise ImportError("telemetry needs OpenTelemetry: pip install hermetic[otel]") from error
+    return (telemetry.observer(),)
 
 
 def _log(finding: Finding) -> None:

@@ -320,6 +320,51 @@ def test_what_the_collector_finds_is_reported_without_another_session(
     assert in_production.codes == ["SES001"]
 
 
+# A share of the connections
+
+
+def test_stacks_of_a_share_of_the_connections(sync_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = iter([0.4, 0.6])
+    monkeypatch.setattr("hermetic.sanitizer.probes.random", lambda: next(drawn))
+    with watch("production", sample=0.5) as running, sync_engine.connect(), sync_engine.connect():
+        taken = [bool(hold.frames) for hold in running.ledger.holds.values()]
+
+    assert taken == [True, False]
+
+
+def test_a_connection_that_was_not_sampled_waits(sync_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def handler() -> None:
+        with Session(sync_engine) as session:
+            session.scalars(select(User)).all()
+            time.sleep(LONG)  # mark: slow
+
+    monkeypatch.setattr("hermetic.sanitizer.probes.random", lambda: 0.9)
+    found = Found()
+    with watch("production", found.append, idle_ms=IDLE * 1000, sample=0.5):
+        handler()
+
+    assert found.places("SES102", handler) == ("slow", {"slow"})
+
+
+def test_a_connection_that_was_not_sampled_is_held(sync_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def handler() -> None:
+        with sync_engine.connect():
+            until(lambda: found.codes)  # mark: now
+
+    monkeypatch.setattr("hermetic.sanitizer.probes.random", lambda: 0.9)
+    found = Found()
+    with watch("production", found.append, held_ms=HELD * 1000, sample=0.5):
+        handler()
+
+    assert found.places("SES102", handler) == ("now", {"now"})
+
+
+@pytest.mark.parametrize("share", [0, -0.1, 1.1])
+def test_no_share(share: float) -> None:
+    with pytest.raises(ValueError, match="a share above 0 and at most 1"):
+        watch("production", sample=share)
+
+
 # The thread
 
 

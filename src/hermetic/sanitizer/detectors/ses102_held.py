@@ -38,12 +38,13 @@ def held(watch: Watch, hold: Hold, seconds: float) -> None:
     record = hold.session() if hold.session is not None else None
     name = actor_name(hold.by)
     acts = [Act(f"{name} took the connection", hold.frames), Act(f"{name} is now", frames_now(hold.by))]
+    at = 0 if hold.frames else 1
     if has_ended(hold.by) and not (record and _was_used(record, watch.held / 2)):
         message = f"a connection has been out of its pool for {seconds:.1f} s, and who took it is over: who closes it?"
-        watch.report("SES001", Severity.WARNING, message, acts, at=0, help_text=GONE_HELP)
+        watch.report("SES001", Severity.WARNING, message, acts, at=at, help_text=GONE_HELP)
     else:
         message = f"a connection has been out of its pool for {seconds:.1f} s"
-        watch.report("SES102", Severity.WARNING, message, acts, at=0, help_text=HELD_HELP)
+        watch.report("SES102", Severity.WARNING, message, acts, at=at, help_text=HELD_HELP)
 
 
 def _was_used(record: SessionRecord, seconds: float) -> bool:
