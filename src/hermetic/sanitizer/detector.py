@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from hermetic.finding import Finding
 from hermetic.sanitizer.ledger import EngineRecord, Failure, Hold, SessionRecord
+from hermetic.sanitizer.operations import Operation
 
 if TYPE_CHECKING:
     from hermetic.sanitizer.watch import Watch
@@ -83,4 +84,5 @@ class Detector:
     # Only in production: a transaction has waited for something else than the database, so many seconds.
     waiting: Callable[[Watch, SessionRecord, float], None] | None = None
     held: Callable[[Watch, Hold, float], None] | None = None  # only in production: out of its pool so many seconds
+    left: Callable[[Watch, Operation], None] | None = None  # a request or a task is over
     scope_ended: Callable[[Watch, str], None] | None = None  # a test or another span is over

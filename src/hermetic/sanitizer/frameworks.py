@@ -40,8 +40,14 @@ def _asgi(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
             finally:
                 leave_lifespan(token)
         begun = _request(probes) if scope["type"] == "http" else None
+
+        async def sending(message: Any) -> None:
+            if begun is not None and message["type"] == "http.response.start":
+                begun.status = message["status"]
+            await send(message)
+
         try:
-            await original(self, scope, receive, send)
+            await original(self, scope, receive, sending)
         finally:
             probes.left(begun)
 
@@ -51,8 +57,14 @@ def _asgi(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
 def _wsgi(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
     def __call__(self: Any, environ: Any, start_response: Any) -> Any:
         begun = _request(probes)
+
+        def starting(status: str, *args: Any, **kwargs: Any) -> Any:
+            if begun is not None:
+                begun.status = int(status[:3])
+            return start_response(status, *args, **kwargs)
+
         try:
-            return original(self, environ, start_response)
+            return original(self, environ, starting)
         finally:
             probes.left(begun)
 

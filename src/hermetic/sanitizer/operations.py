@@ -60,6 +60,7 @@ class Operation:
     name: str = ""  # of the task, the block or the function
     outside: Frames = ()
     around: Operation | None = None  # the one that goes on when this one is over
+    status: int = 0  # of the response to a request, once it has begun
     extra: dict[str, Any] = field(default_factory=dict)  # a detector's own memory, by its rule's code
 
     def inside(self, frames: Frames) -> Frames:

@@ -142,6 +142,7 @@ class Probes:
     def left(self, operation: Operation | None) -> None:
         if operation is not None:
             leave(operation)
+            self.tell("left", operation)
 
     # A session's life
 

@@ -180,8 +180,11 @@ def test_a_request_of_fastapi(sync_engine: Engine, found: Found, app: ModuleType
     assert found.places("SES101", app.web) == ("changed", {"changed", "closed"})
 
 
-def test_a_request_of_fastapi_that_was_refused(sync_engine: Engine, found: Found, app: ModuleType) -> None:
-    response = TestClient(app.web(sync_engine)).get("/refused")
+@pytest.mark.parametrize("path", ["/refused", "/answered"])
+def test_a_request_of_fastapi_that_is_answered_with_an_error(
+    sync_engine: Engine, found: Found, app: ModuleType, path: str
+) -> None:
+    response = TestClient(app.web(sync_engine)).get(path)
 
     assert (response.status_code, found.codes) == (409, [])
 
@@ -201,6 +204,12 @@ def test_a_request_of_flask(sync_engine: Engine, found: Found, app: ModuleType) 
     app.flask(sync_engine).test_client().get("/lost")
 
     assert found.places("SES101", app.flask) == ("changed", {"changed", "closed"})
+
+
+def test_a_request_of_flask_that_is_answered_with_an_error(sync_engine: Engine, found: Found, app: ModuleType) -> None:
+    response = app.flask(sync_engine).test_client().get("/answered")
+
+    assert (response.status_code, found.codes) == (409, [])
 
 
 def test_an_override_in_a_conftest(sync_engine: Engine, found: Found, app: ModuleType, tmp_path: Path) -> None:

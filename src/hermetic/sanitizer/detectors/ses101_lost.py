@@ -1,24 +1,28 @@
 """SES101: changes that a session drops when it is closed, because nobody has committed them.
 
-Silent where dropping them is meant: after a rollback, after a failure, while an exception is in flight, on a borrowed
-connection, whose owner commits, in autocommit mode. Tests arrange and throw away, so what they or their fixtures change
-or close does not count, unless it is in a request, a task or an operation; an override in a `conftest.py` never counts.
+Silent where dropping them is meant: after a rollback, after a failure, while an exception is in flight, in a request
+that is answered with an error, on a borrowed connection, whose owner commits, in autocommit mode. Tests arrange and
+throw away, so what they or their fixtures change or close does not count, unless it is in a request, a task or an
+operation; an override in a `conftest.py` never counts.
 """
 
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Any
 
 from hermetic.finding import Severity
 from hermetic.sanitizer.detector import IN_TESTS, Detector
 from hermetic.sanitizer.evidence import Act
 from hermetic.sanitizer.ledger import SessionRecord
-from hermetic.sanitizer.operations import DEEPEST, declared, is_test_file
+from hermetic.sanitizer.operations import DEEPEST, Kind, Operation, declared, is_test_file
 from hermetic.sanitizer.stacks import Frames, grab
 from hermetic.sanitizer.watch import Watch
 
 HELP = "commit at the end of the operation, or open the session with `Session.begin()`; to drop changes, roll back"
+CODE = "SES101"
+FAILED = 400  # the first status of a response that tells of an error
 MOST_CLASSES = 3  # named in a message
 
 
@@ -37,8 +41,19 @@ def closing(watch: Watch, record: SessionRecord) -> None:
     acts = [Act("the first change was made", changed), Act("the session was closed, and nothing committed it,", closed)]
     # Whoever hides a field of a loaded row before it is sent changes the row, and means well.
     severity = Severity.ERROR if unsaved or wrote else Severity.WARNING
-    at = 0 if changed else 1
-    watch.report("SES101", severity, _message(unsaved, modified), acts, at=at, help_text=HELP, session=record)
+    message, at = _message(unsaved, modified), 0 if changed else 1
+    report = partial(watch.report, CODE, severity, message, acts, at=at, help_text=HELP, session=record)
+    operation = declared()
+    if operation is not None and operation.kind is Kind.REQUEST:
+        operation.extra.setdefault(CODE, []).append(report)
+    else:
+        report()
+
+
+def left(watch: Watch, operation: Operation) -> None:
+    if 0 < operation.status < FAILED:
+        for report in operation.extra.get(CODE, ()):
+            report()
 
 
 def _message(unsaved: list[Any], modified: list[Any]) -> str:
@@ -57,4 +72,4 @@ def _is_of_tests(frames: Frames) -> bool:
     return bool(frames) and is_test_file(frames[0][0].co_filename)
 
 
-DETECTOR = Detector(code="SES101", modes=IN_TESTS, closing=closing)
+DETECTOR = Detector(code=CODE, modes=IN_TESTS, closing=closing, left=left)

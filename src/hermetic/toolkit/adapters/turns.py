@@ -45,9 +45,7 @@ async def _wait_for(turns: asyncio.Semaphore, pool: Pool, size: int) -> None:
             await turns.acquire()
     except TimeoutError as error:
         text = f"{size} requests have held all {size} connections of the pool for {seconds:g} seconds"
-        instead = (
-            "`db.released(session)` around slow work; where there is none, a larger pool (`pool_size`)"
-        )
+        instead = "`db.released(session)` around slow work; where there is none, a larger pool (`pool_size`)"
         raise sa_exc.TimeoutError(explain(text, instead=instead)) from error
 
 

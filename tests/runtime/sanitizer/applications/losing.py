@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, HTTPException
+from fastapi.responses import JSONResponse
 from flask import Flask
 from sqlalchemy import Connection, Engine, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -160,6 +161,11 @@ def web(engine: Engine) -> FastAPI:
         session.add(User(name="Ada"))
         raise HTTPException(409)
 
+    @app.get("/answered")
+    def answered(session: Annotated[Session, Depends(get_session)]) -> JSONResponse:
+        session.add(User(name="Ada"))
+        return JSONResponse({}, 409)
+
     app.state.get_session = get_session
     return app
 
@@ -191,6 +197,11 @@ def flask(engine: Engine) -> Flask:
     def lost() -> str:
         sessions.add(User(name="Ada"))  # mark: changed
         return ""
+
+    @app.get("/answered")
+    def answered() -> tuple[str, int]:
+        sessions.add(User(name="Ada"))
+        return "", 409
 
     @app.teardown_appcontext
     def remove(_: BaseException | None) -> None:
