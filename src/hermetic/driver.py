@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -20,8 +21,9 @@ from hermetic.finding import Finding, Position, Severity, Step
 from hermetic.measures import Measures
 from hermetic.patterns import Patterns
 from hermetic.reading import Progress, Reading, decode, lines, read
-from hermetic.report import suppress
+from hermetic.report import runtime, suppress
 from hermetic.report.results import NotAnalysed as Unread, Results, Summary
+from hermetic.report.runtime import Seen
 from hermetic.rule import Rule
 from hermetic.settings import SettingsError
 from hermetic.tree import Request, Tree, UsageError, trees
@@ -70,7 +72,7 @@ def _check(request: Request, progress: Progress, caches: Caches | None, measures
         measures.ended("settings and cache")
         reading = read(tree, progress, memory, request.jobs, measures)
         unread += reading.unread
-        _check_tree(tree, reading, known, request.hints, findings, counts, strict, measures)
+        _check_tree(tree, reading, known, request, findings, counts, strict, measures)
     findings.sort(key=lambda finding: (finding.at, finding.rule, finding.message))
     summary = Summary(
         files=counts[0],
@@ -92,7 +94,7 @@ def _check_tree(
     tree: Tree,
     reading: Reading,
     known: tuple[Rule, ...],
-    hints: bool,
+    request: Request,
     findings: list[Finding],
     counts: list[int],
     strict: list[Finding],
@@ -105,7 +107,7 @@ def _check_tree(
     counts[1] += len(reported)
     counts[2] += sum(function in reported for function in program.session_sites())
     counts[3] += sum(function in reported for function, _ in program.solver.unresolved)
-    shown = _found(tree, program, reading, known, hints)
+    shown = _found(tree, program, reading, known, request)
     shown = [_for_display(tree, finding) for finding in _fingerprinted(shown, program)]
     findings.extend(shown)
     measures.ended("rules")
@@ -113,13 +115,26 @@ def _check_tree(
         strict.extend(finding for finding in shown if finding.severity == Severity.WARNING)
 
 
-def _found(
-    tree: Tree, program: Program, reading: Reading, known: tuple[Rule, ...], hints: bool = False
-) -> list[Finding]:
-    """What the rules find in the wanted files, by settings and suppression comments; weak evidence only if asked."""
+def _found(tree: Tree, program: Program, reading: Reading, known: tuple[Rule, ...], request: Request) -> list[Finding]:
+    """What the rules find in the wanted files, and what a run has, by settings and suppression comments; weak evidence
+    only if asked."""
+    least = Severity.HINT if request.hints else Severity.WARNING
     found = [finding for rule in known for finding in _of_rule(program, rule)]
+    if request.seen:
+        found = runtime.confirm(found, (_in_tree(tree, seen) for seen in request.seen), least)
     shown = _suppressed(_selected(tree, found, reading.wanted), reading, tree, known)
-    return [finding for finding in shown if hints or finding.severity > Severity.HINT]
+    return [finding for finding in shown if finding.severity >= least]
+
+
+def _in_tree(tree: Tree, seen: Seen) -> Seen:
+    """With paths as the program has them."""
+    finding = seen.finding
+
+    def inside(at: Position) -> Position:
+        return replace(at, path=tree.relative(os.path.abspath(at.path)))
+
+    trace = tuple(Step(inside(step.at), step.text) for step in finding.trace)
+    return Seen(replace(finding, at=inside(finding.at), trace=trace), seen.tests)
 
 
 def _solved(tree: Tree, reading: Reading, takes_census: bool = False, measures: Measures | None = None) -> Program:
@@ -145,7 +160,7 @@ def survey(request: Request, progress: Progress = lambda done, total: None) -> l
     for tree in _trees(request, known):
         reading = read(tree, progress)
         program = _solved(tree, reading, takes_census=True)
-        shown = [_for_display(tree, finding) for finding in _found(tree, program, reading, known)]
+        shown = [_for_display(tree, finding) for finding in _found(tree, program, reading, known, request)]
         surveyed.append(Surveyed(program, reading.wanted, tuple(shown), tuple(reading.unread), tree.display))
     return surveyed
 
@@ -240,7 +255,8 @@ def _fingerprinted(findings: list[Finding], program: Program) -> list[Finding]:
 
 def _for_display(tree: Tree, finding: Finding) -> Finding:
     trace = tuple(Step(_shown_at(tree, step.at), step.text) for step in finding.trace)
-    return replace(finding, at=_shown_at(tree, finding.at), trace=trace)
+    sighting = finding.sighting and replace(finding.sighting, at=_shown_at(tree, finding.sighting.at))
+    return replace(finding, at=_shown_at(tree, finding.at), trace=trace, sighting=sighting)
 
 
 def _shown_at(tree: Tree, at: Position) -> Position:

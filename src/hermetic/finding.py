@@ -49,8 +49,26 @@ class Fix:
 
 
 @dataclass(frozen=True, slots=True)
+class Sighting:
+    """What a run has shown of a finding. `only`: nothing but the run shows it. `at` is where it was seen, by `tests`;
+    they are none where a program ran that is no test."""
+
+    only: bool
+    at: Position
+    tests: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        return "only" if self.only else "confirmed"
+
+    @property
+    def words(self) -> str:
+        return "seen at run time only" if self.only else "confirmed at run time"
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
-    """One report. A rule fills in the first group, the driver the second."""
+    """One report. A rule fills in the first group, the driver the second, with `sighting` if it knows of a run."""
 
     at: Position
     severity: Severity
@@ -62,3 +80,4 @@ class Finding:
     rule: str = ""
     name: str = ""
     fingerprint: str = ""
+    sighting: Sighting | None = None

@@ -107,7 +107,7 @@ def _with_findings(items: list[Item], findings: tuple[Finding, ...], asked: Aske
 
 def _bad(finding: Finding) -> Item:
     kind = f"{finding.rule} {finding.name}"
-    return Item(finding.at.path, finding.at.line, finding.function, kind, False)
+    return Item(finding.at.path, finding.at.line, finding.function, kind, False, finding.sighting)
 
 
 class _Census:

@@ -11,6 +11,7 @@ from hermetic.cache.looked import Looked
 from hermetic.engine.scan import SKIPPED_DIRECTORIES, find_root, python_files, without_links
 from hermetic.files import is_migration, is_test
 from hermetic.patterns import GitIgnores, Patterns
+from hermetic.report.runtime import Seen
 from hermetic.settings import Settings
 
 
@@ -21,7 +22,8 @@ class UsageError(Exception):
 @dataclass(frozen=True, slots=True)
 class Request:
     """What to check. `flags` override settings; `hints` shows weak evidence too. `unsaved` holds texts that stand for
-    the files at those absolute paths. `jobs` is how many processes parse; None: as many as pay."""
+    the files at those absolute paths. `jobs` is how many processes parse; None: as many as pay. `seen` is what a run
+    has found, its paths relative to the working directory."""
 
     paths: tuple[str, ...]
     flags: tuple[tuple[str, object], ...] = ()
@@ -29,6 +31,7 @@ class Request:
     hints: bool = False
     unsaved: Mapping[str, bytes] | None = None
     jobs: int | None = None
+    seen: tuple[Seen, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

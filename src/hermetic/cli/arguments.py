@@ -93,6 +93,7 @@ def _review(commands: _SubParsersAction[_Parser]) -> None:
     review.add_argument("--output-format", choices=REVIEW_FORMATS, default="text", help="default: text")
     review.add_argument("--tests", action="store_true", default=None, help="count tests too")
     review.add_argument("--migrations", action="store_true", default=None, help="count migrations too")
+    _runtime(review)
     review.add_argument("--isolated", action="store_true", help="read no settings file")
 
 
@@ -173,6 +174,7 @@ def _check(commands: _SubParsersAction[_Parser]) -> None:
     check.add_argument("--strict", action="store_true", default=None, help="warnings fail as well")
     check.add_argument("--all", action="store_true", help="show hints too: findings on weak evidence")
     check.add_argument("--exit-zero", action="store_true", help="findings do not fail")
+    _runtime(check)
     check.add_argument("--isolated", action="store_true", help="read no settings file")
     check.add_argument("--no-cache", action="store_true", help="neither read nor write the cache")
     check.add_argument("--jobs", type=_jobs, metavar="N", help="processes that parse (default: as many as pay)")
@@ -182,6 +184,15 @@ def _check(commands: _SubParsersAction[_Parser]) -> None:
     check.add_argument("--watch", action="store_true", help="check again whenever a file is saved")
     check.add_argument("--timings", action="store_true", help="say on stderr where the time went")
     check.add_argument("--statistics", action="store_true", help="say on stderr how much there was to do")
+
+
+def _runtime(command: _Parser) -> None:
+    command.add_argument(
+        "--runtime",
+        metavar="FILE",
+        help="a report of `hermetic run --report` or `pytest --hermetic-report`: mark what it confirms, add what only "
+        "it shows",
+    )
 
 
 def _milliseconds(text: str) -> float:

@@ -12,7 +12,9 @@ from hermetic.cli import instant, terminal
 from hermetic.cli.progress import Bar
 from hermetic.driver import Request, UsageError, check
 from hermetic.measures import Measures
+from hermetic.report import runtime
 from hermetic.report.results import Results
+from hermetic.report.runtime import ReportError
 from hermetic.settings import SettingsError
 
 FINDINGS, USAGE, NOT_ANALYSED = 1, 2, 3
@@ -30,7 +32,7 @@ def run(options: Namespace) -> int:
 
             return watch.run(request.paths, lambda: run_once(request, options))
         return run_once(request, options)
-    except (UsageError, SettingsError) as error:
+    except (UsageError, SettingsError, ReportError) as error:
         print(f"hermetic: {error}", file=sys.stderr)
         return USAGE
 
@@ -63,7 +65,8 @@ def run_once(request: Request, options: Namespace) -> int:
 
 
 def _request(options: Namespace) -> Request:
-    """What the arguments ask for. Raises UsageError where they contradict each other."""
+    """What the arguments ask for. Raises UsageError where they contradict each other, ReportError for a report of a run
+    that cannot be used."""
     flags = {
         "select": _tuple(options.select),
         "ignore": _tuple(options.ignore),
@@ -81,7 +84,8 @@ def _request(options: Namespace) -> Request:
         paths, unsaved = (options.stdin_filename,), {os.path.abspath(options.stdin_filename): sys.stdin.buffer.read()}
     elif STDIN in paths:
         raise UsageError("`-` needs --stdin-filename: where the text belongs decides what it means")
-    return Request(paths, tuple(flags.items()), options.isolated, options.all, unsaved, options.jobs)
+    seen = runtime.read(options.runtime) if options.runtime is not None else ()
+    return Request(paths, tuple(flags.items()), options.isolated, options.all, unsaved, options.jobs, seen)
 
 
 def _check_place() -> None:
@@ -96,8 +100,8 @@ def _tuple(given: list[str] | None) -> tuple[str, ...] | None:
 
 
 def _is_for_once(options: Namespace) -> bool:
-    """Is it a run that asks for more than its report?"""
-    return bool(options.watch or options.timings or options.statistics)
+    """Is it a run that asks for more than its report, or whose report hangs on more than the project?"""
+    return bool(options.watch or options.timings or options.statistics or options.runtime is not None)
 
 
 def _render(results: Results, output_format: str, unsaved: Mapping[str, bytes]) -> str:

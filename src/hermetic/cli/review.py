@@ -8,7 +8,9 @@ from argparse import Namespace
 from hermetic.cli.progress import Bar
 from hermetic.cli.terminal import styles_for, write
 from hermetic.driver import Request, SettingsError, UsageError, survey
+from hermetic.report import runtime
 from hermetic.report.answers import Review
+from hermetic.report.runtime import ReportError
 from hermetic.review import review
 
 USAGE, NOT_ANALYSED = 2, 3
@@ -17,11 +19,12 @@ USAGE, NOT_ANALYSED = 2, 3
 def run(options: Namespace) -> int:
     """Answer the six questions for the paths; returns the exit code."""
     flags = {"tests": options.tests, "migrations": options.migrations}
-    request = Request(tuple(options.paths), tuple(flags.items()), options.isolated)
     bar = Bar(sys.stderr)
     try:
+        seen = runtime.read(options.runtime) if options.runtime is not None else ()
+        request = Request(tuple(options.paths), tuple(flags.items()), options.isolated, seen=seen)
         found = review(survey(request, bar.update))
-    except (UsageError, SettingsError) as error:
+    except (UsageError, SettingsError, ReportError) as error:
         bar.clear()
         print(f"hermetic: {error}", file=sys.stderr)
         return USAGE

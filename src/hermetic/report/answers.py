@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hermetic.finding import Sighting
 from hermetic.report.results import NotAnalysed
 
 YES, NO, PARTLY, NOT_APPLICABLE = "yes", "no", "partly", "not applicable"
@@ -11,13 +12,20 @@ YES, NO, PARTLY, NOT_APPLICABLE = "yes", "no", "partly", "not applicable"
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One place that a question asks about. `kind` says in a few words how it is there."""
+    """One place that a question asks about. `kind` says in a few words how it is there; `sighting` what a run has
+    shown of what is bad there."""
 
     path: str
     line: int
     function: str
     kind: str
     good: bool
+    sighting: Sighting | None = None
+
+    @property
+    def text(self) -> str:
+        """The kind, and what a run has shown."""
+        return self.kind if self.sighting is None else f"{self.kind}, {self.sighting.words}"
 
 
 @dataclass(frozen=True, slots=True)

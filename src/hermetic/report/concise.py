@@ -10,6 +10,7 @@ def render(results: Results) -> str:
     """`path:line:column: CODE severity: message`."""
     lines = [
         f"{found.at.path}:{found.at.line}:{found.at.column}: {found.rule} {found.severity.label}: {found.message}"
+        f"{f' ({found.sighting.words})' if found.sighting is not None else ''}"
         for found in results.findings
     ]
     lines += [f"{entry.path}: not analysed: {entry.reason}" for entry in results.not_analysed]

@@ -35,8 +35,9 @@ def render(results: Results, tests: Mapping[str, Sequence[str]] | None = None) -
 
 
 def as_dict(finding: Finding) -> dict[str, Any]:
-    """One finding, with the keys of the contract."""
-    at = finding.at
+    """One finding, with the keys of the contract; what a run has shown of it, if one is known, are two more."""
+    at, sighting = finding.at, finding.sighting
+    seen = {} if sighting is None else {"runtime": sighting.label, "tests": list(sighting.tests)}
     return {
         "rule": finding.rule,
         "name": finding.name,
@@ -51,4 +52,5 @@ def as_dict(finding: Finding) -> dict[str, Any]:
         "trace": [{"path": step.at.path, "line": step.at.line, "text": step.text} for step in finding.trace],
         "fix": None if finding.fix is None else {"safety": finding.fix.safety, "message": finding.fix.message},
         "fingerprint": finding.fingerprint,
+        **seen,
     }

@@ -4,6 +4,7 @@
  "questions": [{"id": "context-managers", "question": "…", "answer": "yes|no|partly|not applicable",
                 "counts": {"good": 41, "total": 43, "unit": "sessions", "kinds": {"with": 41, "closed by hand": 2}},
                 "evidence": [{"path": "app/db.py", "line": 12, "function": "load", "text": "closed by hand"}],
+                             (with "runtime": "confirmed" or "only" where a run has shown it)
                 "packages": {"app": {"answer": "partly", "good": 41, "total": 43}}}],   (six, always in this order)
  "census": {"sessions": [{"path": …, "line": …, "function": …, "how": "with", "flavour": "sync"}],
             "entry_points": […], "write_scopes": […], "database_work": […], "loaded_rows": […],
@@ -48,6 +49,7 @@ def _question(question: Question) -> dict[str, Any]:
         "counts": {"good": answer.good, "total": answer.total, "unit": question.unit, "kinds": dict(question.counts)},
         "evidence": [
             {"path": item.path, "line": item.line, "function": item.function, "text": item.kind}
+            | ({} if item.sighting is None else {"runtime": item.sighting.label})
             for item in question.evidence
         ],
         "packages": {name: _package(found) for name, found in question.packages},

@@ -31,7 +31,7 @@ def _places(number: int, question: Question) -> list[str]:
         each = [f"`{_code(name)}` {found.good} of {found.total}" for name, found in question.packages]
         lines += [f"By package: {', '.join(each)}", ""]
     for item in question.evidence[:MOST_SHOWN]:
-        lines.append(f"- `{_code(item.path)}:{item.line}` in `{_code(item.function)}`: {_plain(item.kind)}")
+        lines.append(f"- `{_code(item.path)}:{item.line}` in `{_code(item.function)}`: {_plain(item.text)}")
     if count > MOST_SHOWN:
         lines.append(f"- and {count - MOST_SHOWN} more")
     return [*lines, "", "</details>"]

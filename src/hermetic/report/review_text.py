@@ -36,7 +36,7 @@ def _question(number: int, question: Question, styles: Styles) -> str:
     width = max(map(len, places), default=0)
     for item, place in zip(shown, places, strict=True):
         lines.append(
-            f"     {styles.accent(place)}{' ' * (width - len(place))}  {printable(item.function)}: {item.kind}"
+            f"     {styles.accent(place)}{' ' * (width - len(place))}  {printable(item.function)}: {item.text}"
         )
     if len(question.evidence) > MOST_SHOWN:
         lines.append(styles.dim(f"     and {len(question.evidence) - MOST_SHOWN} more (--output-format json has all)"))

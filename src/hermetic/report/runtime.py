@@ -1,18 +1,17 @@
-"""What was seen at run time, read from a report that `hermetic run --report` or the plugin of pytest has written.
+"""What was seen at run time: read from a report, and set beside what the code shows.
 
-The report is of the format of `hermetic check --output-format json`; each finding has `tests` besides, those that
-caused it, which is empty for a program that runs no tests.
+`hermetic run --report` and the plugin of pytest write the report, in the format of `hermetic check --output-format
+json`. Each finding has `tests` besides, those that caused it; the list is empty for a program that runs no tests.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hermetic import files
-from hermetic.finding import Finding, Fix, Position, Severity, Step
+from hermetic.finding import Finding, Fix, Position, Severity, Sighting, Step
 
 LARGEST_FILE = 64 * 1024 * 1024
 SEVERITIES = {severity.label: severity for severity in Severity}
@@ -32,6 +31,8 @@ class Seen:
 
 def read(path: str) -> tuple[Seen, ...]:
     """The findings in a report. Raises ReportError."""
+    import json
+
     try:
         document = json.loads(files.read(path, LARGEST_FILE))
     except OSError as error:
@@ -75,7 +76,7 @@ class _OfCheckError(Exception):
 
 def _seen(entry: Mapping[str, Any]) -> Seen:
     finding = finding_of(entry)
-    if "tests" not in entry:
+    if "tests" not in entry or "runtime" in entry:
         raise _OfCheckError
     return Seen(finding, tuple(_text(test) for test in entry["tests"]))
 
@@ -90,3 +91,49 @@ def _number(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{value!r:.40} is no number")
     return value
+
+
+def confirm(findings: Iterable[Finding], seen: Iterable[Seen], least: Severity) -> list[Finding]:
+    """The findings of the code, marked where a run has shown them, and then what only the run shows.
+
+    A finding below `least` is not shown, and confirms nothing. Paths are of one kind.
+    """
+    marked = list(findings)
+    only: dict[tuple[str, Position], Finding] = {}
+    for each in seen:
+        indices = _meant(marked, each.finding, least)
+        for index in indices:
+            marked[index] = _sighted(marked[index], each, only=False)
+        if not indices and each.finding.severity >= least:
+            key = (each.finding.rule, each.finding.at)
+            only[key] = _sighted(only.get(key, each.finding), each, only=True)
+    return [*marked, *only.values()]
+
+
+def _meant(findings: list[Finding], seen: Finding, least: Severity) -> list[int]:
+    """Which findings of the code the run has shown: those on its line; else those with a place in common, one of the
+    two being reported there; else those in its function, unless that is a whole module."""
+    of_rule = [
+        (index, each) for index, each in enumerate(findings) if each.rule == seen.rule and each.severity >= least
+    ]
+    at = _line(seen.at)
+    function = (seen.at.path, seen.function)
+    on_line = [index for index, each in of_rule if _line(each.at) == at]
+    in_common = [index for index, each in of_rule if at in _lines(each) or _line(each.at) in _lines(seen)]
+    inside = [index for index, each in of_rule if (each.at.path, each.function) == function]
+    return on_line or in_common or (inside if seen.function != "<module>" else [])
+
+
+def _lines(finding: Finding) -> set[tuple[str, int]]:
+    return {_line(step.at) for step in finding.trace}
+
+
+def _line(at: Position) -> tuple[str, int]:
+    return at.path, at.line
+
+
+def _sighted(finding: Finding, seen: Seen, only: bool) -> Finding:
+    before = finding.sighting
+    tests = dict.fromkeys((*(before.tests if before is not None else ()), *seen.tests))
+    at = before.at if before is not None else seen.finding.at
+    return replace(finding, sighting=Sighting(only, at, tuple(tests)))

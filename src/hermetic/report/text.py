@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 
 from hermetic import rules
-from hermetic.finding import Finding, Severity, Step
+from hermetic.finding import Finding, Severity, Sighting, Step
 from hermetic.report.excerpt import Label, Paint, draw, lines_of
 from hermetic.report.results import Results, Summary
 from hermetic.report.style import Styles, printable
@@ -86,7 +86,18 @@ def _why(doc: str) -> str:
 
 
 def _notes(finding: Finding, why: str) -> list[tuple[str, str]]:
-    return [("why", why), ("help", finding.fix.message if finding.fix is not None else "")]
+    seen = "" if finding.sighting is None else _sighting(finding.sighting, finding)
+    return [("why", why), ("run time", seen), ("help", finding.fix.message if finding.fix is not None else "")]
+
+
+def _sighting(sighting: Sighting, finding: Finding) -> str:
+    what = "seen there only" if sighting.only else "confirmed"
+    if (sighting.at.path, sighting.at.line) != (finding.at.path, finding.at.line):
+        what += f" at {sighting.at.path}:{sighting.at.line}"
+    if not sighting.tests:
+        return what
+    more = len(sighting.tests) - 1
+    return f"{what}, by {sighting.tests[0]}{f' and {more:,} more' if more else ''}"
 
 
 def _finding(finding: Finding, notes: Sequence[tuple[str, str]], styles: Styles, width: int, source: Lines) -> str:
@@ -136,7 +147,7 @@ def _labels(finding: Finding, source: Lines) -> dict[str, list[Label]]:
         main = _key(step) == _main(finding) if exact else _key(step)[:2] == _main(finding)[:2]
         one_line = at.end_line == at.line and at.end_column > at.column
         end = at.end_column if one_line else _end(source(at.path), at.line)
-        label = Label(at.line, at.column, end, printable(step.text), main)
+        label = Label(at.line, max(at.column, _begin(source(at.path), at.line)), end, printable(step.text), main)
         numbers.setdefault((at.path, label), []).append(str(number))
     labels: dict[str, list[Label]] = {finding.at.path: []}
     for (path, label), at_steps in numbers.items():
@@ -163,6 +174,12 @@ def _key(step: Step) -> tuple[str, int, int]:
 
 def _main(finding: Finding) -> tuple[str, int, int]:
     return finding.at.path, finding.at.line, finding.at.column
+
+
+def _begin(source: tuple[str, ...], line: int) -> int:
+    """Where the code of a line begins: of a place that was read from a report, no more than its line is known."""
+    text = source[line - 1] if line <= len(source) else ""
+    return len(text) - len(text.lstrip()) + 1 if text.strip() else 1
 
 
 def _end(source: tuple[str, ...], line: int) -> int:
