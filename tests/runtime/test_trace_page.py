@@ -6,7 +6,7 @@ import re
 import time
 from pathlib import Path
 
-from sqlalchemy import create_engine, select
+from sqlalchemy import AsyncAdaptedQueuePool, create_engine, select
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
@@ -49,7 +49,7 @@ def test_a_session_that_waited(sync_url: str, browser: Browser, tmp_path: Path) 
 
 async def test_an_async_session_that_waited(async_url: str, browser: Browser, tmp_path: Path) -> None:
     with recorded(tmp_path / "run.json"):
-        engine = create_async_engine(async_url, pool_size=SIZE, max_overflow=OVERFLOW)
+        engine = create_async_engine(async_url, poolclass=AsyncAdaptedQueuePool, pool_size=SIZE, max_overflow=OVERFLOW)
         async with AsyncSession(engine) as session, AsyncSession(engine):
             await session.scalars(select(User))
             time.sleep(PAUSE)  # on purpose: the loop does nothing else

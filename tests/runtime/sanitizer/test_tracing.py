@@ -11,7 +11,6 @@ from sqlalchemy import (
     Engine,
     NullPool,
     Pool,
-    SingletonThreadPool,
     StaticPool,
     create_engine,
     event,
@@ -22,6 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import SingletonThreadPool
 
 from hermetic.sanitizer.detector import Mode
 from hermetic.sanitizer.tracing import FIRST_POOL, NO_SESSION
