@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
+from flask import Flask
 from sqlalchemy import create_engine, event, exc, select
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import DetachedInstanceError
@@ -64,6 +65,9 @@ def everything(url: str) -> list[Any]:
     engine.dispose()
     leak(url)
     gc.collect()
+    application = Flask("everything")
+    application.add_url_rule("/", view_func=lambda: "answer")
+    seen.append(application.test_client().get("/").text)
     return seen
 
 
@@ -95,7 +99,7 @@ def test_a_detector_that_fails(moment: str, sqlite_url: str) -> None:
         seen = everything(sqlite_url)
         watch.end_scope("")
 
-    assert seen == ["Ada", "Ada"]
+    assert seen == ["Ada", "Ada", "answer"]
     assert watch.errors >= 1
     assert watch.last_error.startswith("LookupError in test_mistakes.py")
     assert "secret" not in watch.last_error
