@@ -235,16 +235,17 @@ class Running:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
-        result = yield
-        self._conclude()
-        late = any(charge.finding.severity in self.options.fails for charge in self.seen.late)
-        if late and not hasattr(session.config, "workerinput"):
-            session.testsfailed += 1  # no report tells it, so the exit code has to
-        return result
+        try:
+            return (yield)
+        finally:
+            self._conclude()
+            late = any(charge.finding.severity in self.options.fails for charge in self.seen.late)
+            if late and not hasattr(session.config, "workerinput"):
+                session.testsfailed += 1  # no report tells it, so the exit code has to
 
     @guarded
     def _conclude(self) -> None:
-        """All tests have run, those of the workers too."""
+        """No more tests will run, nor those of the workers."""
         seen, watch = self.seen, self.watch
         self._collect_garbage()
         seen.charges += self._charges.late

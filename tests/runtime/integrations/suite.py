@@ -41,6 +41,10 @@ def hold(rule="SES102"):
 """
 LEAK_LINE = 9
 
+RUNNERS = ("asyncio", "anyio", "xdist")
+SLOW = ("faker", "hypothesispytest")  # plugins of what happens to be installed, which take a second to load
+PATIENCE = 180  # seconds; whatever takes longer hangs
+
 
 @dataclass(frozen=True)
 class Done:
@@ -82,13 +86,12 @@ class Suite:
         self.pytester.makeini("\n".join(("[pytest]", *lines)))
 
     def run(self, *arguments: str, **modules: str) -> Done:
-        """Write modules, then run pytest, with no plugin but hermetic and those that are named."""
+        """Write modules, then run pytest, with no plugin but hermetic and those of `RUNNERS` that are named."""
         self.write(**modules)
-        names = ("asyncio", "anyio", "xdist")
-        plugins = {f"no:{name}" for name in names} - {f"no:{each}" for each in arguments if each in names}
-        switches = [word for plugin in sorted(plugins) for word in ("-p", plugin)]
-        given = [each for each in arguments if each not in names]
-        result = self.pytester.runpytest_subprocess("-p", "no:cacheprovider", *switches, *given, timeout=60)
+        left_out = [*SLOW, *(name for name in RUNNERS if name not in arguments)]
+        switches = [word for name in left_out for word in ("-p", f"no:{name}")]
+        given = [each for each in arguments if each not in RUNNERS]
+        result = self.pytester.runpytest_subprocess("-p", "no:cacheprovider", *switches, *given, timeout=PATIENCE)
         return Done(result, str(result.stdout), str(result.stderr))
 
     def report(self, path: str = "report.json") -> dict[str, Any]:

@@ -109,6 +109,7 @@ def test_interrupted(suite: Suite) -> None:
 
     assert done.code == pytest.ExitCode.INTERRUPTED
     assert [tests for *_, tests in suite.places()] == [["test_app.py::test_leaks"]]
+    assert suite.report()["summary"]["sessions"] == 1
     assert "SES001 session-not-closed: 1 error" in done.summary
 
 

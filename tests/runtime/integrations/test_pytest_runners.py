@@ -211,3 +211,83 @@ def test_postgresql(suite: Suite, postgres_url: str) -> None:
 
     assert done.outcomes == {"passed": 2, "errors": 1}
     assert [tests for *_, tests in suite.places()] == [["test_app.py::test_leaks"]]
+
+
+def test_an_application_of_fastapi(suite: Suite) -> None:
+    suite.write(
+        api="""
+            import app
+            from fastapi import Depends, FastAPI
+            from sqlalchemy.orm import Session
+
+            api = FastAPI()
+
+            def get_db():
+                with Session(app.engine) as session:
+                    yield session
+
+            def get_db_for_ever():
+                yield Session(app.engine)
+
+            @api.get("/careful")
+            def careful(session: Session = Depends(get_db)):
+                return session.scalar(app.text("SELECT 1"))
+
+            @api.get("/leaks")
+            def leaks(session: Session = Depends(get_db_for_ever)):
+                return session.scalar(app.text("SELECT 1"))
+        """,
+        conftest="""
+            import pytest
+            from api import api
+            from fastapi.testclient import TestClient
+
+            @pytest.fixture(scope="session")
+            def client():
+                with TestClient(api) as client:
+                    yield client
+        """,
+    )
+
+    done = suite.run(
+        REPORT,
+        test_api="""
+            def test_careful(client):
+                assert client.get("/careful").json() == 1
+
+            def test_leaks(client):
+                assert client.get("/leaks").json() == 1
+
+            def test_careful_again(client):
+                assert client.get("/careful").json() == 1
+        """,
+    )
+
+    assert done.outcomes == {"passed": 3, "errors": 1}
+    assert [(rule, path, tests) for rule, path, _, tests in suite.places()] == [
+        ("SES001", "api.py", ["test_api.py::test_leaks"])
+    ]
+
+
+def test_coroutines_of_unittest(suite: Suite) -> None:
+    done = suite.run(
+        REPORT,
+        app=ASYNC_APP,
+        test_app="""
+            import app, unittest
+
+            class Tests(unittest.IsolatedAsyncioTestCase):
+                async def asyncSetUp(self):
+                    self.engine = app.engine()
+                    self.addAsyncCleanup(self.engine.dispose)
+
+                async def test_careful(self):
+                    self.assertEqual(await app.careful(self.engine), 1)
+
+                async def test_leaks(self):
+                    self.assertEqual(await app.leak(self.engine), 1)
+        """,
+    )
+
+    assert done.outcomes == {"passed": 2, "errors": 1}
+    assert [(rule, tests) for rule, _, _, tests in suite.places()] == [("SES001", ["test_app.py::Tests::test_leaks"])]
