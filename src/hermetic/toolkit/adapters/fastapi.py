@@ -29,8 +29,8 @@ from typing import Any
 import fastapi
 from starlette.requests import HTTPConnection
 
-from hermetic.toolkit import errors
-from hermetic.toolkit.adapters.serving import AnyDatabase, place_of, request_block
+from hermetic.toolkit.adapters.requests import held_too_long, request_block
+from hermetic.toolkit.adapters.serving import AnyDatabase
 from hermetic.toolkit.errors import explain
 
 _VERSION = tuple(map(int, fastapi.__version__.split(".")[:2]))
@@ -68,15 +68,9 @@ class _Opens:
     async def __call__(self, connection: HTTPConnection) -> AsyncIterator[Any]:
         endpoint = connection.scope.get("endpoint")
         if connection.scope["type"] != "http":
-            raise _held_too_long(endpoint)
+            raise held_too_long(endpoint)
         async with request_block(self.database, endpoint, reads=self.reads, primary=self.primary) as session:
             yield session
-
-
-def _held_too_long(endpoint: Any) -> errors.HeldTooLong:
-    text = "a session for a WebSocket's endpoint would hold its transaction as long as the client stays connected"
-    instead = "`async with db.transaction() as session:` for each message, in the endpoint"
-    return errors.HeldTooLong(explain(text, endpoint_at=place_of(endpoint), instead=instead))
 
 
 def transaction(database: AnyDatabase) -> Any:

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar, cast
 
-import anyio
-import anyio.to_thread
+from sqlalchemy import orm
 
-from hermetic.toolkit.adapters.turns import turn
+from hermetic.toolkit import transactional
 from hermetic.toolkit.async_database import AsyncDatabase
 from hermetic.toolkit.block import Kind, Serves
 from hermetic.toolkit.database import Database
 from hermetic.toolkit.places import Place
+from hermetic.toolkit.transactional import Transactional
 
 AnyDatabase = Database[Any] | AsyncDatabase[Any]
+S = TypeVar("S", bound=orm.Session)
+
+_LATER = "opens its own block, `with db.read() as session:`, and gets ids; or do it before the function returns"
 
 REQUEST = Serves(
     what="the request, whose block ended before its response was sent",
-    instead="what runs later (a stream, a background task) opens its own block, `with db.read() as session:`, and gets "
-    "ids from the request; or do it before the function returns",
+    instead=f"what runs later (a stream, a background task) {_LATER}",
 )
+JOB = Serves(what="the job", instead=f"what runs later (a thread, another job) {_LATER}")
+COMMAND = Serves(what="the command", instead=f"what runs later (an exit handler, a thread) {_LATER}")
 
 
 def place_of(function: Callable[..., Any] | None) -> Place | None:
@@ -32,33 +35,19 @@ def place_of(function: Callable[..., Any] | None) -> Place | None:
     return None if code is None else Place(code, code.co_firstlineno)
 
 
-@asynccontextmanager
-async def request_block(
-    database: AnyDatabase, function: Callable[..., Any] | None, *, reads: bool, primary: bool
-) -> AsyncIterator[Any]:
-    """The session of one request.
+def function_block(
+    database: Database[S], serves: Serves, *, retry: int = 0, reads: bool = False, primary: bool = False
+) -> Transactional[S]:
+    """A decorator like `db.transactional`, for what a framework calls."""
 
-    With a synchronous database it is used in threads: opening it here on the loop sends nothing, and lets the request's
-    context know of the block; its end, which does, runs in a thread.
-    """
-    threads = isinstance(database, Database)
-    kind = Kind(reads=reads, primary=primary, serves=replace(REQUEST, at=place_of(function), threads=threads))
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        kind = Kind(reads=reads, primary=primary, serves=replace(serves, at=place_of(function)))
+        return transactional.Sync(database, retry=retry, kind=kind)(function)
+
+    return cast(Transactional[S], decorate)
+
+
+def refuse_async(database: AnyDatabase, why: str) -> None:
+    """Raises TypeError for an AsyncDatabase, where the framework has no event loop that lasts."""
     if isinstance(database, AsyncDatabase):
-        async with database._scope(kind) as session:
-            yield session
-        return
-    scope = database._scope(kind)
-    session = scope.__enter__()
-    try:
-        async with turn(session.get_bind().pool):
-            yield session
-            await _end_in_thread(scope.__exit__, None)
-    except BaseException as error:
-        await _end_in_thread(scope.__exit__, error)
-        raise
-
-
-async def _end_in_thread(end: Callable[..., object], error: BaseException | None) -> None:
-    """Even if the request is cancelled; and although all threads of requests may wait for this one's connection."""
-    with anyio.CancelScope(shield=True):
-        await anyio.to_thread.run_sync(end, error and type(error), error, None, limiter=anyio.CapacityLimiter(1))
+        raise TypeError(f"{why}, and an AsyncDatabase belongs to one; use a Database")
