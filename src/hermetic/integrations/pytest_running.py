@@ -1,7 +1,8 @@
 """The plugin at work in one process: it tells the watch who is running, and charges findings to who caused them.
 
 Nothing of hermetic's own that goes wrong here reaches the tests: each hook does its work through `guarded`, which
-notes mistakes for the summary.
+notes mistakes for the summary. `__tracebackhide__` keeps the hooks around fixtures and tests out of what pytest shows
+of a failure.
 """
 
 from __future__ import annotations
@@ -128,6 +129,7 @@ class Running:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self) -> Generator[None, object, object]:
+        __tracebackhide__ = True
         try:
             return (yield)
         finally:
@@ -171,6 +173,7 @@ class Running:
     def pytest_fixture_setup(
         self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
     ) -> Generator[None, object, object]:
+        __tracebackhide__ = True
         scope = pytest_scopes.of_fixture(fixturedef, request)
         fixturedef.addfinalizer(functools.partial(self._leave, scope, is_over=True))  # the first is the last to run
         self._enter(scope)

@@ -211,3 +211,32 @@ def test_a_program_that_tests_pytest_in_its_own_process(suite: Suite) -> None:
 
     assert [tests for *_, tests in suite.places()] == [["test_app.py::test_leaks"]]
     assert done.code == 1
+
+
+def test_failures_of_fixtures_show_nothing_of_the_plugin(suite: Suite) -> None:
+    done = suite.run(
+        conftest="""
+            import pytest
+
+            @pytest.fixture
+            def breaks_early():
+                raise ValueError("early")
+
+            @pytest.fixture
+            def breaks_late():
+                yield
+                raise ValueError("late")
+        """,
+        test_app="""
+            def test_early(breaks_early):
+                pass
+
+            def test_late(breaks_late):
+                pass
+        """,
+    )
+
+    assert done.outcomes == {"passed": 1, "errors": 2}
+    assert "ValueError: early" in done.out
+    assert "ValueError: late" in done.out
+    assert "pytest_running" not in done.out
