@@ -1,8 +1,9 @@
-"""CPU time and memory of `hermetic check`, beside `ast.parse` and ruff.
+"""CPU time and memory of `hermetic check`, beside `ast.parse` and ruff; then its wall time with a cache.
 
-Clocks drift on shared machines, so the three take turns, several rounds long, and what counts is their ratio.
+Clocks drift on shared machines, so the tools take turns, several rounds long, and what counts is their ratio. Runs with
+a cache are measured by the wall, beside `python -c pass`: that is what somebody waits for.
 
-usage: python bench/speed.py [--rounds N] [TREE ...]
+usage: python bench/speed.py [--rounds N] [--warm-only] [TREE ...]
 
 Without a tree, two large applications are taken from PyPI: apache-airflow-core 3.3.2 and apache-superset 6.1.0.
 """
@@ -17,6 +18,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -95,13 +97,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("trees", nargs="*", type=Path, metavar="TREE")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--warm-only", action="store_true", help="only the runs with a cache")
     options = parser.parse_args()
     with_bytecode("hermetic")
     trees = options.trees or [unpacked(requirement) for requirement in WHEELS]
     tools = f"hermetic {version('hermetic')}, ruff {version('ruff')}"
     print(f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores, {tools}")
     for tree in trees:
-        report(tree, [one_round(tree) for _ in range(options.rounds)])
+        if not options.warm_only:
+            report(tree, [one_round(tree) for _ in range(options.rounds)])
+        with tempfile.TemporaryDirectory() as scratch:
+            os.environ["XDG_CACHE_HOME"] = scratch
+            report_warm(tree, warm(tree, options.rounds))
 
 
 def with_bytecode(package: str) -> None:
@@ -136,11 +143,13 @@ def one_round(tree: Path) -> Round:
     return Round({PARSER: parser, CHECK: check, LINT: lint}, figures, json.loads(checked)["summary"])
 
 
-def measured(command: Sequence[str], directory: Path) -> tuple[Usage, str]:
-    """Run a command; what it took, all its threads and children included, and what it printed."""
+def measured(command: Sequence[str], directory: Path, given: str = "") -> tuple[Usage, str]:
+    """Run a command; what it took, all its threads and children included, and what it printed. `given` is its input."""
     with tempfile.NamedTemporaryFile("r") as figures:
         launcher = [sys.executable, "-I", "-S", "-c", LAUNCH, figures.name]
-        done = subprocess.run([*launcher, *command], cwd=directory, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [*launcher, *command], cwd=directory, input=given, capture_output=True, text=True, check=True
+        )
         exit_code, cpu, wall, peak = figures.read().split()
     if int(exit_code) not in (0, NOT_ANALYSED):
         sys.exit(f"{' '.join(command[:4])} ended with {exit_code}:\n{done.stderr}")
@@ -172,6 +181,56 @@ def show_ratio(rounds: list[Round], beside: str, cpu: Callable[[Round], float]) 
     least = min(turn.usages[CHECK].cpu for turn in rounds) / min(cpu(turn) for turn in rounds)
     middle = median(turn.usages[CHECK].cpu / cpu(turn) for turn in rounds)
     print(f"{CHECK} / {beside:27}{least:6.2f} of the least, {middle:.2f} median of the rounds")
+
+
+# -- with a cache -------------------------------------------------------------------------------------------------
+
+START, AGAIN, EDITED, UNSAVED, LINT_AGAIN = (
+    "python -c pass",
+    "nothing changed",
+    "one file changed",
+    "--stdin-filename",
+    "ruff check, nothing changed",
+)
+SETTLING = 2.5  # seconds, after which a file is known by its times
+
+
+def warm(tree: Path, rounds: int) -> dict[str, list[Usage]]:
+    """What runs with a cache take, and what they are compared with, in turns."""
+    found: dict[str, list[Usage]] = {name: [] for name in (START, AGAIN, EDITED, UNSAVED, LINT_AGAIN)}
+    check = [str(Path(sys.executable).with_name("hermetic")), *HERMETIC[1:]]
+    check.remove("--no-cache")
+    ruff = [which("ruff", path=str(Path(sys.executable).parent)) or "ruff", *RUFF[1:]]
+    ruff.remove("--no-cache")
+    _, printed = measured(check, tree)
+    victim = tree / json.loads(printed)["findings"][0]["path"]
+    text = victim.read_text(encoding="utf-8")
+    time.sleep(SETTLING)
+    for command in (check, ruff):
+        measured(command, tree)
+    try:
+        for _ in range(rounds):
+            for name, command in ((START, [sys.executable, "-c", "pass"]), (AGAIN, check), (LINT_AGAIN, ruff)):
+                found[name].append(measured(command, tree)[0])
+        for number in range(rounds):
+            victim.write_text(f"{text}\n# {number}\n", encoding="utf-8")
+            found[EDITED].append(measured(check, tree)[0])
+            unsaved = [*check, "--stdin-filename", str(victim.relative_to(tree))]
+            found[UNSAVED].append(measured(unsaved, tree, f"{text}\n# unsaved\n")[0])
+    finally:
+        victim.write_text(text, encoding="utf-8")
+    return found
+
+
+def report_warm(tree: Path, found: dict[str, list[Usage]]) -> None:
+    """The medians, and how often Python could have been started meanwhile."""
+    start = median(usage.wall for usage in found[START])
+    print(
+        f"\n{tree.name}, with a cache{'wall ms, least':>{49 - len(tree.name)}}{'median':>9}{'of a start':>12}{'CPU ms':>9}"
+    )
+    for name, usages in found.items():
+        wall, cpu = [usage.wall * 1e3 for usage in usages], median(usage.cpu for usage in usages) * 1e3
+        print(f"{name:40}{min(wall):24.1f}{median(wall):9.1f}{median(wall) / 1e3 / start:12.2f}{cpu:9.1f}")
 
 
 if __name__ == "__main__":

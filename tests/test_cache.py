@@ -502,46 +502,70 @@ def test_runs_at_the_same_time(project: Path, check: Check) -> None:
 
 # -- any sequence of edits ----------------------------------------------------------------------------------------
 
+PATHS = ["app.py", "shop/parcels.py", "shop/new.py", "tests/test_app.py", "deep/er/a.py", "b.py", "shop/__init__.py"]
+TEXTS = [LEAK, CLEAN, FRAGILE, "", "def\n", LEAK.replace("load", "read"), "from app import load\nload(1)\n"]
+IGNORED = ["", "app.py\n", "shop/\n", "*.py\n!app.py\n"]
+TABLES = ['ignore = ["SES001"]', "tests = true", 'exclude = ["shop"]', "strict = true", 'src = ["deep"]', ""]
 
-def edit_at_random(root: Path, chance: random.Random) -> str:
-    """Do something to a project; what."""
+Edit = tuple[str, int, int]
+EDITS = st.tuples(
+    st.sampled_from(["write", "touch", "remove", "rename", "ignore", "set up", "append", "shift", "restore"]),
+    st.integers(0, 2**16),
+    st.integers(0, 2**16),
+)
+
+
+def apply(edit: Edit, root: Path) -> None:
+    """Do something to a project: `edit` says what, and has two numbers to choose by."""
+    kind, first, second = edit
     files = sorted(root.glob("**/*.py"))
-    texts = [LEAK, CLEAN, FRAGILE, "", "def\n", LEAK.replace("load", "read"), "from app import load\nload(1)\n"]
-    kind = chance.choice(["write", "touch", "remove", "rename", "ignore", "set up", "append", "restore"])
-    file = chance.choice(files) if files else root / "app.py"
+    file = files[first % len(files)] if files else root / "app.py"
+    other = root / PATHS[second % len(PATHS)]
     if kind == "write" or not files:
-        file = root / chance.choice(["app.py", "shop/parcels.py", "shop/new.py", "tests/test_app.py", "deep/er/a.py"])
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(chance.choice(texts))
+        other.parent.mkdir(parents=True, exist_ok=True)
+        other.write_text(TEXTS[first % len(TEXTS)])
     elif kind == "touch":
         file.touch()
     elif kind == "remove":
         file.unlink()
     elif kind == "rename":
-        file.rename(file.with_name(chance.choice(["a.py", "b.py", "test_c.py"])))
+        other.parent.mkdir(parents=True, exist_ok=True)
+        file.rename(other)
     elif kind == "ignore":
-        (root / ".gitignore").write_text(chance.choice(["", "app.py\n", "shop/\n", "*.py\n!app.py\n"]))
+        (root / ".gitignore").write_text(IGNORED[first % len(IGNORED)])
     elif kind == "set up":
-        table = chance.choice(['ignore = ["SES001"]', "tests = true", 'exclude = ["shop"]', "strict = true", ""])
-        (root / "pyproject.toml").write_text(f"[tool.hermetic]\n{table}\n")
+        (root / "pyproject.toml").write_text(f"[tool.hermetic]\n{TABLES[first % len(TABLES)]}\n")
     elif kind == "append":
         file.write_text(file.read_text() + "\n# a remark\n")
+    elif kind == "shift":
+        file.write_text("\n" + file.read_text())
     else:
         write(root, PROJECT)
-    return kind
 
 
-@pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("is_settled", [False, True], ids=["by content", "by times"])
-def test_any_sequence_of_edits(
-    seed: int, is_settled: bool, project: Path, check: Check, monkeypatch: pytest.MonkeyPatch
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(edits=st.lists(EDITS, min_size=1, max_size=8))
+def test_after_any_edits_a_report_is_that_of_a_cold_run(
+    edits: list[Edit], is_settled: bool, project: Path, own_cache: Path, check: Check, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if is_settled:
-        monkeypatch.setattr(inputs, "COARSEST_NS", -1)
-    chance = random.Random(seed)
-    done: list[str] = []
-    for _ in range(12):
-        done.append(edit_at_random(project, chance))
+    monkeypatch.setattr(inputs, "COARSEST_NS", -1 if is_settled else 2_000_000_000)
+    for path in (*project.iterdir(), own_cache):
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    write(project, PROJECT)
+    for edit in edits:
+        apply(edit, project)
         for arguments in ([], ["shop"] if (project / "shop").is_dir() else []):
-            assert check(*arguments) == check(*arguments, "--no-cache"), done
+            assert check(*arguments) == check(*arguments, "--no-cache")
         time.sleep(0.005 * is_settled)  # more than a tick of the file system's clock
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_after_any_edits_runs_of_several_processes_agree(seed: int, project: Path, check: Check) -> None:
+    chance = random.Random(seed)
+    kinds = ["write", "remove", "rename", "append", "shift"]
+    for _ in range(10):
+        apply((chance.choice(kinds), chance.randrange(99), chance.randrange(99)), project)
+    runs = [hermetic("check", "--jobs", jobs, *flags, cwd=project) for jobs in "13" for flags in ((), ("--no-cache",))]
+
+    assert {without_seconds(run.stdout) for run in runs} == {check("--no-cache")}

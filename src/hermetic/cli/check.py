@@ -6,6 +6,7 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Mapping
+from functools import cache
 
 from hermetic.cache.caches import Caches
 from hermetic.cli import instant, terminal
@@ -115,9 +116,10 @@ def _render(results: Results, output_format: str, unsaved: Mapping[str, bytes]) 
         return concise.render(results)
     from hermetic.report import excerpt, text
 
+    @cache
     def lines(path: str) -> tuple[str, ...]:
         written = unsaved.get(os.path.abspath(path))
-        return excerpt.lines_of(path) if written is None else excerpt.lines_in(written)
+        return excerpt.read_lines(path) if written is None else excerpt.lines_in(written)
 
     return text.render(results, terminal.styles_for(sys.stdout), terminal.width(), lines)
 

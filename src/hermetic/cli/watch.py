@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterable
 
 from hermetic.engine.scan import SKIPPED_DIRECTORIES, find_root
-from hermetic.report.excerpt import lines_of
 from hermetic.requirements import LOCKS, METADATA
 from hermetic.settings import SettingsError
 from hermetic.tree import UsageError
@@ -53,7 +52,6 @@ def _draw_again(check: Callable[[], int]) -> None:
 
 def _draw(check: Callable[[], int]) -> None:
     """Check, in the place of what was printed before."""
-    lines_of.cache_clear()
     if sys.stdout.isatty():
         sys.stdout.write(CLEAR)
     try:

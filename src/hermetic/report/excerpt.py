@@ -52,14 +52,16 @@ class Piece(NamedTuple):
     paint: Paint
 
 
-@lru_cache(maxsize=64)
-def lines_of(path: str) -> tuple[str, ...]:
+def read_lines(path: str) -> tuple[str, ...]:
     """The lines of a file as Python counts them, whatever is wrong with its encoding; none if it cannot be read."""
     try:
         with open(path, "rb") as file:
             return lines_in(file.read())
     except (OSError, ValueError):
         return ()
+
+
+lines_of = lru_cache(maxsize=64)(read_lines)
 
 
 def lines_in(data: bytes) -> tuple[str, ...]:
