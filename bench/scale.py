@@ -93,7 +93,7 @@ def modules(lines: int) -> Iterator[tuple[str, str]]:
         copy += 1
 
 
-HEAD = "| lines | files | sessions | findings | CPU | wall | CPU a 100k lines | peak memory |\n|---|---|---|---|---|---|---|---|"
+NAMES = ("lines", "files", "sessions", "findings", "CPU", "wall", "CPU a 100k lines", "peak memory")
 
 
 def row(point: Point) -> str:
@@ -106,7 +106,7 @@ def row(point: Point) -> str:
 
 def table(points: Sequence[Point]) -> str:
     """All points."""
-    return "\n".join([HEAD, *map(row, points)])
+    return "\n".join([f"| {' | '.join(NAMES)} |", "|---" * len(NAMES) + "|", *map(row, points)])
 
 
 def growth(points: Sequence[Point]) -> str:
@@ -130,7 +130,8 @@ def plot(points: Sequence[Point]) -> str:
         panel(WIDTH + GAP, "peak memory, MB", [(point.lines, point.usage.peak / 1e6) for point in points]),
     ]
     size = f'width="{2 * WIDTH + GAP + LEFT + 40}" height="{HEIGHT + 90}"'
-    style = "text{font:12px sans-serif}.grid{stroke:#ccc}.even{stroke:#999;stroke-dasharray:4}.found{stroke:#06c;fill:none;stroke-width:2}"
+    lines = ".grid{stroke:#ccc}.even{stroke:#999;stroke-dasharray:4}.found{stroke:#06c;fill:none;stroke-width:2}"
+    style = "text{font:12px sans-serif}" + lines
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size}><style>{style}</style>\n{"".join(panels)}</svg>\n'
 
 

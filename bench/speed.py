@@ -225,9 +225,8 @@ def warm(tree: Path, rounds: int) -> dict[str, list[Usage]]:
 def report_warm(tree: Path, found: dict[str, list[Usage]]) -> None:
     """The medians, and how often Python could have been started meanwhile."""
     start = median(usage.wall for usage in found[START])
-    print(
-        f"\n{tree.name}, with a cache{'wall ms, least':>{49 - len(tree.name)}}{'median':>9}{'of a start':>12}{'CPU ms':>9}"
-    )
+    head = f"{'wall ms, least':>{49 - len(tree.name)}}{'median':>9}{'of a start':>12}{'CPU ms':>9}"
+    print(f"\n{tree.name}, with a cache{head}")
     for name, usages in found.items():
         wall, cpu = [usage.wall * 1e3 for usage in usages], median(usage.cpu for usage in usages) * 1e3
         print(f"{name:40}{min(wall):24.1f}{median(wall):9.1f}{median(wall) / 1e3 / start:12.2f}{cpu:9.1f}")

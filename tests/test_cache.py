@@ -20,6 +20,9 @@ from shell import CLEAN, FRAGILE, HERMETIC, LEAK, environment, hermetic, write
 
 from hermetic.cache import inputs, place, stored
 from hermetic.cli import instant, main as cli
+from hermetic.finding import Finding, Fix, Position, Severity, Step
+from hermetic.report import packed
+from hermetic.report.results import NotAnalysed, Results, Summary
 
 PROJECT = {"app.py": LEAK, "shop/__init__.py": "", "shop/parcels.py": FRAGILE, "shop/clean.py": CLEAN}
 
@@ -269,6 +272,35 @@ def test_other_arguments_have_reports_of_their_own(arguments: tuple[str, ...], p
     assert check() == usual
 
 
+@pytest.mark.parametrize("second", FORMATS)
+def test_results_that_still_hold_are_shown_another_way(
+    second: str, project: Path, check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = check("--output-format", second, "--no-cache")
+    check()
+    monkeypatch.setattr("hermetic.cli.check.check", lambda *_: pytest.fail("nothing is to be analysed again"))
+
+    assert check("--output-format", second) == expected
+    assert is_kept("--output-format", second)
+
+
+def test_results_that_hold_no_more_are_not_shown(project: Path, check: Check) -> None:
+    check()
+    fix(project)
+
+    assert check("--output-format", "json") == check("--output-format", "json", "--no-cache")
+
+
+def test_packed_results_come_back_whole() -> None:
+    at = Position("a.py", 1, 2, 3, 4)
+    finding = Finding(at, Severity.ERROR, "m", (Step(at, "t"),), Fix("safe", "f"), "f", "SES001", "n", "0f")
+    summary = Summary(1, 2, 3, 4, 5, 6, 0.5)
+    results = Results((finding, Finding(at, Severity.HINT, "")), (NotAnalysed("b.py", "why"),), summary, True)
+
+    assert packed.unpack(packed.pack(results)) == results
+    assert type(packed.unpack(packed.pack(results)).findings[0].severity) is Severity
+
+
 def test_another_directory_has_a_report_of_its_own(
     project: Path, check: Check, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -441,7 +473,7 @@ while True:
     turn += 1
     reports = {("key",): ((), 0, str(turn) * 1000, None)}
     index = {bytes([n]): (40_000 * n, 40_000, stored.checksum(blob), 0) for n, blob in enumerate(facts)}
-    stored.write(path, owner, ({}, {}, reports), index, facts)
+    stored.write(path, owner, ({}, {}, reports, {}), index, facts)
     if turn == 1:
         print("writing", flush=True)
 """

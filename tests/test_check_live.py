@@ -284,3 +284,19 @@ def test_statistics_without_a_cache(tmp_path: Path) -> None:
     run = hermetic("check", "--statistics", "--no-cache", cwd=write(tmp_path, {"app.py": LEAK}))
 
     assert run.stderr.endswith("cache: not used\n")
+
+
+@pytest.mark.parametrize("flags", [("--timings",), ("--statistics",)], ids=" ".join)
+def test_figures_are_those_of_each_run(flags: tuple[str, ...], tmp_path: Path) -> None:
+    root = write(tmp_path, {"app.py": LEAK})
+
+    assert hermetic("check", *flags, cwd=root).stderr != ""
+    assert hermetic("check", *flags, cwd=root).stderr != ""
+
+
+def test_watch_goes_on_where_it_was_used_before(tmp_path: Path) -> None:
+    root = write(tmp_path, {"app.py": CLEAN})
+    for _ in range(2):
+        with watching(root) as run:
+            assert next_places(run) == []
+            assert run.poll() is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hermetic.cache.inputs import Places
 from hermetic.cache.looked import Looked
-from hermetic.cache.memory import Memory
+from hermetic.cache.memory import Memory, Printed
 from hermetic.cache.stored import Key
 
 
@@ -12,27 +12,43 @@ class Caches:
     """Opens caches, and saves them when the report is printed."""
 
     def __init__(self) -> None:
-        self._opened: list[tuple[Memory, Looked, Places]] = []
+        self._memories: dict[str, Memory] = {}
+        self._looked: dict[str, Looked] = {}
+        self._places: dict[str, Places] = {}
+
+    def results(self, root: str, key: Key) -> bytes | None:
+        """The packed results of an earlier run, if nothing has changed that they depend on."""
+        found = self._memory(root).results(root, key)
+        if found is None:
+            return None
+        self._places[root] = found[0]
+        return found[1]
 
     def of(self, root: str, looked: Looked, places: Places) -> Memory:
         """What earlier runs have left for a root; what this one sees there is seen through `looked`."""
-        memory = Memory(root)
-        self._opened.append((memory, looked, places))
-        return memory
+        self._looked[root], self._places[root] = looked, places
+        return self._memory(root)
 
-    def save(self, key: Key | None, exit_code: int, report: tuple[str, str | None]) -> None:
-        """Leave what this run has found. A report with a key, on one root, as its files are on disk, can be printed
-        again."""
-        for memory, looked, places in self._opened:
-            if key is not None and len(self._opened) == 1 and not looked.unsaved:
-                memory.save(looked, key, (places, exit_code, *report))
-            else:
-                memory.save(looked)
+    def save(self, printed: Printed | None) -> None:
+        """Leave what this run has found. What it printed can be printed again if it is about one root, as its files
+        are on disk."""
+        for root, places in self._places.items():
+            memory, looked = self._memories[root], self._looked.get(root)
+            again = None if len(self._places) > 1 or (looked is not None and looked.unsaved) else printed
+            if looked is not None:
+                memory.save(looked, places, again)
+            elif again is not None:
+                memory.add(places, again)
 
     def notices(self) -> list[str]:
         """Why caches were not used or not written."""
-        return [memory.notice for memory, _, _ in self._opened if memory.notice]
+        return [memory.notice for memory in self._memories.values() if memory.notice]
 
     def paths(self) -> list[str]:
         """The files of the caches."""
-        return [memory.path for memory, _, _ in self._opened]
+        return [memory.path for memory in self._memories.values()]
+
+    def _memory(self, root: str) -> Memory:
+        if root not in self._memories:
+            self._memories[root] = Memory(root)
+        return self._memories[root]

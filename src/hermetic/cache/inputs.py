@@ -23,10 +23,6 @@ Places = tuple[tuple[str, str], ...]  # each path that was given, and where the 
 Directories = dict[str, tuple[str, ...] | None]  # what is listed there; None: it could not be listed
 Files = dict[str, tuple[State, bytes]]  # its state, and a digest of its content, empty if it could not be read
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 
 def state_of(path: str, now_ns: int) -> State:
     """The state of a file that is about to be read. Raises OSError, but not for one that is not there."""
@@ -44,6 +40,13 @@ def digest_of(content: bytes) -> bytes:
     from _blake2 import blake2b  # what hashlib.blake2b is; importing that loads OpenSSL, 8 ms
 
     return blake2b(content, digest_size=DIGEST_SIZE).digest()
+
+
+def still(directories: Directories, files: Files) -> Files | None:
+    """Is everything as it was? Then what is known now of files that only seem to have changed, else None."""
+    if not same_directories(directories):
+        return None
+    return same_content(moved(files), files)
 
 
 def same_places(places: Places, root: str) -> bool:
@@ -81,8 +84,10 @@ def moved(files: Files) -> list[str]:
     return found
 
 
-def same_content(paths: Iterable[str], files: Files) -> Files | None:
+def same_content(paths: list[str], files: Files) -> Files | None:
     """Have these files the content that they had? Then what is known of them now, else None."""
+    if not paths:
+        return {}
     import time
 
     from hermetic.files import read

@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import NamedTuple, TypeVar
 
-from hermetic.cache import place, stored
+from hermetic.cache import inputs, place, stored
 from hermetic.cache.clean import sweep
-from hermetic.cache.inputs import Directories, Files
+from hermetic.cache.inputs import Directories, Files, Places
 from hermetic.cache.looked import Looked
 from hermetic.cache.place import Distrusted
-from hermetic.cache.stored import Front, Index, Key, Report
+from hermetic.cache.stored import Front, Index, Key, Packed
+
+T = TypeVar("T")
 
 MOST_REPORTS = 8  # of a root: with other arguments, from another directory
 MOST_RUNS_UNUSED = 8  # facts are kept that long: a branch is switched to and fro
+
+NOTHING: Front = ({}, {}, {}, {})
+
+
+class Printed(NamedTuple):
+    """What a run has printed, around the number of seconds, and the packed results behind it; each with its key."""
+
+    key: Key
+    exit_code: int
+    before: str
+    after: str | None
+    results_key: Key
+    results: bytes
 
 
 class Memory:
@@ -44,14 +60,28 @@ class Memory:
         self._used[digest] = facts
         self._made = True
 
-    def save(self, looked: Looked, key: Key | None = None, report: Report | None = None) -> None:
-        """Write what this run found, with its report if later runs may print it."""
-        front = self._front or ({}, {}, {})
-        if key is not None and report is not None:
-            front = _with_report(front, looked, key, report)
-        elif not self._made:
-            return
-        self._write(front, 1)
+    def results(self, root: str, key: Key) -> Packed | None:
+        """The results of that key, if nothing has changed that they depend on."""
+        directories, files, _, results = self._front or NOTHING
+        if key not in results or not inputs.same_places(results[key][0], root):
+            return None
+        return results[key] if inputs.still(directories, files) is not None else None
+
+    def save(self, looked: Looked, places: Places, printed: Printed | None) -> None:
+        """Write what this run found, with what later runs may print."""
+        front = self._front or NOTHING
+        if printed is not None:
+            if not _agree(front[0], front[1], looked):
+                front = NOTHING
+            directories, files = front[0] | looked.directories, front[1] | looked.files
+            self._write(_with((directories, files, front[2], front[3]), places, printed), 1)
+        elif self._made:
+            self._write(front, 1)
+
+    def add(self, places: Places, printed: Printed) -> None:
+        """Write another report on results that are here already."""
+        if self._front is not None:
+            self._write(_with(self._front, places, printed), 0)
 
     def _write(self, front: Front, runs: int) -> None:
         """Write the file anew. `runs` is how many have passed without a use for the facts that were not used."""
@@ -75,9 +105,9 @@ class Memory:
     def refresh(self, again: Files) -> None:
         """Keep newer states of files whose content has not changed."""
         if self._front is not None:
-            directories, files, reports = self._front
+            directories, files, reports, results = self._front
             if all(files.get(path, (None, b""))[1] == digest for path, (_, digest) in again.items()):
-                self._write((directories, {**files, **again}, reports), 0)
+                self._write((directories, {**files, **again}, reports, results), 0)
 
     def _all_facts(self, runs: int) -> Iterator[tuple[bytes, bytes, int]]:
         for digest, facts in self._used.items():
@@ -89,17 +119,19 @@ class Memory:
                     yield digest, kept, unused + runs
 
 
-def _with_report(front: Front, looked: Looked, key: Key, report: Report) -> Front:
-    """The report beside those that depend on nothing that this run saw otherwise."""
-    directories, files, reports = front
-    if _agree(directories, files, looked):
-        directories, files = directories | looked.directories, files | looked.files
-        reports = {other: kept for other, kept in reports.items() if other != key}
-        for oldest in list(reports)[: len(reports) + 1 - MOST_REPORTS]:
-            del reports[oldest]
-    else:
-        directories, files, reports = looked.directories, looked.files, {}
-    return directories, files, {**reports, key: report}
+def _with(front: Front, places: Places, printed: Printed) -> Front:
+    """With a report and its results in it, as the newest ones."""
+    directories, files, reports, results = front
+    key, exit_code, before, after, results_key, packed = printed
+    reports = _newest(reports, key, (places, exit_code, before, after))
+    return directories, files, reports, _newest(results, results_key, (places, packed))
+
+
+def _newest(kept: dict[Key, T], key: Key, value: T) -> dict[Key, T]:
+    kept = {other: old for other, old in kept.items() if other != key}
+    for oldest in list(kept)[: len(kept) + 1 - MOST_REPORTS]:
+        del kept[oldest]
+    return {**kept, key: value}
 
 
 def _agree(directories: Directories, files: Files, looked: Looked) -> bool:

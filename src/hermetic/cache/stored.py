@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 Key = tuple[object, ...]
 # The paths that were given, the exit code, and the text around the number of seconds, if it is in there.
 Report = tuple[Places, int, str, str | None]
-Front = tuple[Directories, Files, dict[Key, Report]]
+# The results behind a report, packed: they can be shown in another format, or another width.
+Packed = tuple[Places, bytes]
+Front = tuple[Directories, Files, dict[Key, Report], dict[Key, Packed]]
 # Digest of a file's content -> place and checksum of its facts, and how many runs ago they were last of use.
 Index = dict[bytes, tuple[int, int, bytes, int]]
 

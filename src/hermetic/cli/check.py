@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from argparse import Namespace
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 
 from hermetic.cache.caches import Caches
+from hermetic.cache.memory import Printed
+from hermetic.cache.stored import Key
 from hermetic.cli import instant, terminal
 from hermetic.cli.progress import Bar
 from hermetic.driver import Request, UsageError, check
+from hermetic.engine.scan import find_root
 from hermetic.measures import Measures
-from hermetic.report import runtime
+from hermetic.report import packed, runtime
 from hermetic.report.results import Results
 from hermetic.report.runtime import ReportError
 from hermetic.settings import SettingsError
@@ -42,19 +47,21 @@ def run_once(request: Request, options: Namespace) -> int:
     """Check, print and keep. Raises UsageError and SettingsError."""
     measures = Measures()
     caches = None if options.no_cache else Caches()
-    bar = Bar(sys.stderr)
-    try:
-        results = check(request, bar.update, caches, measures)
-    finally:
-        bar.clear()
+    is_for_once = _is_for_once(options)
+    results = None if caches is None or is_for_once else _kept(request, caches)
+    if results is None:
+        bar = Bar(sys.stderr)
+        try:
+            results = check(request, bar.update, caches, measures)
+        finally:
+            bar.clear()
     report = _render(results, options.output_format, request.unsaved or {})
     if report:
         terminal.write(report)
     measures.ended("report")
     exit_code = _exit_code(results, options.exit_zero)
     if caches is not None:
-        again = None if _is_for_once(options) else instant.key_of(options.given)
-        caches.save(again, exit_code, _around_seconds(report, results, options.output_format))
+        caches.save(None if is_for_once else _printed(results, report, exit_code, request, options))
         for notice in caches.notices():
             print(f"hermetic: {notice}", file=sys.stderr)
     measures.ended("save cache")
@@ -63,6 +70,27 @@ def run_once(request: Request, options: Namespace) -> int:
 
         figures.show(measures, caches, options.timings, options.statistics)
     return exit_code
+
+
+def _kept(request: Request, caches: Caches) -> Results | None:
+    """The results of an earlier run, if they still hold: then only the way they are shown is another."""
+    began = time.perf_counter()
+    found = caches.results(find_root(os.path.abspath(request.paths[0])), _results_key(request))
+    if found is None:
+        return None
+    results = packed.unpack(found)
+    return replace(results, summary=replace(results.summary, seconds=time.perf_counter() - began))
+
+
+def _printed(results: Results, report: str, exit_code: int, request: Request, options: Namespace) -> Printed:
+    """What later runs can print again."""
+    before, after = _around_seconds(report, results, options.output_format)
+    key = instant.key_of(options.given)
+    return Printed(key, exit_code, before, after, _results_key(request), packed.pack(results))
+
+
+def _results_key(request: Request) -> Key:
+    return (os.getcwd(), request.paths, request.flags, request.isolated, request.hints)
 
 
 def _request(options: Namespace) -> Request:
@@ -102,7 +130,8 @@ def _tuple(given: list[str] | None) -> tuple[str, ...] | None:
 
 def _is_for_once(options: Namespace) -> bool:
     """Is it a run that asks for more than its report, or whose report hangs on more than the project?"""
-    return bool(options.watch or options.timings or options.statistics or options.runtime is not None)
+    figures = options.timings or options.statistics
+    return bool(options.watch or figures or options.runtime is not None or options.stdin_filename is not None)
 
 
 def _render(results: Results, output_format: str, unsaved: Mapping[str, bytes]) -> str:

@@ -33,8 +33,13 @@ def answer(arguments: list[str]) -> int | None:
     if front is None or key not in front[2]:
         return None
     places, exit_code, before, after = front[2][key]
-    if not (inputs.same_places(places, root) and _holds(front, root)):
+    again = inputs.still(front[0], front[1]) if inputs.same_places(places, root) else None
+    if again is None:
         return None
+    if any(state != inputs.UNSETTLED for state, _ in again.values()):
+        from hermetic.cache.memory import Memory
+
+        Memory(root).refresh(again)
     report = before if after is None else f"{before}{seconds(time.perf_counter() - began)}{after}"
     if report:
         terminal.write(report)
@@ -60,21 +65,3 @@ def _first_path(arguments: list[str]) -> str:
             return argument
         before = argument
     return "."
-
-
-def _holds(front: stored.Front, root: str) -> bool:
-    """Is everything as the reports have seen it? Files that only seem to have changed are known by their new times."""
-    directories, files, _ = front
-    if not inputs.same_directories(directories):
-        return False
-    moved = inputs.moved(files)
-    if not moved:
-        return True
-    again = inputs.same_content(moved, files)
-    if again is None:
-        return False
-    if any(state != inputs.UNSETTLED for state, _ in again.values()):
-        from hermetic.cache.memory import Memory
-
-        Memory(root).refresh(again)
-    return True

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 
 from hermetic.engine.scan import SKIPPED_DIRECTORIES, find_root
 from hermetic.requirements import LOCKS, METADATA
@@ -31,16 +34,32 @@ def run(paths: Iterable[str], check: Callable[[], int]) -> int:
     except ImportError:
         raise UsageError("--watch needs watchfiles: python -m pip install 'hermetic[watch]'") from None
     roots = sorted({find_root(os.path.abspath(path)) for path in paths})
-    changes = watchfiles.watch(*roots, watch_filter=_matters, rust_timeout=FIRST_WAIT, yield_on_timeout=True)
-    try:
+    with _interruptible() as stop, suppress(KeyboardInterrupt):
+        changes = watchfiles.watch(
+            *roots, watch_filter=_matters, stop_event=stop, rust_timeout=FIRST_WAIT, yield_on_timeout=True
+        )
         next(changes)
         _draw(check)
         for changed in changes:
             if changed:
                 _draw_again(check)
-    except KeyboardInterrupt:
-        pass
     return 0
+
+
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """An event that an interrupt sets: where Python drops the exception, in a finalizer, watching ends all the same."""
+    stop = threading.Event()
+
+    def interrupt(*_: object) -> None:
+        stop.set()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _draw_again(check: Callable[[], int]) -> None:
