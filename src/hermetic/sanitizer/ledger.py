@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
     from sqlalchemy.orm import Session, SessionTransaction
 
+    from hermetic.sanitizer.waits import Clocks
+
 MOST_ENGINES = 256  # remembered, unless more are alive
 ATTRIBUTE = "_hermetic"  # where a Session and its Connection keep their record; both have a __dict__
 
@@ -82,9 +84,7 @@ class SessionRecord:
     working: Busy | None = None  # who is in the middle of a flush, its commit or rollback; kept in tests only
     last: Frames = ()  # the last statement of this transaction that ended; kept in tests only
     last_wall: float = 0.0  # when it ended
-    last_cpu: float = 0.0  # the CPU time of its thread then, in seconds; kept in tests only
-    last_process_cpu: float = 0.0  # the CPU time of all threads then; kept in tests only
-    last_delay: float = 0.0  # how long its thread had waited for a CPU by then; kept in tests only
+    last_clocks: Clocks | None = None  # what its thread had used of a CPU by then; kept in tests only
     last_thread: int = 0
     streams: frozenset[int] = frozenset()  # open cursors, by id, that rows still come from; tests only
     waits: int = 0  # how often this session has waited for `Watch.idle` or longer, also between transactions

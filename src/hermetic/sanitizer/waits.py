@@ -8,8 +8,9 @@ from __future__ import annotations
 import sys
 from _thread import get_ident, get_native_id
 from collections.abc import Callable
+from threading import local
 from time import perf_counter, process_time, thread_time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from hermetic.sanitizer.ledger import SessionRecord
@@ -20,36 +21,46 @@ MEASURING = frozenset({"coverage", "trace", "slipcover", "viztracer", "hunter"})
 DEBUGGER = 0  # of `sys.monitoring`: https://docs.python.org/3/library/sys.monitoring.html#tool-identifiers
 
 SCHEDULER = "/proc/thread-self/schedstat"  # https://docs.kernel.org/scheduler/sched-stats.html
-SAMPLED = 0.05  # seconds for which one look into it is good: it costs more than all else here
-MOST_THREADS = 1024
+SAMPLED = 0.03  # seconds for which one look at the clocks is good: a look costs more than all else that an act does
 
-_samples: dict[int, tuple[float, float]] = {}  # by native thread: when it was looked at, and its delay then
+
+class Clocks(NamedTuple):
+    """What a thread had used of a CPU, and how long it had waited for one, in seconds; `at` is of `perf_counter`."""
+
+    at: float
+    thread: int  # its native number, which comes again late; those of Python come again at once
+    thread_cpu: float
+    process_cpu: float
+    delay: float
+
+
+_local = local()  # `clocks`: the thread's last look
 _last_stop = 0.0  # when pdb, or what is built on it, stopped last; of `time.perf_counter`
 
 
 def stamp(record: SessionRecord) -> None:
     """A session has acted just now."""
-    now, thread = perf_counter(), get_native_id()
-    sample = _samples.get(thread)
-    if sample is None or now - sample[0] > SAMPLED:
-        if len(_samples) >= MOST_THREADS:
-            _samples.clear()
-        sample = _samples[thread] = now, _delay()
-    record.last_wall, record.last_thread, record.last_delay = now, get_ident(), sample[1]
-    record.last_cpu, record.last_process_cpu = thread_time(), process_time()
+    now = perf_counter()
+    clocks: Clocks | None = getattr(_local, "clocks", None)
+    if clocks is None or now - clocks.at > SAMPLED:
+        clocks = _local.clocks = Clocks(now, get_native_id(), thread_time(), process_time(), _delay())
+    record.last_wall, record.last_thread, record.last_clocks = now, get_ident(), clocks
 
 
 def waited(record: SessionRecord, idle: float) -> float:
     """The seconds that a session has waited since its last act; 0.0 for less than `idle`, for a debugger, and while
-    rows of a statement are still streaming in, of which nobody can say when they came."""
+    rows of a statement are still streaming in, of which nobody can say when they came. What the thread has computed
+    shortly before that act is taken off as well."""
+    then = record.last_clocks
     wall = perf_counter() - record.last_wall
-    if wall < idle or not record.last_wall or record.streams or _was_debugged(record.last_wall):
+    if wall < idle or then is None or record.streams or _was_debugged(record.last_wall):
         return 0.0
-    if record.last_thread == get_ident() and thread_time() >= record.last_cpu:  # a new thread may get an old number
-        busy = thread_time() - record.last_cpu + _delay() - record.last_delay
+    if then.thread == get_native_id():
+        busy = thread_time() - then.thread_cpu + _delay() - then.delay
     else:  # what another thread did here before is only known as a sum over all threads
-        sampled, delay = _samples.get(get_native_id(), (0.0, 0.0))
-        busy = process_time() - record.last_process_cpu + _delay() - (delay if sampled <= record.last_wall else 0.0)
+        own: Clocks | None = getattr(_local, "clocks", None)
+        delay = own.delay if own is not None and own.at <= record.last_wall else 0.0
+        busy = process_time() - then.process_cpu + _delay() - delay
     return wall - busy if wall - busy >= idle else 0.0
 
 
