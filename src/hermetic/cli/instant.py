@@ -16,7 +16,9 @@ from hermetic.engine.scan import find_root
 
 # Flags that are followed by a value, where this is not a part of them. A wrong guess of what the first path is leads to
 # a cache that has no report for these arguments.
-WITH_VALUE = frozenset(("--select", "--ignore", "--exclude", "--output-format", "--jobs", "--runtime", "--stdin-filename"))
+WITH_VALUE = frozenset(
+    ("--select", "--ignore", "--exclude", "--output-format", "--jobs", "--runtime", "--stdin-filename")
+)
 
 
 def answer(arguments: list[str]) -> int | None:
