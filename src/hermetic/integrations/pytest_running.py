@@ -21,7 +21,7 @@ from hermetic.integrations.on_import import when_imported
 from hermetic.integrations.pytest_charges import Charges, from_plain
 from hermetic.integrations.pytest_options import Options
 from hermetic.integrations.pytest_scopes import Scopes
-from hermetic.integrations.pytest_summary import Seen
+from hermetic.integrations.pytest_summary import Drawing, Seen
 
 if TYPE_CHECKING:
     from hermetic.sanitizer.watch import Report, Watch
@@ -56,6 +56,7 @@ class Running:
         self.watch: Watch | None = None
         self._scopes = Scopes()
         self._charges = Charges(options, baseline)
+        self._drawing = Drawing(str(options.start))
         self._ran: set[str] = set()  # tests of this process
         self._test_files: set[str] = set()
         self._began = time.perf_counter()
@@ -158,7 +159,7 @@ class Running:
         if not charges:
             return
         setattr(report, CARRIED, [charge.as_plain() for charge in charges])
-        text = pytest_summary.of_test(charges, str(self.options.start))
+        text = self._drawing.of_test(charges)
         if report.failed:
             report.sections.append(("hermetic", text))
         elif not hasattr(report, "wasxfail") and any(
@@ -205,6 +206,15 @@ class Running:
             self._tell_test_files()
 
     # The whole run
+
+    @pytest.hookimpl
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        self._measure(session.config)
+
+    @guarded
+    def _measure(self, config: pytest.Config) -> None:
+        if config.pluginmanager.hasplugin("terminalreporter"):  # a worker has none
+            self._drawing.width = config.get_terminal_writer().fullwidth
 
     @pytest.hookimpl
     def pytest_report_header(self) -> str:
@@ -282,7 +292,7 @@ class Running:
 
     @guarded
     def _print(self, terminal: pytest.TerminalReporter) -> None:
-        pytest_summary.write(terminal, self.seen, self.options.fails, str(self.options.start))
+        pytest_summary.write(terminal, self.seen, self.options.fails, self._drawing)
 
     @pytest.hookimpl
     def pytest_unconfigure(self) -> None:

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
-from hermetic.finding import Finding, Severity, Step
+from hermetic.finding import Finding, Severity
 from hermetic.integrations.pytest_charges import Charge
-from hermetic.report.style import COLOUR, PLAIN, Styles
+from hermetic.report.style import COLOUR, PLAIN, Styles, printable
 
 MOST_PLACES = 20  # places listed for one rule; the report file has all
+MOST_IN_FULL = 3  # tests that show one finding in full
+MOST_CAUSES = 5  # tests and fixtures named in one line
 
 
 @dataclass(slots=True)
@@ -44,24 +46,50 @@ class Seen:
         return found
 
 
-def of_test(charges: Iterable[Charge], root: str) -> str:
-    """The findings of a test, the worst first, as `hermetic check` shows them."""
-    ordered = sorted(charges, key=lambda charge: (-charge.finding.severity, charge.finding.at))
-    return "\n".join(in_full(charge.finding, PLAIN, root) for charge in ordered)
+class Drawing:
+    """How findings look: their paths are relative to `root`; `width` is in cells, None where there is no terminal.
+
+    One that a great many tests have caused is drawn in full for the first of them, and in short for the others.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.width: int | None = None
+        self._root = root
+        self._drawn: Counter[str] = Counter()
+
+    def of_test(self, charges: Iterable[Charge]) -> str:
+        """The findings of a test, the worst first, as `hermetic check` shows them."""
+        ordered = sorted(charges, key=lambda charge: (-charge.finding.severity, charge.finding.at))
+        return "\n".join(self._first_in_full(charge.finding) for charge in ordered)
+
+    def _first_in_full(self, finding: Finding) -> str:
+        self._drawn[finding.fingerprint] += 1
+        if self._drawn[finding.fingerprint] <= MOST_IN_FULL:
+            return self.in_full(finding, PLAIN)
+        head = f"{finding.severity.label}[{finding.rule}] {finding.name}, as in other tests:"
+        return "\n".join((head, *in_short(finding)))
+
+    def in_full(self, finding: Finding, styles: Styles) -> str:
+        """A finding with its code, both acts, and how to silence it."""
+        from hermetic.report.text import render_finding
+
+        code = finding.rule
+        comment = f"`# hermetic: ignore[{code}] reason` on line {finding.at.line}"
+        silence = f'{comment}, or `@pytest.mark.hermetic(ignore=["{code}"])`'
+        notes = [("silence", silence), ("more", f"hermetic explain {code}")]
+        return render_finding(finding, notes, styles, self._root, self.width)
 
 
-def in_full(finding: Finding, styles: Styles, root: str) -> str:
-    """A finding with its code, both acts, and how to silence it."""
-    from hermetic.report.text import render_finding
-
-    code = finding.rule
-    comment = f"`# hermetic: ignore[{code}] reason` on line {finding.at.line}"
-    silence = f'{comment}, or `@pytest.mark.hermetic(ignore=["{code}"])`'
-    notes = [("silence", silence), ("more", f"hermetic explain {code}")]
-    return render_finding(finding, notes, styles, root)
+def in_short(finding: Finding) -> list[str]:
+    """Place, message and acts, a line each; without the callers."""
+    at = finding.at
+    acts = [step for step in finding.trace if not step.text.startswith("called by ")]
+    lines = [f"  {at.path}:{at.line} in {finding.function}: {finding.message}"]
+    lines += [f"      {step.at.path}:{step.at.line}: {step.text}" for step in acts]
+    return [printable(line) for line in lines]
 
 
-def write(terminal: pytest.TerminalReporter, seen: Seen, fails: frozenset[Severity], root: str) -> None:
+def write(terminal: pytest.TerminalReporter, seen: Seen, fails: frozenset[Severity], drawing: Drawing) -> None:
     """The section of hermetic at the end of a run; one line where nothing was found."""
     quiet = not (seen.charges or seen.mistakes or seen.notes)
     if quiet and (not seen.sessions or terminal.verbosity < 0):
@@ -72,7 +100,7 @@ def write(terminal: pytest.TerminalReporter, seen: Seen, fails: frozenset[Severi
         by_rule.setdefault(finding.rule, []).append(finding)
     causes = seen.causes()
     for code in sorted(by_rule):
-        _write_rule(terminal, by_rule[code], causes, root)
+        _write_rule(terminal, by_rule[code], causes, drawing)
     for line in (*_verdict(seen, fails), *seen.notes):
         terminal.write_line(line)
     if seen.mistakes:
@@ -81,7 +109,7 @@ def write(terminal: pytest.TerminalReporter, seen: Seen, fails: frozenset[Severi
 
 
 def _write_rule(
-    terminal: pytest.TerminalReporter, findings: Sequence[Finding], causes: dict[str, list[str]], root: str
+    terminal: pytest.TerminalReporter, findings: Sequence[Finding], causes: dict[str, list[str]], drawing: Drawing
 ) -> None:
     severities = Counter(finding.severity for finding in findings)
     counted = ", ".join(_count(severities[each], each.label) for each in sorted(severities, reverse=True))
@@ -89,25 +117,14 @@ def _write_rule(
     terminal.write_line(f"{findings[0].rule} {findings[0].name}: {counted}", bold=True, **colour)
     for finding in findings[:MOST_PLACES]:
         if terminal.verbosity > 0:
-            terminal.write_line(in_full(finding, COLOUR if terminal.hasmarkup else PLAIN, root))
+            terminal.write_line(drawing.in_full(finding, COLOUR if terminal.hasmarkup else PLAIN))
         else:
-            _write_place(terminal, finding)
+            for line in in_short(finding):
+                terminal.write_line(line)
         terminal.write_line(f"      {_caused(causes[finding.fingerprint])}", light=True)
     if len(findings) > MOST_PLACES:
         more = len(findings) - MOST_PLACES
         terminal.write_line(f"  and {_count(more, 'more place')}; --hermetic-report=FILE lists all")
-
-
-def _write_place(terminal: pytest.TerminalReporter, finding: Finding) -> None:
-    at = finding.at
-    terminal.write_line(f"  {at.path}:{at.line} in {finding.function}: {finding.message}")
-    for step in _acts(finding):
-        terminal.write_line(f"      {step.at.path}:{step.at.line}: {step.text}")
-
-
-def _acts(finding: Finding) -> list[Step]:
-    """The steps without the callers, which -v shows."""
-    return [step for step in finding.trace if not step.text.startswith("called by ")]
 
 
 def _caused(causes: Sequence[str]) -> str:
@@ -119,8 +136,10 @@ def _verdict(seen: Seen, fails: frozenset[Severity]) -> list[str]:
     lines = []
     late = [charge for charge in seen.late if charge.finding.severity in fails]
     if late:
-        who = ", ".join(dict.fromkeys(charge.cause for charge in late))
-        lines.append(f"This run fails for what no test could be failed for any more: {who}")
+        causes = list(dict.fromkeys(charge.cause for charge in late))
+        more = f" and {len(causes) - MOST_CAUSES:,} more" if len(causes) > MOST_CAUSES else ""
+        who = ", ".join(causes[:MOST_CAUSES])
+        lines.append(f"This run fails for what no test could be failed for any more: {who}{more}")
     if seen.silenced:
         by = ", ".join(f"{count:,} by {what}" for what, count in sorted(seen.silenced.items()))
         lines.append(f"Silenced: {by}")

@@ -8,6 +8,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
+from typing import TextIO
 
 from hermetic import rules
 from hermetic.finding import Finding, Severity, Sighting, Step
@@ -47,14 +48,18 @@ def render_findings(findings: Sequence[Finding], styles: Styles, root: str = "")
     return _for_stdout("\n".join(_findings(findings, styles, width, _lines_below(root))))
 
 
-def render_finding(finding: Finding, notes: Sequence[tuple[str, str]], styles: Styles, root: str = "") -> str:
+def render_finding(
+    finding: Finding, notes: Sequence[tuple[str, str]], styles: Styles, root: str = "", width: int | None = None
+) -> str:
     """One finding with why it hurts, its fix, and more notes, given as title and text.
 
-    `root` is the directory that the finding's paths are relative to, by default the working directory.
+    `root` is the directory that the finding's paths are relative to, by default the working directory. The text is for
+    the process's own standard output, whatever captures it.
     """
-    width = max(NARROWEST, shutil.get_terminal_size((WIDTH, 24)).columns)
+    width = max(NARROWEST, width or shutil.get_terminal_size((WIDTH, 24)).columns)
     why = next((_why(rule.doc) for rule in rules.load() if rule.code == finding.rule), "")
-    return _for_stdout(_finding(finding, (*_notes(finding, why), *notes), styles, width, _lines_below(root)))
+    drawn = _finding(finding, (*_notes(finding, why), *notes), styles, width, _lines_below(root))
+    return _for_stream(drawn, sys.__stdout__)
 
 
 def _lines_below(root: str) -> Lines:
@@ -67,8 +72,12 @@ def _findings(findings: Sequence[Finding], styles: Styles, width: int, lines: Li
 
 
 def _for_stdout(text: str) -> str:
+    return _for_stream(text, sys.stdout)
+
+
+def _for_stream(text: str, stream: TextIO | None) -> str:
     try:
-        "│┆…".encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+        "│┆…".encode(getattr(stream, "encoding", None) or "utf-8")
     except (UnicodeEncodeError, LookupError):
         return text.translate(WITHOUT_UNICODE)
     return text

@@ -149,3 +149,39 @@ def test_a_report_that_cannot_be_written_fails_the_run(suite: Suite) -> None:
     assert (done.code, done.outcomes) == (1, {"passed": 1})
     assert "hermetic cannot write" in done.summary
     assert "Traceback" not in done.out + done.err
+
+
+def test_a_finding_of_a_great_many_tests_is_shown_in_full_for_the_first(suite: Suite) -> None:
+    done = suite.run(
+        test_app="""
+            import app, pytest
+
+            @pytest.mark.parametrize("number", range(5))
+            def test_leaks(number):
+                app.leak()
+        """
+    )
+
+    failures = done.out.partition("= hermetic =")[0]
+    assert failures.count("= why: ") == 3
+    assert failures.count("error[SES001] session-not-closed, as in other tests:") == 2
+    assert failures.count(f"      app.py:{LEAK_LINE + 2}: its connection was taken from the pool in `leak`") == 2
+
+
+def test_as_wide_as_the_terminal(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "72")
+
+    done = suite.run(test_app=MIXED)
+
+    failures = done.out.partition("= ERRORS =")[2].partition("= hermetic =")[0]
+    assert "= why: An open session keeps" in failures
+    assert max(map(len, failures.splitlines())) == 72
+
+
+def test_for_a_terminal_without_box_drawing(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+
+    done = suite.run(test_app=MIXED)
+
+    assert f"{LEAK_LINE} |     session = Session(engine)" in done.out
+    assert "\\u2502" not in done.out
