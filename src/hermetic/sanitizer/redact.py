@@ -11,16 +11,20 @@ from typing import Any
 
 LONGEST = 2000  # characters of an SQL text; an INSERT of a thousand rows is as well known by its beginning
 
-# Strings ('it''s', E'…', $tag$…$tag$), numbers that are no part of a name, and comments, which carry request data.
+# Names in quotes, which stay; then what does not: comments, which carry request data, strings ('it''s', E'…',
+# $tag$…$tag$, and "…", which MySQL and SQLite take for one), and numbers that are no part of a name. What is cut off
+# has no end.
 LITERAL = re.compile(
-    r"--[^\n]*|/\*.*?\*/|\$(\w*)\$.*?\$\1\$|[eE]?'(?:[^'\\]|''|\\.)*'?|(?<![\w$:.\"])\d+(?:\.\d+)?(?![\w\"])", re.DOTALL
+    r"""(?P<name>"[A-Za-z_][\w$]*")|--[^\n]*|/\*.*?(?:\*/|\Z)|\$(?P<tag>(?:[A-Za-z_]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)"""
+    r"""|[eE]?'(?:[^'\\]|''|\\.)*'?|"[^"]*"?|(?<![\w$:."])\d+(?:\.\d+)?(?![\w"])""",
+    re.DOTALL,
 )
 SAFE_QUERY = frozenset({"host", "port", "dbname", "driver", "charset", "application_name", "sslmode"})
 
 
 def sql(statement: str) -> str:
     """The statement on one line with every literal replaced by `?`."""
-    return " ".join(LITERAL.sub("?", statement[:LONGEST]).split())
+    return " ".join(LITERAL.sub(lambda found: found["name"] or "?", statement[:LONGEST]).split())
 
 
 def url(value: Any) -> str:
