@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from hermetic.finding import Finding
-from hermetic.sanitizer.ledger import EngineRecord, Failure, Hold, SessionRecord
+from hermetic.sanitizer.ledger import EngineRecord, Failure, Hold, Read, SessionRecord
 from hermetic.sanitizer.operations import Operation
 
 if TYPE_CHECKING:
@@ -79,8 +79,9 @@ class Detector:
     returned: Callable[[Watch, Hold], None] | None = None  # and is back, or was detached from it
     pool_timed_out: Callable[[Watch, Any], None] | None = None  # a pool had no connection to give
     reported: Callable[[Watch, Finding, SessionRecord | None], None] | None = None  # a finding, and whose session it is
-    # A DetachedInstanceError or MissingGreenlet is being raised: the exception, InstanceState or None, attribute names.
-    unreadable: Callable[[Watch, BaseException, Any, tuple[str, ...]], None] | None = None
+    expunged: Callable[[Watch, SessionRecord, Any], None] | None = None  # an InstanceState was taken out by expunge()
+    # A DetachedInstanceError or MissingGreenlet is being raised.
+    unreadable: Callable[[Watch, BaseException, Read], None] | None = None
     # Only in production: a transaction has waited for something else than the database, so many seconds.
     waiting: Callable[[Watch, SessionRecord, float], None] | None = None
     held: Callable[[Watch, Hold, float], None] | None = None  # only in production: out of its pool so many seconds

@@ -7,11 +7,25 @@ from typing import Any
 from sqlalchemy import Engine, NullPool
 from sqlalchemy.orm import Session, SessionTransaction
 
+from hermetic.sanitizer.ledger import Read
 from hermetic.sanitizer.stacks import is_library
 
 # Databases on which one failed statement makes the server refuse everything until a rollback.
 # https://www.postgresql.org/docs/current/tutorial-transactions.html
 ABORTING = frozenset({"postgresql", "cockroachdb", "redshift"})
+# Files of those who show values to people, and catch what that raises.
+SHOWING = (
+    "/_pytest/_io/saferepr.py",
+    "/_pytest/_code/code.py",
+    "/_pytest/assertion/",
+    "/traceback.py",
+    "/pdb.py",
+    "/pydevd",
+    "/debugpy/",
+    "/IPython/",
+    "/rich/",
+    "/sentry_sdk/",
+)
 WRITES = ("INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE")
 
 
@@ -87,23 +101,43 @@ def subject_of(frame: Any) -> SessionTransaction | None:
     return None
 
 
-def what_was_read(frame: Any) -> tuple[Any, tuple[str, ...]]:
-    """The instance state and the attributes that SQLAlchemy's frames were loading; (None, ()) for anything else.
+def what_was_read(frame: Any) -> Read:
+    """What the frames of an error could not load.
 
-    Reading one expired attribute loads them all, and loading may go through other instances, so the outermost of the
-    library's frames is the one that says what the application has read.
+    Reading one expired attribute loads them all, and loading may go through other instances, so the outermost of
+    SQLAlchemy's frames is the one that says what was asked for.
     """
     state: Any = None
+    session: Session | None = None
     names: tuple[str, ...] = ()
+    package = ""
     for _ in range(200):  # MissingGreenlet is raised deep below the attribute, in the driver's adapter
-        if frame is None or not is_library(frame.f_code.co_filename):
+        package = str(frame.f_globals.get("__name__", "")).split(".")[0] if frame is not None else ""
+        if package not in ("sqlalchemy", "hermetic"):
             break
         variables = frame.f_locals
-        found = variables.get("state")
-        if hasattr(found, "manager"):
-            state, names = found, _names_in(variables) or names
+        if hasattr(variables.get("state"), "manager"):
+            state, names = variables["state"], _names_in(variables) or names
+        if isinstance(variables.get("self"), Session):
+            session = variables["self"]
         frame = frame.f_back
-    return state, names
+    by = package if frame is not None and is_library(frame.f_code.co_filename) else ""
+    return Read(state if names else None, names, session, by)
+
+
+def is_shown(frame: Any) -> bool:
+    """Does a debugger, a traceback or a failing assertion show an instance, whose `__repr__` reads what it cannot?"""
+    for _ in range(200):
+        if frame is None:
+            return False
+        code = frame.f_code
+        if not is_library(code.co_filename):
+            if code.co_name not in ("__repr__", "__str__"):
+                return False
+        elif any(part in code.co_filename.replace("\\", "/") for part in SHOWING):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _names_in(variables: dict[str, Any]) -> tuple[str, ...]:

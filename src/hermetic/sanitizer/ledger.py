@@ -103,6 +103,19 @@ class SessionRecord:
     extra: dict[str, Any] = field(default_factory=dict)  # a detector's own memory, by its rule's code
 
 
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What could not be loaded: attributes of an instance, or (without a state) what a call on the session asked for.
+
+    `by` is the library that asked, "" for the application itself.
+    """
+
+    state: Any  # the InstanceState
+    names: tuple[str, ...]
+    session: Session | None
+    by: str
+
+
 @dataclass(slots=True)
 class Hold:
     """A connection out of its pool. `since` is of `time.perf_counter`."""

@@ -239,6 +239,15 @@ def _pool_get(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any
     return _do_get
 
 
+def _expunge(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
+    # The event `persistent_to_detached` also comes for each instance of a session that is closed.
+    def expunge(self: Any, instance: Any) -> None:
+        original(self, instance)
+        probes.expunged(self, instance)
+
+    return expunge
+
+
 def _unreadable(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
     # These errors name neither the class nor the attribute; the frames that raise them know both.
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -338,6 +347,11 @@ def pools() -> tuple[Patch, ...]:
 def reads() -> tuple[Patch, ...]:
     """Attributes that cannot be loaded any more."""
     from sqlalchemy.exc import MissingGreenlet
+    from sqlalchemy.orm import Session
     from sqlalchemy.orm.exc import DetachedInstanceError
 
-    return Patch(DetachedInstanceError, "__init__", _unreadable), Patch(MissingGreenlet, "__init__", _unreadable)
+    return (
+        Patch(Session, "expunge", _expunge),
+        Patch(DetachedInstanceError, "__init__", _unreadable),
+        Patch(MissingGreenlet, "__init__", _unreadable),
+    )

@@ -430,9 +430,14 @@ class Probes:
         self.tell("changed", record, state)
 
     @quietly
+    def expunged(self, session: Session, instance: Any) -> None:
+        self.tell("expunged", self.ledger.record(session), instance._sa_instance_state)
+
+    @quietly
     def unreadable(self, error: BaseException) -> None:
-        state, names = internals.what_was_read(sys._getframe(3))
-        self.tell("unreadable", error, state, names)
+        frame = sys._getframe(3)
+        if not internals.is_shown(frame):
+            self.tell("unreadable", error, internals.what_was_read(frame))
 
     # Engines and pools
 

@@ -44,11 +44,13 @@ def _judge(watch: Watch, record: SessionRecord, doing: str, error: BaseException
     first = _other(record, record.busy) or _other(record, record.working)
     if first is None:
         return
-    by = record.leaving_by or actor()
+    here, by = origin(), actor()
+    if record.leaving_by is not None and here[:1] in ((), record.leaving[:1]):  # in the task that closes for it
+        here, by = record.leaving, record.leaving_by
     acts = [
         Act("the session was made", record.made),
         Act(f"{actor_name(first.by)} was in the middle of {first.doing}", _frames(first)),
-        Act(f"{actor_name(by)} {doing}", record.leaving or origin()),
+        Act(f"{actor_name(by)} {doing}", here),
     ]
     kind = "tasks" if first.by[0] == by[0] else "threads"
     message = f"two {kind} use one session at once: one {doing} while the other is in the middle of {first.doing}"

@@ -56,7 +56,7 @@ def _commit_failed(record: SessionRecord) -> bool:
 
 def _report(watch: Watch, record: SessionRecord, message: str, used: str, error: BaseException | None = None) -> None:
     failure = record.failure
-    acts = [Act(used, record.leaving or origin())]
+    acts = [Act(used, origin() or record.leaving)]
     if failure is not None:
         acts.insert(0, Act(f"{failure.doing} failed ({failure.error})", failure.frames))
     if error is not None:

@@ -1,0 +1,339 @@
+"""SES005 at run time: DetachedInstanceError and MissingGreenlet explained."""
+
+from __future__ import annotations
+
+import gc
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, inspect, select
+from sqlalchemy.exc import MissingGreenlet, StatementError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.orm import Session, defer, selectinload, sessionmaker
+from sqlalchemy.orm.exc import DetachedInstanceError
+
+from runtime.models import Account, Post, User
+from runtime.sanitizer.found import Found
+
+
+@contextmanager
+def unawaited() -> Iterator[list[str]]:
+    """A MissingGreenlet, which leaves a coroutine of the driver's that nobody awaits. Gives its notes."""
+    notes: list[str] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        try:
+            yield notes
+            pytest.fail("nothing was raised")
+        except MissingGreenlet as error:
+            notes += error.__notes__
+        except StatementError as error:  # around it, in SQLAlchemy 2.1
+            notes += getattr(error.__cause__, "__notes__", ())
+        gc.collect()
+
+
+@pytest.fixture
+def ada(sync_engine: Engine) -> None:
+    with Session(sync_engine) as session:
+        session.add(User(name="Ada", posts=[Post(title="Notes")]))
+        session.commit()
+
+
+@pytest.fixture
+async def async_ada(async_engine: AsyncEngine) -> None:
+    async with AsyncSession(async_engine) as session:
+        session.add(User(name="Ada", posts=[Post(title="Notes")]))
+        await session.commit()
+
+
+def message(found: Found) -> str:
+    (finding,) = found.findings
+    return finding.message
+
+
+def advice(found: Found) -> str:
+    (finding,) = found.findings
+    assert finding.fix is not None
+    return finding.fix.message
+
+
+def read_after_commit_and_close(engine: Engine) -> str:
+    with Session(engine) as session:  # mark: closed
+        user = User(name="Ada")
+        session.add(user)
+        session.commit()  # mark: commit
+    return user.name  # mark: read
+
+
+def test_expired_by_a_commit_and_closed(sync_engine: Engine, found: Found) -> None:
+    with pytest.raises(DetachedInstanceError) as raised:
+        read_after_commit_and_close(sync_engine)
+
+    assert found.places("SES005", read_after_commit_and_close) == ("read", {"commit", "closed", "read"})
+    expected = "`User.name` was expired by a commit and its session is closed: reading it raises DetachedInstanceError"
+    assert message(found) == expected
+    assert advice(found).startswith("make the factory with `expire_on_commit=False`")
+    (note,) = raised.value.__notes__
+    assert note.startswith(f"hermetic SES005: {expected}; make the factory")
+    assert "in read_after_commit_and_close" in note
+
+
+@pytest.mark.usefixtures("ada")
+def test_a_relationship_that_was_not_loaded(sync_engine: Engine, found: Found) -> None:
+    def load() -> list[Post]:
+        with Session(sync_engine) as session:  # mark: closed
+            user = session.scalars(select(User)).one()
+        return user.posts  # mark: read
+
+    with pytest.raises(DetachedInstanceError):
+        load()
+
+    assert found.places("SES005", load) == ("read", {"closed", "read"})
+    assert message(found).startswith("`User.posts` was not loaded and its session is closed")
+    assert advice(found).startswith("load it in the query: `.options(selectinload(User.posts))`")
+
+
+@pytest.mark.usefixtures("ada")
+def test_a_deferred_column(sync_engine: Engine, found: Found) -> None:
+    def load() -> str:
+        with Session(sync_engine) as session:  # mark: closed
+            user = session.scalars(select(User).options(defer(User.name))).one()
+        return user.name  # mark: read
+
+    with pytest.raises(DetachedInstanceError):
+        load()
+
+    assert found.places("SES005", load) == ("read", {"closed", "read"})
+    assert advice(found).startswith("load it in the query: `.options(undefer(User.name))`")
+
+
+def test_closed_by_the_makers_begin(sync_engine: Engine, found: Found) -> None:
+    def load() -> str:
+        with sessionmaker(sync_engine).begin() as session:  # mark: block
+            user = User(name="Ada")
+            session.add(user)
+        return user.name  # mark: read
+
+    with pytest.raises(DetachedInstanceError):
+        load()
+
+    assert found.places("SES005", load) == ("read", {"block", "read"})
+
+
+def test_expunged(sync_engine: Engine, found: Found) -> None:
+    def load() -> str:
+        with Session(sync_engine) as session:
+            user = User(name="Ada")
+            session.add(user)
+            session.commit()  # mark: commit
+            session.expunge(user)  # mark: expunged
+            return user.name  # mark: read
+
+    with pytest.raises(DetachedInstanceError):
+        load()
+
+    assert found.places("SES005", load) == ("read", {"commit", "expunged", "read"})
+    assert "and it was taken out of its session" in message(found)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_the_session_is_garbage(sync_engine: Engine, found: Found) -> None:
+    def make() -> User:
+        session = Session(sync_engine)
+        user = User(name="Ada")
+        session.add(user)
+        session.commit()
+        return user
+
+    def load() -> str:
+        user = make()
+        gc.collect()
+        return user.name  # mark: read
+
+    with pytest.raises(DetachedInstanceError):
+        load()
+
+    assert found.places("SES005", load) == ("read", {"read"})
+    assert "and it is in no session" in message(found)
+
+
+def test_each_close_has_its_own_place(sync_engine: Engine, found: Found) -> None:
+    session = Session(sync_engine)
+
+    def make(name: str) -> User:
+        user = User(name=name)
+        session.add(user)
+        session.commit()
+        return user
+
+    def load() -> str:
+        user = make("Ada")
+        session.close()  # mark: first
+        make("Bob")
+        session.close()  # mark: second
+        return user.name  # mark: read
+
+    with pytest.raises(DetachedInstanceError):
+        load()
+
+    assert found.places("SES005", load) == ("read", {"first", "read"})
+
+
+async def test_expired_by_a_commit_in_asyncio(async_engine: AsyncEngine, found: Found) -> None:
+    async def load() -> str:
+        user = User(name="Ada")
+        session.add(user)
+        await session.commit()  # mark: commit
+        return user.name  # mark: read
+
+    async with AsyncSession(async_engine) as session:
+        with unawaited() as notes:
+            await load()
+
+    assert found.places("SES005", load) == ("read", {"commit", "read"})
+    expected = "`User.name` was expired by a commit, and an AsyncSession cannot load it on reading"
+    assert message(found).startswith(expected)
+    assert notes[0].startswith(f"hermetic SES005: {expected}")
+
+
+@pytest.mark.usefixtures("async_ada")
+async def test_a_relationship_that_was_not_loaded_in_asyncio(async_engine: AsyncEngine, found: Found) -> None:
+    async def load() -> list[Post]:
+        user = (await session.scalars(select(User))).one()
+        return user.posts  # mark: read
+
+    async with AsyncSession(async_engine) as session:
+        with unawaited():
+            await load()
+
+    assert found.places("SES005", load) == ("read", {"read"})
+    assert message(found).startswith("`User.posts` was not loaded, and an AsyncSession cannot load it on reading")
+    assert advice(found).endswith("or `await instance.awaitable_attrs.posts`")
+
+
+async def test_detached_in_asyncio(async_engine: AsyncEngine, found: Found) -> None:
+    async def load() -> str:
+        async with AsyncSession(async_engine) as session:  # mark: closed
+            user = User(name="Ada")
+            session.add(user)
+            await session.commit()  # mark: commit
+        return user.name  # mark: read
+
+    with pytest.raises(DetachedInstanceError):
+        await load()
+
+    assert found.places("SES005", load) == ("read", {"commit", "closed", "read"})
+
+
+async def test_closed_by_the_makers_begin_in_asyncio(async_engine: AsyncEngine, found: Found) -> None:
+    async def load() -> str:
+        async with async_sessionmaker(async_engine).begin() as session:  # mark: block
+            user = User(name="Ada")
+            session.add(user)
+        return user.name  # mark: read
+
+    with pytest.raises(DetachedInstanceError):
+        await load()
+
+    assert found.places("SES005", load) == ("read", {"block", "read"})
+
+
+async def test_a_synchronous_call(async_engine: AsyncEngine, found: Found) -> None:
+    session = AsyncSession(async_engine)  # mark: made
+    await session.connection()
+
+    def load() -> object:
+        return session.sync_session.scalars(select(User)).all()  # mark: call
+
+    with unawaited():
+        load()
+    await session.close()
+
+    assert found.places("SES005", load) == ("call", {"call"})
+    assert found.places("SES005", test_a_synchronous_call)[1] == {"made", "call"}
+    assert advice(found).startswith("`await` the method of the AsyncSession")
+
+
+def test_read_by_a_library(sync_engine: Engine, found: Found) -> None:
+    """As by what makes JSON of the answer to a request, when no application code runs any more."""
+
+    def load() -> Account:
+        with Session(sync_engine) as session:  # mark: closed
+            account = Account()
+            session.add(account)
+            session.commit()  # mark: commit
+        return account
+
+    account = load()
+    read: dict[str, Any] = {"__name__": "json.encoder", "account": account}
+    with pytest.raises(DetachedInstanceError):
+        exec(compile("account.balance", "<json>", "exec"), read)
+
+    assert found.findings[0].trace[-1].text.startswith("`Account.balance` is read by `json`")
+
+
+# What may be read, and who may look.
+
+
+@pytest.mark.usefixtures("ada")
+def test_what_was_loaded_stays_readable(sync_engine: Engine, found: Found) -> None:
+    with Session(sync_engine) as session:
+        user = session.scalars(select(User).options(selectinload(User.posts))).one()
+
+    assert (user.name, user.posts[0].title) == ("Ada", "Notes")
+    assert found.codes == []
+
+
+@pytest.mark.usefixtures("async_ada")
+async def test_awaitable_attributes(async_engine: AsyncEngine, found: Found) -> None:
+    async with AsyncSession(async_engine) as session:
+        user = (await session.scalars(select(User))).one()
+        posts = await user.awaitable_attrs.posts
+        await session.refresh(user, ["posts"])
+        titles = await session.run_sync(lambda _: [post.author.name for post in posts])
+
+    assert titles == ["Ada"]
+    assert found.codes == []
+
+
+def test_what_is_not_loaded_can_be_asked_for(sync_engine: Engine, found: Found) -> None:
+    with Session(sync_engine) as session:
+        user = User(name="Ada")
+        session.add(user)
+        session.commit()
+
+    assert inspect(user).unloaded == {"id", "name", "posts"}
+    assert found.codes == []
+
+
+class Shown:
+    def __init__(self, user: User) -> None:
+        self.user = user
+
+    def __repr__(self) -> str:
+        return f"Shown({self.user.name})"
+
+
+def by_an_assertion(shown: object) -> None:
+    assert shown == 1
+
+
+def by_a_traceback(shown: object) -> None:
+    raise LookupError
+
+
+@pytest.mark.parametrize("show", [by_an_assertion, by_a_traceback])
+def test_shown_to_people(sync_engine: Engine, found: Found, show: Callable[[object], None]) -> None:
+    with Session(sync_engine) as session:
+        user = User(name="Ada")
+        session.add(user)
+        session.commit()
+
+    with pytest.raises((AssertionError, LookupError)) as raised:
+        show(Shown(user))
+
+    assert "raised in repr()" in str(raised.getrepr(showlocals=True))
+    assert found.codes == []
