@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import tracemalloc
 import weakref
+from contextlib import suppress
 
 import pytest
-from sqlalchemy import Engine, event, exc, select
+from sqlalchemy import Engine, create_engine, event, exc, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 
+from hermetic.sanitizer.watch import watch
 from runtime.models import User
 from runtime.sanitizer.found import Found
 
@@ -97,3 +100,52 @@ async def test_a_task_that_failed_does_not_keep_its_session_alive(
     await collect()
 
     assert made[0]() is None
+
+
+def test_of_engines_that_are_garbage_a_few_are_remembered(
+    in_production: Found, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hermetic.sanitizer.ledger.MOST_ENGINES", 5)
+    for _ in range(20):
+        create_engine("sqlite://")
+        gc.collect()
+
+    assert len(in_production.watch.ledger.engines) <= 5
+
+
+def test_an_engine_that_is_disposed_is_forgotten(in_production: Found) -> None:
+    engine = create_engine("sqlite://")
+    known = len(in_production.watch.ledger.engines)
+    engine.dispose()
+
+    assert (known, in_production.watch.ledger.engines) == (1, {})
+
+
+def used(engine: Engine) -> None:
+    for _ in range(500):
+        with Session(engine) as session:
+            session.scalar(select(User.id))
+    for _ in range(50):
+        Session(engine).scalar(select(User.id))  # leaked
+    with suppress(exc.DBAPIError), Session(engine) as session:
+        session.execute(text("SELECT nothing"))
+    for _ in range(5):
+        create_engine("sqlite://").connect().close()
+    gc.collect()
+
+
+@pytest.mark.parametrize("mode", ["production", "tests"])
+def test_memory_does_not_grow_with_the_sessions(mode: str, memory_engine: Engine) -> None:
+    with watch(mode, lambda finding: None) as running:
+        used(memory_engine)
+        running.drain()
+        tracemalloc.start()
+        used(memory_engine)
+        running.drain()
+        before = tracemalloc.get_traced_memory()[0]
+        used(memory_engine)
+        running.drain()
+        grown = tracemalloc.get_traced_memory()[0] - before
+        tracemalloc.stop()
+
+    assert grown < 20_000  # bytes: a record of each of the 550 sessions would take 300,000
