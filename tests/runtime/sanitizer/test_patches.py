@@ -43,6 +43,7 @@ ARGUMENTS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "SessionTransaction.rollback": ((), {"_to_root": True}),
     "Session.flush": (("objects",), {}),
     "Session._flush": (("objects",), {}),
+    "Session.expunge": (("instance",), {}),
     "BaseEventLoop.create_task": (("coroutine",), {"name": "task"}),
     "IllegalStateChangeError.__init__": (("text",), {"code": "isce"}),
     "DetachedInstanceError.__init__": (("text",), {"code": "bhk3"}),
@@ -50,7 +51,14 @@ ARGUMENTS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "Dialect.engine_created": (("engine",), {}),
     "Engine.dispose": ((), {"close": False}),
 }
-NOTHING = {"__init__", "close", "_modified_event", "_safe_close_cursor", "engine_created"}  # they return None
+NOTHING = {
+    "__init__",
+    "close",
+    "expunge",
+    "_modified_event",
+    "_safe_close_cursor",
+    "engine_created",
+}  # they return None
 
 
 def name_of(patch: Patch) -> str:
