@@ -64,9 +64,12 @@ class Running:
 
     @guarded
     def _start(self) -> None:
+        from hermetic.integrations.sources import installed_copies
         from hermetic.sanitizer.detector import Mode
+        from hermetic.sanitizer.stacks import add_applications
         from hermetic.sanitizer.watch import Watch
 
+        add_applications(installed_copies(self.options.root))
         watch = Watch(Mode.TESTS, self._reported, idle=self.options.idle, root=str(self.options.root))
         self.watch = watch.start()
         self._at_work()

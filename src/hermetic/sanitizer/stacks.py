@@ -34,6 +34,7 @@ LOOPS = ("asyncio/events.py", "asyncio/runners.py")
 
 APPLICATION, LIBRARY, LOOP = 0, 1, 2
 _kinds: dict[str, int] = {}  # of files, by name
+_applications: tuple[str, ...] = ()  # beginnings of paths
 _spawned: WeakKeyDictionary[Any, Frames] = WeakKeyDictionary()  # where coroutines of libraries became tasks
 
 
@@ -239,13 +240,23 @@ def is_library(filename: str) -> bool:
 def _kind(filename: str) -> int:
     known = _kinds.get(filename)
     if known is None:
-        library = filename.startswith(("<", *_installed())) or _in_packages(filename)
+        library = filename.startswith(("<", *_installed())) or in_packages(filename)
+        library = library and not filename.startswith(_applications)
         known = APPLICATION if not library else LOOP if filename.replace(os.sep, "/").endswith(LOOPS) else LIBRARY
         _kinds[filename] = known
     return known
 
 
-def _in_packages(filename: str) -> bool:
+def add_applications(places: Iterable[str]) -> None:
+    """Directories, with a separator at their end, and files are the application's, although they are where libraries
+    are."""
+    global _applications
+    _applications += tuple(places)
+    _kinds.clear()
+
+
+def in_packages(filename: str) -> bool:
+    """Is this where an installer puts files?"""
     parts = filename.replace(os.sep, "/")
     return "/site-packages/" in parts or "/dist-packages/" in parts
 

@@ -77,8 +77,9 @@ class Suite:
         self.write(app=APP)
 
     def write(self, **modules: str) -> None:
+        """Modules by their paths; `tests__test_app` is short for `tests/test_app`."""
         for name, source in modules.items():
-            path = self.pytester.path / f"{name.replace('__', '/')}.py"
+            path = self.pytester.path / f"{name if '/' in name else name.replace('__', '/')}.py"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(dedent(source), encoding="utf-8")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.integrations.suite import Suite
+from runtime.integrations.suite import APP, Suite
 
 RUN = ("--hermetic-report=report.json",)
 
@@ -333,3 +333,31 @@ def test_what_a_class_of_unittest_sets_up_answers_for_itself(suite: Suite) -> No
     assert (done.code, done.outcomes) == (1, {"passed": 1})
     assert causes[0].startswith("fixture ")
     assert "(class test_app.py::Tests)" in causes[0]
+
+
+@pytest.mark.parametrize("sources", ["shop", "src/shop"])
+def test_the_installed_copy_of_the_project(suite: Suite, sources: str) -> None:
+    suite.settings("pythonpath = site-packages", "testpaths = tests", "addopts = --import-mode=importlib")
+    suite.write(**{f"{sources}/__init__": "", f"{sources}/stock": "", "site-packages/shop/__init__": ""})
+    suite.write(**{"site-packages/shop/stock": APP, "site-packages/library": APP})
+
+    done = suite.run(
+        *RUN,
+        **{
+            "tests/test_shop": """
+                import library, shop.stock
+
+                def test_leaks():
+                    shop.stock.leak()
+
+                def test_library():
+                    library.leak()
+            """
+        },
+    )
+
+    assert done.outcomes == {"passed": 2, "errors": 2}
+    assert [(path, tests) for _, path, _, tests in suite.places()] == [
+        ("site-packages/shop/stock.py", ["tests/test_shop.py::test_leaks"]),
+        ("tests/test_shop.py", ["tests/test_shop.py::test_library"]),
+    ]
