@@ -172,32 +172,58 @@ def test_a_baseline_that_is_missing_is_wrong_usage(suite: Suite) -> None:
 
 
 def test_a_read_in_a_test_that_expects_the_error_is_none(suite: Suite) -> None:
+    suite.write(
+        shop="""
+            from sqlalchemy import create_engine
+            from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+            class Base(DeclarativeBase):
+                pass
+
+            class User(Base):
+                __tablename__ = "users"
+                id: Mapped[int] = mapped_column(primary_key=True)
+
+            engine = create_engine("sqlite://")
+            Base.metadata.create_all(engine)
+
+            def register():
+                with Session(engine) as session:
+                    user = User()
+                    session.add(user)
+                    session.commit()
+                    return user
+
+            def number(user):
+                return user.id
+        """
+    )
+
     done = suite.run(
         "--hermetic-report=report.json",
-        test_app="""
+        test_shop="""
             import pytest
-            from hermetic.finding import Severity
-            from hermetic.sanitizer.evidence import Act
-            from hermetic.sanitizer.stacks import grab
-            from hermetic.sanitizer.watch import current
+            from shop import number, register
             from sqlalchemy.orm.exc import DetachedInstanceError
-
-            def read():
-                acts = [Act("is read", grab())]
-                current().report("SES005", Severity.ERROR, "gone", acts, at=0, help_text="read it before")
-                raise DetachedInstanceError()
 
             def test_expects():
                 with pytest.raises(DetachedInstanceError):
-                    read()
+                    register().id
 
             def test_fails():
                 try:
-                    read()
+                    register().id
                 except Exception as error:
                     raise ValueError("something else") from error
+
+            def test_expects_it_of_the_application():
+                with pytest.raises(DetachedInstanceError):
+                    number(register())
         """,
     )
 
-    assert done.outcomes == {"passed": 1, "failed": 1}
-    assert [tests for rule, *_, tests in suite.places()] == [["test_app.py::test_fails"]]
+    assert done.outcomes == {"passed": 1, "failed": 2}
+    assert [(rule, path, tests) for rule, path, _, tests in suite.places()] == [
+        ("SES005", "shop.py", ["test_shop.py::test_expects_it_of_the_application"]),
+        ("SES005", "test_shop.py", ["test_shop.py::test_fails"]),
+    ]
