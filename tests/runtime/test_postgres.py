@@ -33,7 +33,8 @@ def started_at(server: Postgres) -> object:
 
 def killed(run: str) -> Postgres:
     """A run that was killed while its server ran."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    path = os.pathsep.join((str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")))
+    environment = {**os.environ, "PYTHONPATH": path}
     command = [sys.executable, "-c", WAITS, run]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

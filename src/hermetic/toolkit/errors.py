@@ -114,6 +114,10 @@ class HeldTooLong(ToolkitError):
     rule = "SES102"
 
 
+class RollbackLost(ToolkitError):
+    """In a test that is to be rolled back: its connection was lost, and what it had written with it."""
+
+
 class RowGone(ToolkitError):
     """A row that the operation has loaded was deleted by somebody else during `released()`."""
 
