@@ -86,6 +86,7 @@ class SessionRecord:
     last_wall: float = 0.0  # when it ended
     last_clocks: Clocks | None = None  # what its thread had used of a CPU by then; kept in tests only
     last_thread: int = 0
+    is_asking: bool = False  # is a statement on its way to the driver? kept in tests only
     streams: frozenset[int] = frozenset()  # open cursors, by id, that rows still come from; tests only
     waits: int = 0  # how often this session has waited for `Watch.idle` or longer, also between transactions
     statements: int = 0  # of this transaction
@@ -203,7 +204,7 @@ class Ledger:
         session = record.session()
         if session is not None:
             record.session = ref(session)  # the other one makes a cycle, which would be left to the collector
-        record.is_open = record.has_written = record.in_statement = False
+        record.is_open = record.has_written = record.in_statement = record.is_asking = False
         record.begun = record.wrote = record.last = record.changed = ()
         record.begun_by = record.busy = record.failure = None
         record.statements, record.warned = 0, -1

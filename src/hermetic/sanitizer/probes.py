@@ -106,6 +106,7 @@ class Probes:
             found.append((Session, "before_commit", self.before_commit))
         if self.detailed:
             found.append((Session, "transient_to_pending", self.added))
+            found += [(Engine, "before_execute", self.before_execute), (Engine, "rollback", self.before_rollback)]
         if self.detailed or self.hooks["flushing"]:
             found.append((Session, "before_flush", self.before_flush))
         if self.hooks["flushed"]:
@@ -204,7 +205,6 @@ class Probes:
         record = self.ledger.known(session)
         if record is None:
             return
-        self._acts(record)
         error = sys.exc_info()[1]
         if session._flushing and record.failure is None and error is not None:  # it failed before the database did
             self._failed(record, session, type(error).__name__, grab(skip=3), aborts=False)
@@ -250,6 +250,21 @@ class Probes:
     # Statements and their failures
 
     @quietly
+    def before_execute(self, connection: Any, *_: Any) -> None:
+        """A driver may take its time before the cursor is there."""
+        record = self.ledger.of_connection(connection)
+        if record is not None:
+            record.is_asking = False  # the statement before may have come to nothing
+            self._acts(record)
+            record.is_asking = True
+
+    @quietly
+    def before_rollback(self, connection: Any) -> None:
+        record = self.ledger.of_connection(connection)
+        if record is not None:
+            self._acts(record)
+
+    @quietly
     def before_cursor_execute(
         self, connection: Any, cursor: Any, sql: str, parameters: Any, context: Any, many: bool
     ) -> None:
@@ -291,7 +306,7 @@ class Probes:
             self._stamp(record)
 
     def _statement_over(self, record: SessionRecord) -> None:
-        record.in_statement = False
+        record.in_statement = record.is_asking = False
         self._stamp(record)
         if record.busy is not None:
             record.last, record.busy = record.busy.frames, None

@@ -1,10 +1,11 @@
 """How long a session has waited: the time since its last act, less what was computed meanwhile.
 
-On a busy machine a thread that computes waits for a CPU as well. Linux tells how long; elsewhere it counts as waiting.
+On a busy machine threads that compute wait for a CPU as well. Linux tells how long; elsewhere it counts as waiting.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from _thread import get_ident, get_native_id
 from collections.abc import Callable
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
 MEASURING = frozenset({"coverage", "trace", "slipcover", "viztracer", "hunter"})
 DEBUGGER = 0  # of `sys.monitoring`: https://docs.python.org/3/library/sys.monitoring.html#tool-identifiers
 
-SCHEDULER = "/proc/thread-self/schedstat"  # https://docs.kernel.org/scheduler/sched-stats.html
-SAMPLED = 0.03  # seconds for which one look at the clocks is good: a look costs more than all else that an act does
+TASKS = "/proc/self/task"
+SCHEDULER = "/schedstat"  # of each thread: https://docs.kernel.org/scheduler/sched-stats.html
+MOST_THREADS = 16  # of the process that are looked at; of more, only the own one
+SAMPLED = 0.05  # seconds for which one look at the clocks is good: a look costs more than all else that an act does
 
 
 class Clocks(NamedTuple):
-    """What a thread had used of a CPU, and how long it had waited for one, in seconds; `at` is of `perf_counter`."""
+    """What had been used of CPUs, and how long threads had waited for one, in seconds; `at` is of `perf_counter`."""
 
     at: float
     thread: int  # its native number, which comes again late; those of Python come again at once
@@ -48,28 +51,53 @@ def stamp(record: SessionRecord) -> None:
 
 
 def waited(record: SessionRecord, idle: float) -> float:
-    """The seconds that a session has waited since its last act; 0.0 for less than `idle`, for a debugger, and while
-    rows of a statement are still streaming in, of which nobody can say when they came. What the thread has computed
-    shortly before that act is taken off as well."""
+    """The seconds that a session has waited since its last act.
+
+    0.0 for less than `idle`, for a debugger, while a statement is on its way, and while rows of one are still streaming
+    in, of which nobody can say when they came. Not counted is what the thread has computed meanwhile, and shortly
+    before that act.
+    """
     then = record.last_clocks
     wall = perf_counter() - record.last_wall
-    if wall < idle or then is None or record.streams or _was_debugged(record.last_wall):
+    if wall < idle or then is None or record.is_asking or record.streams or _was_debugged(record.last_wall):
         return 0.0
     if then.thread == get_native_id():
-        busy = thread_time() - then.thread_cpu + _delay() - then.delay
+        busy = thread_time() - then.thread_cpu
     else:  # what another thread did here before is only known as a sum over all threads
-        own: Clocks | None = getattr(_local, "clocks", None)
-        delay = own.delay if own is not None and own.at <= record.last_wall else 0.0
-        busy = process_time() - then.process_cpu + _delay() - delay
-    return wall - busy if wall - busy >= idle else 0.0
+        busy = process_time() - then.process_cpu
+    seconds = wall - busy - max(_delay() - then.delay, 0.0)
+    return seconds if seconds >= idle else 0.0
+
+
+def is_for_other_threads(record: SessionRecord, seconds: float, idle: float) -> bool:
+    """May a wait of so many seconds have been for other threads of this process, which computed meanwhile?
+
+    How long those have waited for a CPU is not known if they have ended; they had to share it with the machine's load.
+    """
+    then = record.last_clocks
+    if then is None or then.thread != get_native_id():
+        return False
+    others = (process_time() - then.process_cpu) - (thread_time() - then.thread_cpu)
+    share = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)) if hasattr(os, "getloadavg") else 1.0
+    return seconds - others * share < idle
 
 
 def _delay() -> float:
-    """The seconds for which this thread has ever had to wait for a CPU; 0.0 where no kernel tells."""
+    """The seconds for which this process's threads have had to wait for a CPU; 0.0 where no kernel tells."""
     try:
-        with open(SCHEDULER, "rb") as file:
+        threads = os.listdir(TASKS)
+        if len(threads) > MOST_THREADS:
+            threads = [str(get_native_id())]
+        return sum(map(_delay_of, threads))
+    except OSError:
+        return 0.0
+
+
+def _delay_of(thread: str) -> float:
+    try:
+        with open(f"{TASKS}/{thread}{SCHEDULER}", "rb") as file:
             return int(file.read().split()[1]) / 1e9
-    except (OSError, ValueError, IndexError):
+    except (OSError, ValueError, IndexError):  # it has just ended, or the kernel counts nothing
         return 0.0
 
 

@@ -12,7 +12,9 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, insert, select
+from sqlalchemy.engine.default import DefaultExecutionContext
+from sqlalchemy.exc import CompileError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session
 
@@ -186,6 +188,43 @@ def test_computing_in_another_thread(sync_engine: Engine, found: Found) -> None:
         thread.join()
 
     assert found.codes == []
+
+
+def test_a_test_that_waits_for_what_it_tests(sync_engine: Engine, found: Found) -> None:
+    found.watch.idle = 4 * IDLE
+    with Session(sync_engine) as session:
+        count(session)
+        thread = threading.Thread(target=compute, args=[5 * IDLE])
+        thread.start()
+        thread.join()
+        count(session)
+
+    assert found.codes == []
+
+
+def test_a_driver_that_takes_its_time(sync_engine: Engine, found: Found, monkeypatch: pytest.MonkeyPatch) -> None:
+    def create_cursor(self: DefaultExecutionContext) -> Any:
+        time.sleep(WAIT)
+        return original(self)
+
+    original = DefaultExecutionContext.create_default_cursor
+    monkeypatch.setattr(DefaultExecutionContext, "create_default_cursor", create_cursor)
+    with Session(sync_engine) as session:
+        count(session)
+        count(session)
+
+    assert found.codes == []
+
+
+def test_a_wait_after_a_statement_that_came_to_nothing(sync_engine: Engine, found: Found) -> None:
+    with Session(sync_engine) as session:
+        count(session)
+        with pytest.raises(CompileError):
+            session.execute(insert(Post).values(nothing=1))
+        time.sleep(WAIT)
+        count(session)
+
+    assert found.codes == ["SES102"]
 
 
 @pytest.fixture
