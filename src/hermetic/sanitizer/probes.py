@@ -20,10 +20,10 @@ from weakref import ref
 
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
-from sqlalchemy.orm import Mapper, Session, SessionTransaction
+from sqlalchemy.orm import Session, SessionTransaction
 from sqlalchemy.pool import Pool
 
-from hermetic.sanitizer import internals, patches, redact, waits
+from hermetic.sanitizer import hooks, internals, patches, redact, waits
 from hermetic.sanitizer.detector import Detector, Mode
 from hermetic.sanitizer.frameworks import Installed
 from hermetic.sanitizer.ledger import ATTRIBUTE, EXPECTED, Busy, EngineRecord, Failure, Hold, SessionRecord
@@ -70,10 +70,10 @@ class Probes:
 
     def install(self) -> None:
         """Listen to SQLAlchemy and patch what has no event."""
-        for target, name, listener in self._listeners():
+        for target, name, listener in hooks.listeners(self):
             event.listen(target, name, listener)
             self._undo.append(functools.partial(event.remove, target, name, listener))
-        for group in self._patches():
+        for group in hooks.patch_groups(self):
             self._undo.append(patches.install(self, group()))
         self.look_for_frameworks()
 
@@ -88,42 +88,6 @@ class Probes:
         self._frameworks.remove()
         while self._undo:
             self._undo.pop()()
-
-    def _listeners(self) -> list[tuple[Any, str, Callable[..., Any]]]:
-        found: list[tuple[Any, str, Callable[..., Any]]] = [
-            (Session, "after_begin", self.after_begin),
-            (Session, "after_commit", self.after_commit),
-            (Session, "after_rollback", self.after_rollback),
-            (Session, "after_transaction_end", self.after_transaction_end),
-            (Engine, "before_cursor_execute", self.before_cursor_execute),
-            (Engine, "after_cursor_execute", self.after_cursor_execute),
-            (Engine, "handle_error", self.handle_error),
-            (Pool, "checkout", self.checkout),
-            (Pool, "checkin", self.checkin),
-            (Pool, "detach", self.checkin),
-        ]
-        if self.detailed or self.hooks["committing"]:
-            found.append((Session, "before_commit", self.before_commit))
-        if self.detailed:
-            found.append((Session, "transient_to_pending", self.added))
-            found += [(Engine, "before_execute", self.before_execute), (Engine, "rollback", self.before_rollback)]
-        if self.detailed or self.hooks["flushing"]:
-            found.append((Session, "before_flush", self.before_flush))
-        if self.hooks["flushed"]:
-            found.append((Session, "after_flush", self.after_flush))
-        if self.hooks["loaded"]:
-            found += [(Mapper, "load", self.loaded), (Mapper, "refresh", self.loaded)]
-        return found
-
-    def _patches(self) -> list[Callable[[], tuple[patches.Patch, ...]]]:
-        found = [patches.engines, patches.pools]
-        if self.detailed or self.hooks["made"]:
-            found.append(patches.sessions)
-        if self.detailed or self.hooks["closing"] or self.hooks["closed"]:
-            found.append(patches.closing)
-        if self.detailed:
-            found += [patches.failures, patches.overlaps, patches.reads, patches.streams, patches.changes]
-        return found
 
     def tell(self, moment: str, *details: Any) -> None:
         """Ask every detector that listens to a moment, each on its own."""

@@ -1,0 +1,55 @@
+"""Which events and patches a watch sets: those that its mode and its detectors need, and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.engine import Engine
+from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.pool import Pool
+
+from hermetic.sanitizer import patches
+
+if TYPE_CHECKING:
+    from hermetic.sanitizer.probes import Probes
+
+
+def listeners(probes: Probes) -> list[tuple[Any, str, Callable[..., Any]]]:
+    """What SQLAlchemy's events are to call: target, event and listener."""
+    found: list[tuple[Any, str, Callable[..., Any]]] = [
+        (Session, "after_begin", probes.after_begin),
+        (Session, "after_commit", probes.after_commit),
+        (Session, "after_rollback", probes.after_rollback),
+        (Session, "after_transaction_end", probes.after_transaction_end),
+        (Engine, "before_cursor_execute", probes.before_cursor_execute),
+        (Engine, "after_cursor_execute", probes.after_cursor_execute),
+        (Engine, "handle_error", probes.handle_error),
+        (Pool, "checkout", probes.checkout),
+        (Pool, "checkin", probes.checkin),
+        (Pool, "detach", probes.checkin),
+    ]
+    if probes.detailed or probes.hooks["committing"]:
+        found.append((Session, "before_commit", probes.before_commit))
+    if probes.detailed:
+        found.append((Session, "transient_to_pending", probes.added))
+        found += [(Engine, "before_execute", probes.before_execute), (Engine, "rollback", probes.before_rollback)]
+    if probes.detailed or probes.hooks["flushing"]:
+        found.append((Session, "before_flush", probes.before_flush))
+    if probes.hooks["flushed"]:
+        found.append((Session, "after_flush", probes.after_flush))
+    if probes.hooks["loaded"]:
+        found += [(Mapper, "load", probes.loaded), (Mapper, "refresh", probes.loaded)]
+    return found
+
+
+def patch_groups(probes: Probes) -> list[Callable[[], tuple[patches.Patch, ...]]]:
+    """What is patched."""
+    found = [patches.engines, patches.pools]
+    if probes.detailed or probes.hooks["made"]:
+        found.append(patches.sessions)
+    if probes.detailed or probes.hooks["closing"] or probes.hooks["closed"]:
+        found.append(patches.closing)
+    if probes.detailed:
+        found += [patches.failures, patches.overlaps, patches.reads, patches.streams, patches.changes]
+    return found
