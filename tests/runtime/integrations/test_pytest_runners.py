@@ -116,6 +116,19 @@ def test_mistakes_of_workers_are_told(suite: Suite) -> None:
     assert "of its own; the last was LookupError in conftest.py:5" in done.summary
 
 
+def test_workers_make_and_use_a_baseline(suite: Suite) -> None:
+    suite.settings("hermetic_baseline = known.json")
+    suite.write(test_app="import app\n\ndef test_leaks():\n    app.leak()\n")
+
+    made = suite.run("xdist", "-n1", "--hermetic-baseline=known.json", "--hermetic-update-baseline")
+    used = suite.run("xdist", "-n1")
+
+    assert (made.code, made.outcomes) == (0, {"passed": 1})
+    assert "known.json has 1 finding now" in made.summary
+    assert (used.code, used.outcomes) == (0, {"passed": 1})
+    assert "Silenced: 1 by the baseline" in used.summary
+
+
 @pytest.mark.parametrize("runner", ["asyncio", "anyio"])
 def test_coroutines_and_their_fixtures(suite: Suite, runner: str) -> None:
     fixture = {"asyncio": "pytest_asyncio.fixture", "anyio": "pytest.fixture"}[runner]
