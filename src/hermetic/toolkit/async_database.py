@@ -99,7 +99,7 @@ class AsyncDatabase(Generic[A]):
         self._core, self._key = engines.set_up("AsyncDatabase", sources, make, name=name, options=engine_options)
         core = self._core
         # Sessions want the asynchronous face of an engine.
-        self._faces = {id(each): AsyncEngine(each) for each in (core.engine, *core.readers, core.primary_reader)}
+        self._faces = {id(each): AsyncEngine(each) for each in core.engines}
 
     @property
     def engine(self) -> AsyncEngine:
@@ -275,7 +275,7 @@ class _Scope(Generic[A]):
 
     async def _finish(self, session: A, block: Block) -> None:
         task, cancelled = await to_completion(
-            _run(session, ending.finish), wait=self._database._commit_wait, may_stop=lambda: not block.commit_sent
+            _run(session, ending.finish), wait=self._database._commit_wait, may_stop=lambda: not block.committing
         )
         failure = asyncio.CancelledError() if task.cancelled() else task.exception()
         if failure is None:

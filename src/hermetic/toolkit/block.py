@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import Lock, get_ident
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from hermetic.toolkit import errors
 from hermetic.toolkit.errors import explain
-from hermetic.toolkit.places import Owner, Place, here, owner
+from hermetic.toolkit.places import Owner, Place, current_task, here, owner, place_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -39,7 +40,7 @@ class Use:
     """An operation of the session that has begun and not ended."""
 
     by: Owner
-    at: Place
+    at: Place | FrameType  # of an operation that runs, the frame knows its line when it is asked for
     what: str
 
 
@@ -88,7 +89,8 @@ class Block:
     callbacks: list[Callback] = field(default_factory=list)
     using: Use | None = None
     lock: Lock = field(default_factory=Lock)
-    commit_sent: bool = False
+    committing: bool = False  # COMMIT may be under way
+    commit_sent: bool = False  # it was tried, and failed
     committed: bool = False
     rolled_back: Place | None = None
     released: Place | None = None
@@ -148,7 +150,7 @@ class Block:
             text = f"`session.{what}()` while the session's connection is released"
             instead = "do this before `released()` or after it, or in a transaction of its own"
             raise errors.Released(explain(text, called_at=here(), released_at=self.released, instead=instead))
-        self.core.check_loop(f"`session.{what}()`")
+        self.core.check_loop(f"`session.{what}()`", self.using.by.task if self.using else current_task())
 
     def is_of(self, who: Owner) -> bool:
         """Whether code that runs there may treat this block as its own."""
@@ -173,7 +175,14 @@ class Block:
         )
         return errors.BlockEnded(text)
 
-    def begin_use(self, what: str, at: Place | None = None) -> bool:
+    def is_inner(self) -> bool:
+        """Is this code part of an operation that runs?"""
+        using = self.using
+        if using is None or using.by.thread != get_ident():
+            return False
+        return not self.core.is_async or using.by.task is current_task()
+
+    def begin_use(self, what: str, at: Place | FrameType) -> bool:
         """Whether an operation begins here, which `end_use` has to end; not, if it is part of one that runs.
 
         Raises Overlap if another task or thread is in the middle of one; where `allow()` says so, threads wait for it.
@@ -186,17 +195,17 @@ class Block:
             if running.by == me:
                 return False
             if not (self.shared and me.task is None):
-                raise self._overlap(what, me, running, at or here())
+                raise self._overlap(what, me, running, place_of(at))
             self.lock.acquire()
             break
-        self.using = Use(me, at or here(), what)
+        self.using = Use(me, at, what)
         return True
 
     def _overlap(self, what: str, me: Owner, running: Use, at: Place) -> errors.Overlap:
         text = explain(
             f"{_shown(what)} in {me} while {_shown(running.what)} still runs in {running.by}",
             called_at=at,
-            still_running=running.at,
+            still_running=place_of(running.at),
             block_opened_at=self.opened,
             instead="one block for each task or thread, each with its own session; pass ids, not sessions",
         )

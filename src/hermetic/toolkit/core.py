@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hermetic.toolkit import errors
 from hermetic.toolkit.block import Block, Kind
 from hermetic.toolkit.errors import explain
-from hermetic.toolkit.places import Place, current_task, here, owner
+from hermetic.toolkit.places import Place, here, owner
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -24,39 +24,35 @@ _innermost: ContextVar[Block | None] = ContextVar("hermetic_block", default=None
 
 @dataclass(eq=False, slots=True, weakref_slot=True)
 class Core:
-    """One database: `engine` writes, `readers` are what `read()` takes turns on, of the replicas if there are any."""
+    """One database: `engine` writes, `read()` takes turns on the replicas if there are any."""
 
     word: str  # "Database" or "AsyncDatabase"
+    is_async: bool
     engine: Engine
     replicas: tuple[Engine, ...]
-    readers: tuple[Engine, ...]
-    primary_reader: Engine
     made: Place
     owned: tuple[Engine, ...]  # what was made here, and ends with `dispose()`
     allow_on_loop: bool = False
     loop: weakref.ref[asyncio.AbstractEventLoop] | None = None
     loop_used: Place | None = None
     disposed: Place | None = None
-    open_blocks: weakref.WeakSet[Block] = field(default_factory=weakref.WeakSet)
+    open_blocks: set[Block] = field(default_factory=set)
     turn: count[int] = field(default_factory=count)
 
     @property
-    def is_async(self) -> bool:
-        return self.word == "AsyncDatabase"
-
-    @property
     def engines(self) -> tuple[Engine, ...]:
-        """Each engine with a pool of its own; what `execution_options()` made of it shares the pool."""
         return (self.engine, *self.replicas)
 
     def reader(self, *, primary: bool) -> Engine:
-        return self.primary_reader if primary else self.readers[next(self.turn) % len(self.readers)]
+        if primary or not self.replicas:
+            return self.engine
+        return self.replicas[next(self.turn) % len(self.replicas)]
 
-    def check_loop(self, what: str) -> None:
+    def check_loop(self, what: str, task: asyncio.Task[Any] | None) -> None:
         """Raises OnEventLoop for a synchronous database on a loop, OtherLoop for an asynchronous one on a second."""
         if self.is_async:
             self._check_same_loop(what)
-        elif not self.allow_on_loop and (task := current_task()) is not None:
+        elif task is not None and not self.allow_on_loop:
             text = f"{what} of a synchronous Database in task {task.get_name()!r} would block its event loop"
             instead = (
                 "AsyncDatabase and `async with`; or `await asyncio.to_thread(...)`; in a notebook "
@@ -101,15 +97,16 @@ def open_block(core: Core, kind: Kind) -> Block:
     serves = kind.serves
     word = "`db.read()`" if kind.reads else "`db.transaction()`"
     core.check_open(word)
+    me = owner()
     if serves is None or not serves.threads:
-        core.check_loop(word)
+        core.check_loop(word, me.task)
     if not kind.independent and (around := ambient(core)) is not None:
         raise _nested(word, around)
     outer = _innermost.get()
     while outer is not None and outer.ended is not None:
         outer = outer.outer
     opened = here() if serves is None or serves.at is None else serves.at
-    block = Block(core, kind.reads, opened, owner(), outer, serves)
+    block = Block(core, kind.reads, opened, me, outer, serves)
     core.open_blocks.add(block)
     _innermost.set(block)
     return block

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 from sqlalchemy import Connection, event, exc as sa_exc, orm
 
@@ -22,7 +23,8 @@ from hermetic.toolkit.transient import is_connect_trouble, is_transient, sqlstat
 # Makes SQLAlchemy itself refuse what happens outside of the block.
 STRICT = {"autobegin": False, "close_resets_only": False, "expire_on_commit": False}
 
-_QUERY_ONLY = "_hermetic_query_only"
+# On the connection, for as long as the pool keeps it.
+_READ_ONLY = "_hermetic_read_only"
 
 
 def begin(session: Session) -> None:
@@ -35,6 +37,10 @@ def _after_begin(session: Session, transaction: orm.SessionTransaction, connecti
         return
     block = session._block
     hold(connection, block)
+    if block.reads:
+        _begin_read_only(connection)
+    elif connection.info.get(_READ_ONLY):  # of a block that was never left
+        _end_read_only(connection)
     if connection.dialect.name == "sqlite":
         _begin_sqlite(connection, block)
 
@@ -42,19 +48,38 @@ def _after_begin(session: Session, transaction: orm.SessionTransaction, connecti
 def _begin_sqlite(connection: Connection, block: Block) -> None:
     """BEGIN IMMEDIATE takes SQLite's only write lock at once: taking it later can fail where waiting does not help."""
     driver = connection.connection.driver_connection
-    if driver is None or driver.in_transaction:
+    if driver is not None and not driver.in_transaction:
+        connection.exec_driver_sql("BEGIN" if block.reads else "BEGIN IMMEDIATE")
+
+
+def _begin_read_only(connection: Connection) -> None:
+    """The server refuses what `hooks` does not see: functions that write, statements past SQLAlchemy."""
+    dialect: Any = connection.dialect
+    if dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA query_only = ON")
+    elif dialect.name == "postgresql":
+        # As `postgresql_readonly` does, without what execution options cost: the driver begins later, with this.
+        dialect.set_readonly(connection.connection.dbapi_connection, True)
+    else:
         return
-    if block.reads or connection.info.pop(_QUERY_ONLY, False):
-        connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if block.reads else 'OFF'}")
-        connection.info[_QUERY_ONLY] = block.reads
-    connection.exec_driver_sql("BEGIN" if block.reads else "BEGIN IMMEDIATE")
+    connection.info[_READ_ONLY] = True
+
+
+def _end_read_only(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA query_only = OFF")
+    else:
+        dialect: Any = connection.dialect
+        dialect.set_readonly(connection.connection.dbapi_connection, False)
+    connection.info.pop(_READ_ONLY)
 
 
 @event.listens_for(Session, "before_flush")
 def _before_flush(session: Session, context: object, instances: object) -> None:
     block = session._block
-    if block.reads:
-        names = ", ".join(sorted({type(item).__name__ for item in (*session.new, *session.dirty, *session.deleted)}))
+    written = changed(session, (*session.new, *session.dirty, *session.deleted)) if block.reads else []
+    if written:
+        names = ", ".join(sorted({type(instance).__name__ for instance in written}))
         text = f"`db.read()` would write {names}"
         instead = "`with db.transaction() as session:`"
         raise errors.ReadOnly(explain(text, called_at=here(), block_opened_at=block.opened, instead=instead))
@@ -79,15 +104,16 @@ def finish(session: Session) -> list[Callback]:
     """
     block = session._block
     try:
-        block.begin_use("the end of the block")
+        block.begin_use("the end of the block", block.leaving or here())
         try:
             if block.reads:
                 _check_nothing_left(session, block)
             elif block.rolled_back is None:
                 check_failures(session, block)
                 orm.Session.flush(session)
-                check_failures(session, block)  # of what listens to the flush
-                orm.Session.commit(session)
+                if block.failures:  # of what listens to the flush
+                    check_failures(session, block)
+                _commit(session, block)
         finally:
             block.end_use()
     except BaseException as error:
@@ -98,6 +124,18 @@ def finish(session: Session) -> list[Callback]:
     callbacks = block.callbacks if block.committed else []
     _close(session, block)
     return callbacks
+
+
+def _commit(session: Session, block: Block) -> None:
+    """A COMMIT that was tried leaves the connection's transaction inactive, whatever came of it."""
+    connection = block.connection
+    transaction = None if connection is None or connection.closed else connection.get_transaction()
+    block.committing = True
+    try:
+        orm.Session.commit(session)
+    except BaseException:
+        block.commit_sent = transaction is not None and not transaction.is_active
+        raise
 
 
 def abort(session: Session, error: BaseException) -> None:
@@ -120,23 +158,29 @@ def abort(session: Session, error: BaseException) -> None:
 
 def _close(session: Session, block: Block) -> None:
     mark(session.identity_map.all_states(), block)
-    with contextlib.suppress(sa_exc.DBAPIError):
-        end_query_only(block)
+    if block.reads:
+        with contextlib.suppress(Exception):  # of a connection that is lost, and not used again
+            end_transaction(block)
     leave_block(block)
     orm.Session.close(session)
 
 
-def end_query_only(block: Block) -> None:
+def end_transaction(block: Block) -> None:
+    """The transaction of a read ends, before whoever has the connection next may write again."""
     connection = block.connection
-    if connection is not None and not connection.closed and connection.info.get(_QUERY_ONLY):
-        connection.exec_driver_sql("PRAGMA query_only = OFF")
-        connection.info.pop(_QUERY_ONLY)
+    if connection is None or connection.closed or connection.invalidated or not connection.info.get(_READ_ONLY):
+        return
+    transaction = connection.get_transaction()
+    if transaction is not None and transaction.is_active:
+        transaction.rollback()
+    _end_read_only(connection)
 
 
 def _check_nothing_left(session: Session, block: Block) -> None:
-    left = changed(session, (*session.new, *session.dirty, *session.deleted))
-    if left:
-        raise errors.ChangesDropped(dropped("the end of `db.read()`", left, block))
+    if session.identity_map.check_modified() or session.new or session.deleted:
+        left = changed(session, (*session.new, *session.dirty, *session.deleted))
+        if left:
+            raise errors.ChangesDropped(dropped("the end of `db.read()`", left, block))
     if block.failures:
         check_failures(session, block)
 

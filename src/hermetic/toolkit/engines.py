@@ -144,10 +144,9 @@ def set_up(
         raise
     core = Core(
         word=word,
+        is_async=word == "AsyncDatabase",
         engine=made[0],
         replicas=tuple(made[1:]),
-        readers=tuple(map(_read_only, made[1:] or made)),
-        primary_reader=_read_only(made[0]),
         made=here(),
         owned=tuple(engine for engine, source in zip(made, sources, strict=True) if engine is not source),
         allow_on_loop=allow_on_loop,
@@ -156,11 +155,6 @@ def set_up(
         hooks.install(engine)
     _cores.add(core)
     return core, key
-
-
-def _read_only(engine: Engine) -> Engine:
-    """The same pool; PostgreSQL refuses writes in its transactions. SQLite is told by `ending`, others by `hooks`."""
-    return engine.execution_options(postgresql_readonly=True) if engine.dialect.name == "postgresql" else engine
 
 
 def end(core: Core, key: Key | None) -> None:

@@ -32,7 +32,7 @@ def own_session(core: Core, session: orm.Session | AsyncSession, what: str) -> S
 @contextmanager
 def using(session: Session, what: str) -> Iterator[None]:
     """One operation of the session, with which no other may overlap."""
-    begun = session._block.begin_use(what)
+    begun = session._block.begin_use(what, here())
     try:
         yield
     finally:
@@ -92,7 +92,7 @@ def release(session: Session) -> list[loading.Kept]:
         block.check_usable("released")
         _check_release(session, block)
         kept = loading.remember(session)
-        ending.end_query_only(block)
+        ending.end_transaction(block)
         transaction = session.get_transaction()
         if transaction is not None:
             transaction.close()

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import sqlalchemy
 
+_get_running_loop, _current_task = asyncio._get_running_loop, asyncio.current_task
+
 # Frames of these say nothing about the application.
 _LIBRARIES = (
     os.path.dirname(__file__) + os.sep,
@@ -52,7 +54,7 @@ class Owner(NamedTuple):
 def current_task() -> asyncio.Task[Any] | None:
     """The task that runs now, none outside of an event loop."""
     # asyncio.current_task() raises where no loop runs; asking first costs 0.06 µs.
-    return None if asyncio._get_running_loop() is None else asyncio.current_task()
+    return None if _get_running_loop() is None else _current_task()
 
 
 def owner() -> Owner:
@@ -86,8 +88,20 @@ def in_greenlet() -> bool:
 
 def here() -> Place:
     """The innermost line of the application, or where nothing is of the application, the outermost line of all."""
-    frame = innermost = sys._getframe(1)
-    for frame in _frames(innermost):
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:  # what it nearly always is, without the cost of looking behind greenlets
+        if not _is_library(frame.f_code.co_filename):
+            return Place(frame.f_code, frame.f_lineno)
+        frame = frame.f_back
+    return place_of(sys._getframe(1))
+
+
+def place_of(at: Place | FrameType) -> Place:
+    """The innermost line of the application from a frame on."""
+    if isinstance(at, Place):
+        return at
+    frame = at
+    for frame in _frames(at):
         if not _is_library(frame.f_code.co_filename):
             break
     return Place(frame.f_code, frame.f_lineno)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -158,11 +159,14 @@ def dropped(what: str, lost: Sequence[object], block: Block) -> str:
 
 def _operate(session: Session, name: str, *args: Any, **options: Any) -> Any:
     block = session._block
-    begun = block.begin_use(name)
+    if block.is_inner():
+        return getattr(super(Session, session), name)(*args, **options)
+    begun = block.begin_use(name, sys._getframe(1))
     try:
         if begun:
             block.check_usable(name)
-            _check_greenlet(block, name)
+            if block.core.is_async:
+                _check_greenlet(block, name)
         return getattr(super(Session, session), name)(*args, **options)
     except (sa_exc.DBAPIError, sa_exc.TimeoutError) as error:
         block.fail(error)  # what has a connection was seen by the hooks; this is a connection that could not be had
@@ -174,7 +178,7 @@ def _operate(session: Session, name: str, *args: Any, **options: Any) -> Any:
 
 def _check_greenlet(block: Block, name: str) -> None:
     """Raises NotAwaited where the driver would have to be awaited and cannot be: before it is asked, and half done."""
-    if block.core.is_async and name not in ("add", "add_all") and not in_greenlet():
+    if name not in ("add", "add_all") and not in_greenlet():
         text = explain(
             f"`{name}()` of the synchronous session in a coroutine: it reads an attribute that is not loaded",
             called_at=here(),
