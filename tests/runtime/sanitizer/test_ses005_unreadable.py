@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 import pytest
+from fastapi import FastAPI
+from fastapi.exceptions import ResponseValidationError
+from fastapi.testclient import TestClient
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Engine, inspect, select
 from sqlalchemy.exc import MissingGreenlet, StatementError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
@@ -19,20 +21,19 @@ from runtime.models import Account, Post, User
 from runtime.sanitizer.found import Found
 
 
-@contextmanager
-def unawaited() -> Iterator[list[str]]:
-    """A MissingGreenlet, which leaves a coroutine of the driver's that nobody awaits. Gives its notes."""
+async def unawaited(load: Callable[[], Awaitable[object]]) -> list[str]:
+    """The notes of the MissingGreenlet that is raised, which leaves a coroutine of aiosqlite's that nobody awaits."""
     notes: list[str] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         try:
-            yield notes
-            pytest.fail("nothing was raised")
+            await load()
         except MissingGreenlet as error:
             notes += error.__notes__
         except StatementError as error:  # around it, in SQLAlchemy 2.1
             notes += getattr(error.__cause__, "__notes__", ())
         gc.collect()
+    return notes
 
 
 @pytest.fixture
@@ -190,8 +191,7 @@ async def test_expired_by_a_commit_in_asyncio(async_engine: AsyncEngine, found: 
         return user.name  # mark: read
 
     async with AsyncSession(async_engine) as session:
-        with unawaited() as notes:
-            await load()
+        notes = await unawaited(load)
 
     assert found.places("SES005", load) == ("read", {"commit", "read"})
     expected = "`User.name` was expired by a commit, and an AsyncSession cannot load it on reading"
@@ -206,8 +206,7 @@ async def test_a_relationship_that_was_not_loaded_in_asyncio(async_engine: Async
         return user.posts  # mark: read
 
     async with AsyncSession(async_engine) as session:
-        with unawaited():
-            await load()
+        await unawaited(load)
 
     assert found.places("SES005", load) == ("read", {"read"})
     assert message(found).startswith("`User.posts` was not loaded, and an AsyncSession cannot load it on reading")
@@ -245,11 +244,10 @@ async def test_a_synchronous_call(async_engine: AsyncEngine, found: Found) -> No
     session = AsyncSession(async_engine)  # mark: made
     await session.connection()
 
-    def load() -> object:
+    async def load() -> object:
         return session.sync_session.scalars(select(User)).all()  # mark: call
 
-    with unawaited():
-        load()
+    await unawaited(load)
     await session.close()
 
     assert found.places("SES005", load) == ("call", {"call"})
@@ -257,22 +255,28 @@ async def test_a_synchronous_call(async_engine: AsyncEngine, found: Found) -> No
     assert advice(found).startswith("`await` the method of the AsyncSession")
 
 
-def test_read_by_a_library(sync_engine: Engine, found: Found) -> None:
-    """As by what makes JSON of the answer to a request, when no application code runs any more."""
+def test_read_after_the_endpoint_has_returned(memory_engine: Engine, found: Found) -> None:
+    """By what makes the answer of the instance, when no application code runs any more."""
 
-    def load() -> Account:
-        with Session(sync_engine) as session:  # mark: closed
+    class Answer(BaseModel):
+        model_config = ConfigDict(from_attributes=True)
+        balance: int
+
+    app = FastAPI()
+
+    @app.post("/accounts", response_model=Answer)
+    def create() -> Account:
+        with Session(memory_engine) as session:  # mark: closed
             account = Account()
             session.add(account)
             session.commit()  # mark: commit
         return account
 
-    account = load()
-    read: dict[str, Any] = {"__name__": "json.encoder", "account": account}
-    with pytest.raises(DetachedInstanceError):
-        exec(compile("account.balance", "<json>", "exec"), read)
+    with pytest.raises(ResponseValidationError):
+        TestClient(app).post("/accounts")
 
-    assert found.findings[0].trace[-1].text.startswith("`Account.balance` is read by `json`")
+    assert found.places("SES005", create) == ("closed", {"closed", "commit"})
+    assert message(found).endswith(": reading it raises DetachedInstanceError in `pydantic`")
 
 
 # What may be read, and who may look.

@@ -80,6 +80,8 @@ def _attribute(watch: Watch, error: BaseException, read: Read) -> None:
         message = f"`{name}` {what} and {without}: reading it raises DetachedInstanceError"
     else:
         message = f"`{name}` {what}, and an AsyncSession cannot load it on reading: it raises MissingGreenlet"
+    if not acts[-1].frames:  # as when FastAPI makes the answer after the endpoint has returned
+        message = f"{message} in `{read.by}`"
     _report(watch, error, message, acts, _help(read, name, is_relationship, is_expired, expiry), record)
 
 
