@@ -117,7 +117,7 @@ class operation:
     It may stand in coroutines, and costs next to nothing where nothing is watched.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str = "") -> None:
         self.name = name
         self._begun: list[Operation] = []
 

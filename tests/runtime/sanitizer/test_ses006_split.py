@@ -166,6 +166,13 @@ def test_a_block_of_a_test(engine: Engine, found: Found) -> None:
     assert "the operation `import`" in found.findings[0].message
 
 
+def test_a_block_without_a_name(engine: Engine, found: Found, app: ModuleType) -> None:
+    with hermetic.operation():
+        app.publish(engine)
+
+    assert found.findings[0].message.startswith("one operation is committed")
+
+
 @pytest.mark.parametrize("mode", ["create_savepoint", "conditional_savepoint"])
 def test_an_external_transaction_that_a_test_rolls_back(
     engine: Engine, found: Found, app: ModuleType, mode: str

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -96,6 +98,16 @@ def test_one_for_each_test(sqlite_url: str, found: Found) -> None:
 def test_made_by_a_fixture(sqlite_url: str, found: Found) -> None:
     found.watch.scope = "fixture:function:engine"
     engines = [read(sqlite_url) for _ in range(3)]
+
+    assert found.codes == []
+    dispose(engines)
+
+
+def test_made_by_a_fixture_of_a_conftest(sqlite_url: str, found: Found, tmp_path: Path) -> None:
+    source = "def make(create, url):\n    return create(url)\n"
+    names: dict[str, Any] = {}
+    exec(compile(source, str(tmp_path / "conftest.py"), "exec"), names)
+    engines = [names["make"](create_engine, sqlite_url) for _ in range(3)]
 
     assert found.codes == []
     dispose(engines)

@@ -141,7 +141,7 @@ def _words(operation: Operation) -> str:
         case Kind.CALL:
             return f"one call of `{operation.name}`"
         case Kind.BLOCK:
-            return f"the operation `{operation.name}`"
+            return f"the operation `{operation.name}`" if operation.name else "one operation"
         case Kind.TASK | Kind.REQUEST:
             return f"one {operation.kind}"
 

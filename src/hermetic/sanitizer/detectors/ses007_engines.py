@@ -7,11 +7,14 @@ in memory, engines whose pool keeps nothing (`NullPool`), and copies by `executi
 
 from __future__ import annotations
 
+import os
+
 from hermetic.finding import Severity
 from hermetic.sanitizer.detector import IN_TESTS, Detector
 from hermetic.sanitizer.evidence import Act
 from hermetic.sanitizer.ledger import EngineRecord
 from hermetic.sanitizer.operations import Kind
+from hermetic.sanitizer.stacks import Frame
 from hermetic.sanitizer.watch import Watch
 
 HELP = "make the engine once, at module level or in a cached function, or dispose it when it has done its work"
@@ -32,7 +35,13 @@ def engine_made(watch: Watch, record: EngineRecord) -> None:
 
 
 def _counts(record: EngineRecord) -> bool:
-    return record.keeps and bool(record.made) and not record.scope.startswith("fixture:")
+    if record.operation is None and (record.scope.startswith("fixture:") or any(map(_is_of_fixtures, record.made))):
+        return False
+    return record.keeps and bool(record.made)
+
+
+def _is_of_fixtures(frame: Frame) -> bool:
+    return os.path.basename(frame[0].co_filename) == "conftest.py"
 
 
 def _is_repeated(earlier: EngineRecord, record: EngineRecord) -> bool:
