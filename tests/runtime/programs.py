@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,13 +30,13 @@ LEAK = APP + "\nprint(load())\n"
 MADE = 12  # the line that makes the session
 
 
-def run(directory: Path, files: Mapping[str, str], *arguments: str, first_on_path: Path | None = None) -> Run:
-    """Run `hermetic run ARGUMENTS` in a directory with these files."""
+def run(directory: Path, files: Mapping[str, str], *arguments: str, **variables: str) -> Run:
+    """Run `hermetic run ARGUMENTS` in a directory with these files; `variables` of the environment."""
     write(directory, files)
     return subprocess.run(
         [HERMETIC, "run", *arguments],
         cwd=directory,
-        env=_environment(first_on_path),
+        env=environment(**variables),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -54,7 +53,7 @@ def started(directory: Path, files: Mapping[str, str], *arguments: str) -> Itera
     process = subprocess.Popen(
         [HERMETIC, "run", *arguments],
         cwd=directory,
-        env=_environment(None),
+        env=environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -72,11 +71,3 @@ def started(directory: Path, files: Mapping[str, str], *arguments: str) -> Itera
 def found(report: Path) -> list[tuple[str, str, int]]:
     """Rule, path and line of each finding in a report."""
     return [(each["rule"], each["path"], each["line"]) for each in json.loads(report.read_text())["findings"]]
-
-
-def _environment(first_on_path: Path | None) -> dict[str, str]:
-    if first_on_path is None:
-        return environment()
-    return environment(
-        PYTHONPATH=os.pathsep.join([str(first_on_path), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -196,13 +197,15 @@ for number in (0, 5):
 
 
 def test_forked_children(tmp_path: Path) -> None:
-    ended = run(tmp_path, {"app.py": FORKS}, "--trace", "trace.json", "app.py")
+    (tmp_path / "tmp").mkdir()
+    ended = run(tmp_path, {"app.py": FORKS}, "--trace", "trace.json", "app.py", TMPDIR="tmp")
     events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
 
     assert (ended.returncode, ended.stdout) == (1, "0\n5\n")
     assert ended.stderr.count("error[SES001]") == 1
     assert "1 error: 0 sessions, 0 statements watched, besides those of 2 forked processes" in ended.stderr
     assert len({event["pid"] for event in events if event.get("cat") == "statement"}) == 2
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 def test_workers_that_leave_at_once(tmp_path: Path) -> None:
@@ -242,10 +245,12 @@ if __name__ == "__main__":
 
 def test_a_run_without_sqlalchemy(tmp_path: Path) -> None:
     files = {"app.py": "print('ran')\n", "hidden/sqlalchemy/__init__.py": "raise ImportError('no sqlalchemy')\n"}
-    ended = run(tmp_path, files, "app.py", first_on_path=tmp_path / "hidden")
+    path = os.pathsep.join([str(tmp_path / "hidden"), os.environ.get("PYTHONPATH", "")])
+    ended = run(tmp_path, files, "--trace", "trace.json", "app.py", PYTHONPATH=path)
 
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == "hermetic: there is nothing to watch: no sqlalchemy\n"
+    assert not (tmp_path / "trace.json").exists()
 
 
 @pytest.mark.parametrize(

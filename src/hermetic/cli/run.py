@@ -83,6 +83,8 @@ class _Watched:
     def __init__(self, options: Namespace) -> None:
         """Start to watch. Raises SettingsError for a rule that does not exist, OSError for a file that cannot be
         written, ImportError without SQLAlchemy."""
+        from hermetic.sanitizer import probes  # noqa: F401 - raises without SQLAlchemy, before anything is begun
+
         known = tuple(rule.code for rule in rules.load())
         ignored = [code for given in options.ignore or () for code in matching_codes(given, known)]
         self._began = time.perf_counter()

@@ -43,6 +43,7 @@ class Options:
     ignores: tuple[Ignore, ...]
     idle: float
     report: Path | None
+    trace: Path | None
     baseline: Path | None
     updates_baseline: bool
 
@@ -56,6 +57,7 @@ def add(parser: pytest.Parser) -> None:
         help="what fails the test that caused it: every finding, errors alone (the default), nothing; or watch nothing",
     )
     group.addoption("--hermetic-report", metavar="FILE", help="write all findings to FILE, as JSON")
+    group.addoption("--hermetic-trace", metavar="FILE", help="record what sessions and pools do, for `hermetic trace`")
     group.addoption("--hermetic-baseline", metavar="FILE", help="do not report the findings that FILE lists")
     group.addoption("--hermetic-update-baseline", action="store_true", help="write what is found to the baseline")
     parser.addini("hermetic", "fail, errors, warn or off; as --hermetic", default="")
@@ -81,6 +83,7 @@ def read(config: pytest.Config) -> Options:
         ignores=tuple(_ignore(line) for line in config.getini("hermetic_ignore") if line.strip()),
         idle=_idle(config.getini("hermetic_idle_ms")),
         report=_below(start, given.hermetic_report),
+        trace=_below(start, given.hermetic_trace),
         baseline=baseline,
         updates_baseline=updates,
     )

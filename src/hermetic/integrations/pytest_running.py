@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 import pytest
 
-from hermetic.integrations import pytest_options, pytest_scopes, pytest_summary
+from hermetic.integrations import pytest_options, pytest_scopes, pytest_summary, pytest_tracing
 from hermetic.integrations.on_import import when_imported
 from hermetic.integrations.pytest_charges import Charges, from_plain
 from hermetic.integrations.pytest_options import Options
@@ -60,6 +60,7 @@ class Running:
         self._ran: set[str] = set()  # tests of this process
         self._test_files: set[str] = set()
         self._began = time.perf_counter()
+        self._recorder = pytest_tracing.recorder(options) if not inert else None
         self._forget_import: Callable[[], None] = _nothing if inert else when_imported("sqlalchemy", self._start)
 
     @guarded
@@ -70,7 +71,10 @@ class Running:
         from hermetic.sanitizer.watch import Watch
 
         add_applications(installed_copies(self.options.root))
-        watch = Watch(Mode.TESTS, self._reported, idle=self.options.idle, root=str(self.options.root))
+        observers = [self._recorder.observer] if self._recorder is not None else []
+        watch = Watch(
+            Mode.TESTS, self._reported, idle=self.options.idle, root=str(self.options.root), observers=observers
+        )
         self.watch = watch.start()
         self._at_work()
         self._tell_test_files()
@@ -236,6 +240,15 @@ class Running:
         self.seen.charges += map(from_plain, plain)
 
     @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        self._expect_worker(node.workerinput["testrunuid"])
+
+    @guarded
+    def _expect_worker(self, run: str) -> None:
+        if self._recorder is not None:
+            pytest_tracing.expect_workers(self._recorder, run)
+
+    @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         self._add_worker(getattr(node, "workeroutput", {}).get(CARRIED, {}))
 
@@ -274,11 +287,23 @@ class Running:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        self._end_trace()
         config = session.config
         if hasattr(config, "workerinput"):
             config.workeroutput[CARRIED] = pytest_summary.as_plain(self.seen)  # type: ignore[attr-defined]
         elif not config.option.collectonly:
             self._write(session)
+
+    @guarded
+    def _end_trace(self) -> None:
+        if self._recorder is None:
+            return
+        try:
+            missing = self._recorder.close()
+        except OSError as error:
+            missing = error.strerror or type(error).__name__
+        if missing:
+            self.seen.notes.append(f"The trace {self.options.trace} is not complete: {missing}")
 
     @guarded
     def _write(self, session: pytest.Session) -> None:

@@ -1,7 +1,8 @@
-"""What forked children leave for the process that started the run: a file each, in a directory of its own.
+"""What children leave for the process that started the run: a file each, in a directory of its own.
 
-A child goes on with the program, its patches included, and often ends without a word (`os._exit`), so it writes down at
-once what the first process is to know. Python processes that are started anew are not watched and leave nothing.
+A forked child goes on with the program, its patches included, and often ends without a word (`os._exit`), so it writes
+down at once what the first process is to know. A process that is started anew leaves something only if it is told the
+directory, as workers of pytest-xdist are; no other is watched.
 """
 
 from __future__ import annotations
@@ -13,15 +14,18 @@ from pathlib import Path
 
 
 class Children:
-    """Made by the first process; used by it and by whatever it forks."""
+    """Made by the first process; used by it and by whatever it forks.
 
-    def __init__(self) -> None:
-        self._owner = os.getpid()
-        self._directory = Path(tempfile.mkdtemp(prefix="hermetic-"))
+    With `directory`, made by a child that was started anew, or by the first process for such children.
+    """
+
+    def __init__(self, directory: Path | None = None, is_child: bool = False) -> None:
+        self._owner = 0 if is_child else os.getpid()
+        self._directory = directory or Path(tempfile.mkdtemp(prefix="hermetic-"))
 
     @property
     def is_child(self) -> bool:
-        """Does a forked child ask?"""
+        """Does a child ask?"""
         return os.getpid() != self._owner
 
     def leave(self, text: str) -> None:

@@ -6,7 +6,8 @@ application, in whatever thread or greenlet acts, so it is quick, keeps nothing 
 an exception of its own is swallowed and counted by `probes`. The file's presence in `detectors/` is its registration.
 
 An observer is the same value without a rule (`code` is ""): it listens and reports nothing, as the recorder of traces
-does. It is given to a `Watch`, and goes with whichever watch takes over from that one.
+does. It is given to a `Watch`, and goes with whichever watch takes over from that one. It is asked before detectors,
+which may take their time when they report something.
 """
 
 from __future__ import annotations

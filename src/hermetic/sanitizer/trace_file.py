@@ -23,24 +23,35 @@ CHUNK = 64_000  # characters that are kept back until they are worth a system ca
 
 
 class TraceFile:
-    """The events of a process and of the children it forks, in one file.
+    """The events of a process and of its children, in one file.
 
     Written to by any thread. What does not fit into `LARGEST` bytes or on the disk is counted and left out.
     """
 
-    def __init__(self, path: Path, command: str) -> None:
-        """Begin the file. Raises OSError."""
+    def __init__(self, path: Path, command: str, children: Children | None = None) -> None:
+        """Begin the file; a child has none of its own. Raises OSError."""
         self._about = {"tool": "hermetic", "version": __version__, "started": _now(), "command": command}
-        self._file = open(path, "wb", buffering=0)  # noqa: SIM115 - until `close`
-        self._children = Children()
+        is_child = children is not None and children.is_child
+        if not is_child:
+            self._file = open(path, "wb", buffering=0)  # noqa: SIM115 - until `close`
+        self._children = children or Children()
+        self._workers: list[Children] = []
         self._lock = threading.RLock()  # the collector returns connections at any time, in here too
         self._waiting: list[str] = []
         self._waiting_size = 0
         self._size = 0
         self._left_out = 0
         self._failure = ""
-        self._put('{"displayTimeUnit": "ms", "traceEvents": [\n')
-        self._put(_json({"ph": "M", "name": "process_name", "pid": os.getpid(), "tid": 0, "args": {"name": command}}))
+        named = {"ph": "M", "name": "process_name", "tid": 0, "args": {"name": command}}
+        if is_child:
+            self.write(**named)
+        else:
+            self._put('{"displayTimeUnit": "ms", "traceEvents": [\n')
+            self._put(_json({"pid": os.getpid(), **named}))
+
+    def expect(self, workers: Children) -> None:
+        """Children that are started anew leave their events, too."""
+        self._workers.append(workers)
 
     def write(self, **event: Any) -> None:
         """Add an event of this process."""
@@ -58,6 +69,10 @@ class TraceFile:
             if self._waiting_size > CHUNK:
                 self._flush()
 
+    def unique(self, number: int) -> int | str:
+        """The `id` of an event whose number is one of this process; viewers pair them by it in all processes."""
+        return f"{os.getpid()}.{number}" if self._children.is_child else number
+
     def forked(self) -> None:
         """This is a forked child: another thread may hold the lock for ever, and what waits is the parent's."""
         self._lock = threading.RLock()
@@ -69,15 +84,20 @@ class TraceFile:
             return ""
         with self._lock, self._file:
             self._flush()
-            for part in self._children.files():
-                with part.open("rb") as events:
-                    shutil.copyfileobj(events, self._file)
-            self._children.remove()
+            for children in (self._children, *self._workers):
+                self._take(children)
             if self._left_out:
                 self._failure = self._failure or f"it has {LARGEST // 1_000_000} MB"
                 self._about["left out"] = f"{self._left_out} events: {self._failure}"
+            self._failure = "it is closed"
             self._put('\n], "otherData": ' + _json(self._about) + "}\n")
         return self._about.get("left out", "")
+
+    def _take(self, children: Children) -> None:
+        for part in children.files():
+            with part.open("rb") as events:
+                shutil.copyfileobj(events, self._file)
+        children.remove()
 
     def _leave(self, text: str) -> None:
         try:

@@ -2,7 +2,8 @@
 
 Each session has a lane (a "thread" of the viewer) with its life, transactions, statements, and waits in between; each
 pool has one with the connections that are out of it and their number. A complete event is written when it ends, so what
-is kept in memory is what is open just now. Times are whole microseconds since the recorder was made.
+is kept in memory is what is open just now. Times are whole microseconds of `time.perf_counter`, which is one clock for
+all processes of a machine.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from weakref import WeakKeyDictionary, WeakSet, ref
 
 from hermetic.finding import Finding
 from hermetic.sanitizer import redact
+from hermetic.sanitizer.children import Children
 from hermetic.sanitizer.detector import EVERYWHERE, Detector
 from hermetic.sanitizer.evidence import function, place, where
 from hermetic.sanitizer.ledger import EngineRecord, Failure, Hold, SessionRecord
@@ -77,11 +79,12 @@ class _Pool:
 class Recorder:
     """Records a run into a file. Give its `observer` to a `Watch`, and `close` it in the end."""
 
-    def __init__(self, path: Path, command: str, root: str = "") -> None:
-        """Begin the file. `root` is the directory that places are shown relative to. Raises OSError."""
-        self._file = TraceFile(path, command)
+    def __init__(self, path: Path, command: str, root: str = "", children: Children | None = None) -> None:
+        """Begin the file. `root` is the directory that places are shown relative to; `children` is given in a process
+        that is a child of the one which writes the file. Raises OSError."""
+        self._file = TraceFile(path, command, children)
         self._root = root or os.getcwd()
-        self._zero = perf_counter()
+        self._missing: str | None = None  # known once the file is closed
         self._lanes: dict[int, _Lane] = {}  # by the session's number
         self._gone: deque[int] = deque()  # sessions found by the collector, which runs anywhere
         self._engines: dict[int, EngineRecord] = {}
@@ -109,7 +112,12 @@ class Recorder:
         _recorders.add(self)
 
     def close(self) -> str:
-        """End the file; what is open ends with it. Returns why something is missing, or "". Raises OSError."""
+        """End the file; what is open ends with it. Returns why something is missing, or "". Twice does no harm.
+
+        Raises OSError.
+        """
+        if self._missing is not None:
+            return self._missing
         _recorders.discard(self)
         self._drain()
         for lane in list(self._lanes.values()):
@@ -118,7 +126,12 @@ class Recorder:
             self._session_over(lane, self._now(), "")
         for hold, pool in list(self._held.values()):
             self._write_hold("b", hold, pool, self._at(hold.since))
-        return self._file.close()
+        self._missing = self._file.close()
+        return self._missing
+
+    def expect(self, workers: Children) -> None:
+        """Processes that are started anew record as well, and leave what they have."""
+        self._file.expect(workers)
 
     def forked(self) -> None:
         """This is a forked child: what is open is the parent's to tell."""
@@ -212,16 +225,17 @@ class Recorder:
         lane.ending = False
 
     def _closed(self, watch: Watch, record: SessionRecord) -> None:
+        self._drain()
         lane = self._lanes.get(record.number)
         if lane is not None and lane.begun is None:
             self._session_over(lane, self._now(), self._where(record.closed))
 
     def _collected(self, watch: Watch, record: SessionRecord) -> None:
         lane = self._lanes.get(record.number)
-        if lane is not None:
-            end = lane.gone_at or self._now()
-            self._transaction_over(lane, end, "close", "")
-            self._session_over(lane, end, "")
+        if lane is not None:  # whoever judges the leak is told after us, so the lane ends a moment later
+            lane.gone_at = lane.gone_at or self._now()
+            self._transaction_over(lane, lane.gone_at, "close", "")
+            self._gone.append(lane.number)
 
     def _waited(self, lane: _Lane, now: int, before: str) -> None:
         duration = now - lane.idle_since
@@ -302,7 +316,7 @@ class Recorder:
             ph=phase,
             cat="connection",
             name=f"connection {hold.number}",
-            id=hold.number,
+            id=self._file.unique(hold.number),
             tid=pool.lane,
             ts=at,
             args=about,
@@ -346,7 +360,7 @@ class Recorder:
         return self._at(perf_counter())
 
     def _at(self, moment: float) -> int:
-        return max(int((moment - self._zero) * 1e6), 0)
+        return int(moment * 1e6)
 
     def _where(self, frames: Frames) -> str:
         return _where(frames[0], self._root) if frames else ""

@@ -108,7 +108,7 @@ class Watch:
                     _active[-1].was_taken_over = True
                     _active[-1]._pause()
                 _active.append(self)
-                self._probes = Probes(self, self.detectors + self.observers)
+                self._probes = Probes(self, self.observers + self.detectors)
                 self._probes.install()
         return self
 

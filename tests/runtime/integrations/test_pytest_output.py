@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runtime.integrations.suite import LEAK_LINE, Suite
+from runtime.sanitizer.traces import Trace
 
 MIXED = """
     import app
@@ -185,3 +186,35 @@ def test_for_a_terminal_without_box_drawing(suite: Suite, monkeypatch: pytest.Mo
 
     assert f"{LEAK_LINE} |     session = Session(engine)" in done.out
     assert "\\u2502" not in done.out
+
+
+def test_the_trace_has_sessions_and_findings(suite: Suite) -> None:
+    suite.run("--hermetic=warn", "--hermetic-trace=trace.json", test_app=MIXED)
+    trace = Trace(suite.pytester.path / "trace.json")
+
+    assert len(trace.of("session")) == 2
+    assert {each["name"] for each in trace.of("finding")} == {
+        "SES001 session-not-closed",
+        "SES102 transaction-held-across-slow-work",
+    }
+    assert {each["path"] for each in trace.args("finding")} == {"app.py"}
+
+
+def test_a_trace_of_tests_without_sqlalchemy(suite: Suite) -> None:
+    suite.run("--hermetic-trace=trace.json", test_app="def test_nothing():\n    pass\n")
+
+    assert [event["ph"] for event in Trace(suite.pytester.path / "trace.json").events] == ["M"]
+
+
+def test_a_trace_that_cannot_be_written(suite: Suite) -> None:
+    done = suite.run("--hermetic-trace=nowhere/trace.json", test_app=MIXED)
+
+    assert done.code == pytest.ExitCode.USAGE_ERROR
+    assert "--hermetic-trace: cannot write" in done.err
+    assert "No such file or directory" in done.err
+
+
+def test_without_the_plugin_no_trace_is_written(suite: Suite) -> None:
+    suite.run("--hermetic=off", "--hermetic-trace=trace.json", test_app=MIXED)
+
+    assert not (suite.pytester.path / "trace.json").exists()

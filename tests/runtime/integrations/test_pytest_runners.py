@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runtime.integrations.suite import Suite
+from runtime.sanitizer.traces import Trace
 
 REPORT = "--hermetic-report=report.json"
 
@@ -304,3 +305,20 @@ def test_coroutines_of_unittest(suite: Suite) -> None:
 
     assert done.outcomes == {"passed": 2, "errors": 1}
     assert [(rule, tests) for rule, _, _, tests in suite.places()] == [("SES001", ["test_app.py::Tests::test_leaks"])]
+
+
+def test_workers_have_their_part_in_the_trace(suite: Suite) -> None:
+    one = "import app\n\ndef test_careful():\n    app.careful()\n"
+    suite.run("xdist", "-n2", "--dist=loadfile", "--hermetic-trace=trace.json", test_one=one, test_two=one)
+    trace = Trace(suite.pytester.path / "trace.json")
+    statements = trace.of("statement")
+
+    assert len({event["pid"] for event in statements}) == 2
+    assert len(trace.of("session")) == 2
+    assert max(event["ts"] for event in statements) - min(event["ts"] for event in statements) < 60_000_000
+    assert {event["args"]["name"] for event in trace.events if event["name"] == "process_name"} == {
+        "pytest",
+        "pytest gw0",
+        "pytest gw1",
+    }
+    assert len({event["id"] for event in trace.of("connection")}) == 2

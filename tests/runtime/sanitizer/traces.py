@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -13,7 +14,7 @@ from hermetic.sanitizer.detector import Mode
 from hermetic.sanitizer.tracing import FIRST_POOL, Recorder
 from hermetic.sanitizer.watch import Watch
 
-PAUSE = 0.1  # seconds that tests wait in a transaction, much longer than what makes a wait
+PAUSE = 0.3  # seconds that tests wait in a transaction, much longer than what makes a wait
 
 Event = dict[str, Any]
 
@@ -41,8 +42,12 @@ class Trace:
         assert {"tool", "version", "started", "command"} <= set(self.document["otherData"])
         for event in self.events:
             _check(event)
-        for lane in {event["tid"] for event in self.of("session")}:
-            _check_nesting([event for event in self.events if event["ph"] == "X" and event["tid"] == lane])
+        lanes: dict[tuple[int, int], list[Event]] = defaultdict(list)
+        for event in self.events:
+            if event["ph"] == "X":
+                lanes[event["pid"], event["tid"]].append(event)
+        for lane in lanes.values():
+            _check_nesting(lane)
         _check_holds(self.of("connection"))
 
     def of(self, kind: str) -> list[Event]:
@@ -52,8 +57,8 @@ class Trace:
         return [event["args"] for event in self.of(kind)]
 
     def waits(self) -> list[Event]:
-        """Those of a pause; on a busy machine there are shorter ones anywhere."""
-        return [wait for wait in self.args("wait") if wait["ms"] >= PAUSE * 1000]
+        """Those of a pause between two lines; on a busy machine there are others anywhere."""
+        return [each for each in self.args("wait") if each["ms"] >= PAUSE * 1000 and each["after"] != each["before"]]
 
     def names(self) -> dict[int, str]:
         named = [event for event in self.events if event["name"] == "thread_name"]
@@ -87,7 +92,7 @@ def _check(event: Event) -> None:
     if event["ph"] == "X":
         assert event["dur"] >= 0
     if event["cat"] in ("connection", "pool"):
-        assert isinstance(event["id"], int)
+        assert isinstance(event["id"], int | str)
 
 
 def _check_nesting(events: list[Event]) -> None:
