@@ -24,6 +24,14 @@ DEEPEST = 64  # application frames looked at, from the act to the test
 MOST_CALLS = 256  # threads whose latest call from a test is remembered
 
 _known_tests: set[str] = set()
+_root_directory = os.getcwd()
+
+
+def set_root(directory: str) -> None:
+    """The directory of the project, below which names of directories tell what is test code."""
+    global _root_directory
+    _root_directory = directory
+    is_test_file.cache_clear()
 
 
 def add_test_files(paths: Iterable[str]) -> None:
@@ -34,10 +42,10 @@ def add_test_files(paths: Iterable[str]) -> None:
 
 @functools.lru_cache(4096)
 def is_test_file(filename: str) -> bool:
-    """Is this file test code? As `hermetic check` sees it: by its name, or by a directory below the working directory
-    such as `tests/`; a directory above tells nothing about what lies in it."""
+    """Is this file test code? As `hermetic check` sees it: by its name, or by a directory of the project such as
+    `tests/`; a directory around the project tells nothing about what lies in it."""
     path = os.path.abspath(filename)
-    relative = os.path.relpath(path, os.getcwd())
+    relative = os.path.relpath(path, _root_directory)
     if relative.startswith(os.pardir):
         relative = os.path.basename(path)
     return path in _known_tests or is_test(relative.replace(os.sep, "/"))

@@ -17,7 +17,7 @@ from hermetic.sanitizer import detectors as detector_package, evidence
 from hermetic.sanitizer.detector import Detector, Mode
 from hermetic.sanitizer.evidence import Act
 from hermetic.sanitizer.ledger import Ledger, SessionRecord
-from hermetic.sanitizer.operations import Calls, Operation, declared
+from hermetic.sanitizer.operations import Calls, Operation, declared, set_root
 from hermetic.sanitizer.stacks import Frames
 from hermetic.sanitizer.watchdog import Watchdog
 
@@ -109,7 +109,7 @@ class Watch:
                     _active[-1]._pause()
                 _active.append(self)
                 self._probes = Probes(self, self.observers + self.detectors)
-                self._probes.install()
+                self._resume()
         return self
 
     def stop(self) -> None:
@@ -133,6 +133,7 @@ class Watch:
             self.watchdog.stop(wait=False)
 
     def _resume(self) -> None:
+        set_root(self.root)
         if self._probes is not None:
             self._probes.install()
 

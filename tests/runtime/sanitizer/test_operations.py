@@ -12,6 +12,7 @@ import pytest
 import hermetic
 from hermetic.sanitizer.operations import Operation, add_test_files, declared, is_test_file
 from hermetic.sanitizer.stacks import grab
+from hermetic.sanitizer.watch import watch
 from runtime.sanitizer.applications import load
 from runtime.sanitizer.found import Found
 
@@ -45,6 +46,15 @@ def test_test_files_that_a_runner_has_collected(tmp_path: Path) -> None:
     add_test_files([str(tmp_path / "checks.py")])
 
     assert (before, is_test_file(str(tmp_path / "checks.py"))) == (False, True)
+
+
+def test_directories_are_those_of_the_project_that_is_watched(tmp_path: Path) -> None:
+    helpers = str(tmp_path / "tests" / "helpers.py")
+    outside = is_test_file(helpers)
+    with watch("tests", root=tmp_path):
+        inside = is_test_file(helpers)
+
+    assert (outside, inside) == (False, True)
 
 
 def test_a_block_is_an_operation() -> None:
