@@ -283,6 +283,7 @@ def watch(
 
     :param mode: "tests" runs every detector; "production" only what costs next to nothing.
     :param on_finding: called with each `Finding`, once per place; by default it is logged as a warning to `hermetic`.
+        In production it may be called in a thread of the watch, while the garbage collector rests.
     :param idle_ms: milliseconds for which a transaction may wait for something else than the database.
     :param held_ms: milliseconds for which a connection may stay out of its pool (production).
     :param sample: the share of the connections whose stacks are taken (production); the others are watched without.

@@ -6,6 +6,7 @@ connection that is taken, never keeps the process alive, and rests while the pro
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 from collections.abc import Iterator
@@ -57,7 +58,7 @@ class Watchdog:
     def __init__(self, watch: Watch) -> None:
         self.watch = watch
         self.interval = min(max(min(watch.idle, watch.held) / 2, SHORTEST), LONGEST)
-        self._over = threading.Event()
+        self._over = threading.Lock()  # whoever stops the thread releases it
         self._thread: threading.Thread | None = None
         self.is_resting = True  # no thread runs
         self._lock = threading.Lock()
@@ -70,25 +71,35 @@ class Watchdog:
             if not self.is_resting:
                 return
             self.is_resting = False
-            self._over = threading.Event()
+            self._over = threading.Lock()
+            self._over.acquire()
             self._thread = threading.Thread(target=self._run, args=(self._over,), name="hermetic", daemon=True)
             self._thread.start()
 
     def stop(self, *, wait: bool = True) -> None:
         """End the thread; the next connection starts another. Its last look may take a lock that the caller has, who
         then does not wait for it."""
-        thread, self._thread = self._thread, None
-        self._over.set()
-        self.is_resting = True
+        with self._lock:
+            thread, self._thread = self._thread, None
+            if not self.is_resting:
+                self._over.release()
+            self.is_resting = True
         if wait and thread is not None and thread is not threading.current_thread():
             thread.join(ENDS_WITHIN)
 
-    def _run(self, over: threading.Event) -> None:
-        while not over.wait(self.interval):
+    def _run(self, over: threading.Lock) -> None:
+        """The collector runs in the thread that happens to allocate, and finalises connections there. Those of SQLite
+        and of drivers for asyncio may only be touched by their own threads, so it must not be this one."""
+        while not over.acquire(timeout=self.interval):  # an Event would allocate
+            collects = gc.isenabled()
+            gc.disable()
             try:
                 self.look()
             except Exception as error:
                 self.watch.swallowed(error)
+            finally:
+                if collects:
+                    gc.enable()
 
     def look(self) -> None:
         """Judge what is open now."""

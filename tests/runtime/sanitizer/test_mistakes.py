@@ -58,6 +58,7 @@ def everything(url: str) -> list[Any]:
         seen.append(ada.name)
         with pytest.raises(exc.TimeoutError), engine.connect():
             pass
+        session.expunge(ada)
         session.commit()
     with pytest.raises(DetachedInstanceError):
         seen.append(ada.posts)

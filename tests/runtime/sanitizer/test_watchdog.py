@@ -422,6 +422,42 @@ def test_a_look_that_fails_is_counted(sync_engine: Engine, monkeypatch: pytest.M
         assert running.last_error.startswith("LookupError in test_watchdog.py")
 
 
+def test_the_collector_never_runs_in_the_thread(sync_engine: Engine, strict: Found) -> None:
+    def note(phase: str, _: object) -> None:
+        ran_in.add(threading.get_ident())
+
+    with sync_engine.connect():
+        until(watchers)
+    (thread,) = watchers()
+    ran_in: set[int] = set()
+    thresholds = gc.get_threshold()
+    gc.callbacks.append(note)
+    gc.set_threshold(1, 1, 1)
+    with Session(sync_engine) as session:
+        session.scalars(select(User)).all()
+        until(lambda: strict.codes)
+    gc.set_threshold(*thresholds)
+    gc.callbacks.remove(note)
+
+    assert strict.codes == ["SES102"]
+    assert threading.get_ident() in ran_in
+    assert thread.ident not in ran_in
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_collector_is_left_as_it_was(sync_engine: Engine, enabled: bool) -> None:
+    if not enabled:
+        gc.disable()
+    try:
+        with watch("production", idle_ms=20), sync_engine.connect():
+            time.sleep(0.1)
+        after = gc.isenabled()
+    finally:
+        gc.enable()
+
+    assert after == enabled
+
+
 # Forks
 
 
