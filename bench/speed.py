@@ -109,6 +109,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as scratch:
             os.environ["XDG_CACHE_HOME"] = scratch
             report_warm(tree, warm(tree, options.rounds))
+            print(imports(tree))
 
 
 def with_bytecode(package: str) -> None:
@@ -219,7 +220,23 @@ def warm(tree: Path, rounds: int) -> dict[str, list[Usage]]:
             found[UNSAVED].append(measured(unsaved, tree, f"{text}\n# unsaved\n")[0])
     finally:
         victim.write_text(text, encoding="utf-8")
+    for _ in range(2):  # a whole run, and one that compares contents
+        time.sleep(SETTLING)
+        measured(check, tree)
     return found
+
+
+def imports(tree: Path) -> str:
+    """What a run in which nothing changed imports after Python has started, and how long that takes."""
+    check = [str(Path(sys.executable).with_name("hermetic")), *HERMETIC[1:]]
+    check.remove("--no-cache")
+    command = [sys.executable, "-X", "importtime", *check]
+    done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=True)
+    rows = [line.split("|") for line in done.stderr.splitlines() if line.startswith("import time:")]
+    names = [row[2].strip() for row in rows]
+    own = rows[names.index("site") + 1 :]
+    milliseconds = sum(int(row[0].removeprefix("import time:")) for row in own) / 1e3
+    return f"it imports, in {milliseconds:.1f} ms: {', '.join(row[2].strip() for row in own)}"
 
 
 def report_warm(tree: Path, found: dict[str, list[Usage]]) -> None:

@@ -272,6 +272,17 @@ def test_other_arguments_have_reports_of_their_own(arguments: tuple[str, ...], p
     assert check() == usual
 
 
+def test_what_another_report_hung_on_may_change(project: Path, check: Check) -> None:
+    (project / "tests").mkdir()
+    (project / "tests/test_app.py").write_text(LEAK)
+    check("--tests")
+    (project / "tests/test_app.py").write_text(CLEAN)
+    check()
+
+    assert is_kept()
+    assert not is_kept("--tests")
+
+
 @pytest.mark.parametrize("second", FORMATS)
 def test_results_that_still_hold_are_shown_another_way(
     second: str, project: Path, check: Check, monkeypatch: pytest.MonkeyPatch

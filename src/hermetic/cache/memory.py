@@ -71,7 +71,7 @@ class Memory:
         """Write what this run found, with what later runs may print."""
         front = self._front or NOTHING
         if printed is not None:
-            if not _agree(front[0], front[1], looked):
+            if not _holds_beside(front[0], front[1], looked):
                 front = NOTHING
             directories, files = front[0] | looked.directories, front[1] | looked.files
             self._write(_with((directories, files, front[2], front[3]), places, printed), 1)
@@ -134,12 +134,15 @@ def _newest(kept: dict[Key, T], key: Key, value: T) -> dict[Key, T]:
     return {**kept, key: value}
 
 
-def _agree(directories: Directories, files: Files, looked: Looked) -> bool:
-    """Did the run see whatever it has in common with earlier ones as they saw it?"""
+def _holds_beside(directories: Directories, files: Files, looked: Looked) -> bool:
+    """Did the run see what it has in common with earlier ones as they saw it, and is the rest as it was? All reports
+    hold together, or none."""
     if any(directories.get(path, names) != names for path, names in looked.directories.items()):
         return False
     for path, now in looked.files.items():
         before = files.get(path, now)
         if before[1] != now[1] or (not now[1] and before[0] != now[0]):
             return False
-    return True
+    other_directories = {path: names for path, names in directories.items() if path not in looked.directories}
+    other_files = {path: known for path, known in files.items() if path not in looked.files}
+    return inputs.still(other_directories, other_files) is not None
