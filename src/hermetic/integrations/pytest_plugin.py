@@ -10,7 +10,6 @@ from hermetic.integrations import pytest_options
 from hermetic.integrations.pytest_options import Options
 
 NAME = "hermetic-running"
-OLDEST = (2, 0)  # SQLAlchemy
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,7 +49,7 @@ def _begin(config: pytest.Config) -> None:
         return
     from hermetic.integrations.pytest_running import Running
 
-    config.pluginmanager.register(Running(options, _baseline(options), _why_inert()), NAME)
+    config.pluginmanager.register(Running(options, _baseline(options)), NAME)
 
 
 def _baseline(options: Options) -> frozenset[str]:
@@ -62,18 +61,3 @@ def _baseline(options: Options) -> frozenset[str]:
         return read(options.baseline)
     except BaselineError as error:
         raise pytest.UsageError(str(error)) from None
-
-
-def _why_inert() -> str:
-    """Why nothing can be watched here; "" if it can. Nothing is imported to find out."""
-    from importlib.metadata import PackageNotFoundError, version
-    from importlib.util import find_spec
-
-    if find_spec("sqlalchemy") is None:
-        return "SQLAlchemy is not installed; there is nothing to watch"
-    try:
-        installed = version("sqlalchemy")
-    except PackageNotFoundError:  # a copy without its metadata
-        return ""
-    numbers = tuple(int(part) for part in installed.split(".")[:2] if part.isdecimal())
-    return "" if numbers >= OLDEST else f"SQLAlchemy {installed} is too old to be watched; 2.0 is the oldest"

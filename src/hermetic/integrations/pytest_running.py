@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import functools
 import gc
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 import pytest
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
+TOO_OLD = ("0.", "1.")  # versions of SQLAlchemy
 CARRIED = "hermetic"  # what a test's report carries, and a worker's output: it travels between processes
 
 
@@ -49,9 +52,8 @@ def guarded(work: Callable[Concatenate[Running, P], None]) -> Callable[Concatena
 class Running:
     """The hooks of a run. The watch starts when the tests or what they test import SQLAlchemy."""
 
-    def __init__(self, options: Options, baseline: frozenset[str], inert: str) -> None:
+    def __init__(self, options: Options, baseline: frozenset[str]) -> None:
         self.options = options
-        self.inert = inert  # why nothing is watched, or ""
         self.seen = Seen()
         self.watch: Watch | None = None
         self._scopes = Scopes()
@@ -60,11 +62,15 @@ class Running:
         self._ran: set[str] = set()  # tests of this process
         self._test_files: set[str] = set()
         self._began = time.perf_counter()
-        self._recorder = pytest_tracing.recorder(options) if not inert else None
-        self._forget_import: Callable[[], None] = _nothing if inert else when_imported("sqlalchemy", self._start)
+        self._recorder = pytest_tracing.recorder(options)
+        self._forget_import = when_imported("sqlalchemy", self._start)
 
     @guarded
     def _start(self) -> None:
+        version = str(getattr(sys.modules["sqlalchemy"], "__version__", ""))
+        if version.startswith(TOO_OLD):
+            self.seen.notes.append(f"SQLAlchemy {version} is too old to be watched; 2.0 is the oldest")
+            return
         from hermetic.integrations.sources import installed_copies
         from hermetic.sanitizer.detector import Mode
         from hermetic.sanitizer.stacks import add_applications
@@ -225,8 +231,8 @@ class Running:
 
     @pytest.hookimpl
     def pytest_report_header(self) -> str:
-        if self.inert:
-            return f"hermetic: {self.inert}"
+        if find_spec("sqlalchemy") is None:
+            return "hermetic: SQLAlchemy is not installed; there is nothing to watch"
         fails = {"fail": "every finding fails", "errors": "errors fail", "warn": "no finding fails"}[self.options.mode]
         return f"hermetic: sessions are watched; {fails} the test that caused it"
 
@@ -259,6 +265,7 @@ class Running:
         self.seen.late += late
         self.seen.silenced += Counter(output.get("silenced", {}))
         self.seen.mistakes += output.get("mistakes", ())
+        self.seen.notes += [note for note in output.get("notes", ()) if note not in self.seen.notes]
         self.seen.sessions += output.get("sessions", 0)
         self.seen.statements += output.get("statements", 0)
 
@@ -331,10 +338,6 @@ class Running:
         self._forget_import()
         if self.watch is not None:
             self.watch.stop()
-
-
-def _nothing() -> None:
-    pass
 
 
 def _as_failure(item: pytest.Item, text: str) -> Any:

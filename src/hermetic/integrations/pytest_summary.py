@@ -162,6 +162,7 @@ def as_plain(seen: Seen) -> dict[str, Any]:
         "late": [charge.as_plain() for charge in seen.late],
         "silenced": dict(seen.silenced),
         "mistakes": list(seen.mistakes),
+        "notes": list(seen.notes),
         "sessions": seen.sessions,
         "statements": seen.statements,
     }

@@ -48,14 +48,35 @@ def test_one_line_where_sqlalchemy_is_not_installed(suite: Suite) -> None:
 
 
 def test_one_line_where_sqlalchemy_is_too_old(suite: Suite) -> None:
-    metadata = suite.pytester.path / "SQLAlchemy-1.4.54.dist-info" / "METADATA"
-    metadata.parent.mkdir()
-    metadata.write_text("Metadata-Version: 2.1\nName: SQLAlchemy\nVersion: 1.4.54\n")
+    done = suite.run(
+        sqlalchemy='__version__ = "1.4.54"',
+        test_app="""
+            import sqlalchemy
 
-    done = suite.run(test_app=LEAKS)
+            def test_old():
+                assert sqlalchemy.__version__ == "1.4.54"
+        """,
+    )
 
     assert (done.code, done.outcomes) == (0, {"passed": 1})
-    assert "hermetic: SQLAlchemy 1.4.54 is too old to be watched; 2.0 is the oldest" in done.out
+    assert done.summary == "SQLAlchemy 1.4.54 is too old to be watched; 2.0 is the oldest\n"
+
+
+def test_sqlalchemy_that_only_the_settings_make_importable(suite: Suite) -> None:
+    suite.settings("pythonpath = hidden")
+
+    done = suite.run(
+        **{"hidden/sqlalchemy": '__version__ = "1.4.54"'},
+        test_app="""
+            import sqlalchemy
+
+            def test_old():
+                assert sqlalchemy.__version__ == "1.4.54"
+        """,
+    )
+
+    assert "hermetic: sessions are watched" in done.out
+    assert "SQLAlchemy 1.4.54 is too old to be watched" in done.summary
 
 
 def test_sqlalchemy_is_loaded_only_by_whoever_uses_it(suite: Suite) -> None:
@@ -167,7 +188,7 @@ def test_a_mistake_at_the_start_leaves_the_tests_alone(suite: Suite) -> None:
             def broken(*given):
                 raise LookupError("secret")
 
-            pytest_plugin._why_inert = broken
+            pytest_plugin._baseline = broken
         """,
         test_app=LEAKS,
     )
