@@ -88,7 +88,7 @@ def flushing(watch: Watch, record: SessionRecord) -> None:
         name = state.class_.__name__
         written = state.__dict__.get(WRITTEN) or record.leaving or origin()
         acts = [Act(f"`{name}` was read", reading.frames), Act("it was written after a wait", written)]
-        message = f"a `{name}` is written as it was read before a wait; what others have done to it meanwhile is lost"
+        message = f"a row of `{name}` is written as it was read before a wait; what others have done to it is lost"
         watch.report(CODE, Severity.WARNING, message, acts, at=1, help_text=HELP, session=record)
 
 
