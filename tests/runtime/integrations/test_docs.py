@@ -54,7 +54,7 @@ def test_options_and_settings_are_all_there() -> None:
 
 def test_the_settings_can_be_used() -> None:
     table = tomllib.loads(block("toml", "[tool.pytest.ini_options]"))["tool"]["pytest"]["ini_options"]
-    nothing: dict[str, Any] = dict.fromkeys(("hermetic", "hermetic_report", "hermetic_baseline"))
+    nothing: dict[str, Any] = dict.fromkeys(("hermetic", "hermetic_report", "hermetic_trace", "hermetic_baseline"))
     config: Any = SimpleNamespace(
         known_args_namespace=SimpleNamespace(**nothing, hermetic_update_baseline=False),
         getini=lambda name: table[name] if isinstance(table[name], list) else str(table[name]),

@@ -17,7 +17,8 @@ DEFAULTS: dict[str, Any] = {"hermetic_ignore": [], "hermetic_idle_ms": "500"}
 
 def options(settings: Mapping[str, Any] | None = None, **given: Any) -> Options:
     """What is read for these settings and options, with pytest started below its root."""
-    line: dict[str, Any] = {"hermetic": None, "hermetic_report": None, "hermetic_baseline": None}
+    names = ("hermetic", "hermetic_report", "hermetic_trace", "hermetic_baseline")
+    line: dict[str, Any] = dict.fromkeys(names)
     config: Any = SimpleNamespace(
         known_args_namespace=SimpleNamespace(**{**line, "hermetic_update_baseline": False, **given}),
         getini=lambda name: {**DEFAULTS, **(settings or {})}.get(name, ""),
