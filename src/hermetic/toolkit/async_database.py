@@ -164,8 +164,7 @@ class AsyncDatabase(Generic[A]):
 
     def on_commit(self, function: Callable[[], Any]) -> None:
         """See `Database.on_commit`; the function may be a coroutine function."""
-        block = current_block(self._core, "`db.on_commit()`")
-        block.callbacks.append(Callback(function, here(), len(block.savepoints)))
+        current_block(self._core, "`db.on_commit()`").after_commit(function)
 
     def allow(self, session: A) -> None:
         """Lets other tasks use this session as well, one after the other: they wait for each other."""

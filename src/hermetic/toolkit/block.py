@@ -108,6 +108,14 @@ class Block:
             self.seen = error
             self.failures.append(Failure(error, self.leaving or here(), len(self.savepoints), lost))
 
+    def after_commit(self, function: Callable[[], Any]) -> None:
+        """Calls `function` after the commit. Raises ReadOnly in a read, which has none."""
+        if self.reads:
+            text = "`on_commit()` in `db.read()`, which never commits"
+            instead = "call the function itself, or open the block with `db.transaction()`"
+            raise errors.ReadOnly(explain(text, called_at=here(), block_opened_at=self.opened, instead=instead))
+        self.callbacks.append(Callback(function, here(), len(self.savepoints)))
+
     def saved(self, name: str) -> None:
         self._settle()
         self.savepoints.append(name)

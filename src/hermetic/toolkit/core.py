@@ -36,6 +36,7 @@ class Core:
     loop: weakref.ref[asyncio.AbstractEventLoop] | None = None
     loop_used: Place | None = None
     disposed: Place | None = None
+    in_one_transaction: bool = False  # of a test, which rolls everything back
     open_blocks: set[Block] = field(default_factory=set)
     turn: count[int] = field(default_factory=count)
 

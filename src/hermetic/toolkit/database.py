@@ -12,7 +12,7 @@ from sqlalchemy import URL, Engine, create_engine, make_url, orm
 from typing_extensions import TypeVar
 
 from hermetic.toolkit import ending, engines, loading, parts, transactional
-from hermetic.toolkit.block import Callback, Kind
+from hermetic.toolkit.block import Kind
 from hermetic.toolkit.callbacks import call
 from hermetic.toolkit.core import Core, current_block, open_block
 from hermetic.toolkit.places import here
@@ -203,9 +203,8 @@ class Database(Generic[S]):
         loading.detach(loading.session_of(instance), instance, names)
 
     def on_commit(self, function: Callable[[], Any]) -> None:
-        """`session.on_commit(function)` for the block around this code. Raises NoBlock, InheritedBlock."""
-        block = current_block(self._core, "`db.on_commit()`")
-        block.callbacks.append(Callback(function, here(), len(block.savepoints)))
+        """`session.on_commit(function)` for the block around this code. Raises NoBlock, InheritedBlock, ReadOnly."""
+        current_block(self._core, "`db.on_commit()`").after_commit(function)
 
     def allow(self, session: S) -> None:
         """Lets other threads use this session as well, one after the other: they wait for each other."""

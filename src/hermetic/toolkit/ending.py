@@ -38,7 +38,7 @@ def _after_begin(session: Session, transaction: orm.SessionTransaction, connecti
     block = session._block
     hold(connection, block)
     if block.reads:
-        _begin_read_only(connection)
+        _begin_read_only(connection, block)
     elif connection.info.get(_READ_ONLY):  # of a block that was never left
         _end_read_only(connection)
     if connection.dialect.name == "sqlite":
@@ -52,12 +52,12 @@ def _begin_sqlite(connection: Connection, block: Block) -> None:
         connection.exec_driver_sql("BEGIN" if block.reads else "BEGIN IMMEDIATE")
 
 
-def _begin_read_only(connection: Connection) -> None:
+def _begin_read_only(connection: Connection, block: Block) -> None:
     """The server refuses what `hooks` does not see: functions that write, statements past SQLAlchemy."""
     dialect: Any = connection.dialect
     if dialect.name == "sqlite":
         connection.exec_driver_sql("PRAGMA query_only = ON")
-    elif dialect.name == "postgresql":
+    elif dialect.name == "postgresql" and not block.core.in_one_transaction:
         # As `postgresql_readonly` does, without what execution options cost: the driver begins later, with this.
         dialect.set_readonly(connection.connection.dbapi_connection, True)
     else:
@@ -118,8 +118,11 @@ def finish(session: Session) -> list[Callback]:
             block.end_use()
     except BaseException as error:
         abort(session, error)
-        if block.commit_sent and not block.committed and isinstance(error, Exception) and not refused(error):
-            raise commit_unknown(block) from error
+        if block.commit_sent and not block.committed and not refused(error):
+            unknown = commit_unknown(block)
+            if isinstance(error, Exception):
+                raise unknown from error
+            raise error from unknown  # KeyboardInterrupt has to stay what it is
         raise
     callbacks = block.callbacks if block.committed else []
     _close(session, block)
@@ -161,6 +164,9 @@ def _close(session: Session, block: Block) -> None:
     if block.reads:
         with contextlib.suppress(Exception):  # of a connection that is lost, and not used again
             end_transaction(block)
+    connection = block.connection
+    if block.core.disposed is not None and connection is not None and not (connection.closed or connection.invalidated):
+        connection.detach()  # the pool that it came from is gone
     leave_block(block)
     orm.Session.close(session)
 
@@ -225,10 +231,10 @@ def _may_run_again(block: Block, error: BaseException) -> bool:
         return is_connect_trouble(error)
     if not is_transient(error):
         return False
-    return not block.commit_sent or (isinstance(error, Exception) and refused(error))
+    return not block.commit_sent or refused(error)
 
 
-def refused(error: Exception) -> bool:
+def refused(error: BaseException) -> bool:
     """Whether the server answered COMMIT with an error, so that nothing was applied."""
     if not isinstance(error, sa_exc.DBAPIError) or error.connection_invalidated:
         return False

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Sequence
+from threading import Lock
 from typing import Any
 
 from sqlalchemy import URL, Engine, event
@@ -47,6 +48,7 @@ SQLITE_SETTINGS = ("PRAGMA foreign_keys = ON", "PRAGMA journal_mode = WAL")
 Key = tuple[str, str, str | None]
 
 _made: dict[Key, Place] = {}
+_registering = Lock()
 _cores: weakref.WeakSet[Core] = weakref.WeakSet()
 # Sessions that were open when the process forked. Collecting them would end the parent's transactions.
 _of_the_parent: list[object] = []
@@ -65,14 +67,17 @@ def register(word: str, url: URL, name: str | None) -> Key | None:
     if is_memory(url):
         return None
     key = (word, url.render_as_string(hide_password=False), name)
-    if key in _made:
+    with _registering:
+        first = _made.get(key)
+        if first is None:
+            _made[key] = here()
+    if first is not None:
         text = f"a second {word} for {url.render_as_string()} in this process"
         instead = (
             "make it once, at the top of a module or at start-up, and import it; `name=` for a second one on purpose, "
             "`dispose()` the first where it is done (a test)"
         )
-        raise errors.DatabaseExists(explain(text, made_at=here(), first_made_at=_made[key], instead=instead))
-    _made[key] = here()
+        raise errors.DatabaseExists(explain(text, made_at=here(), first_made_at=first, instead=instead))
     return key
 
 
@@ -158,7 +163,7 @@ def set_up(
 
 
 def end(core: Core, key: Key | None) -> None:
-    """Frees the name. Hooks stay on an engine that another Database uses as well."""
+    """Frees the name. Hooks stay where a block is still open, or another Database uses the engine as well."""
     if core.disposed is not None:
         return
     core.disposed = here()
@@ -166,7 +171,7 @@ def end(core: Core, key: Key | None) -> None:
     _cores.discard(core)
     in_use = {id(engine) for other in _cores for engine in other.engines}
     for engine in core.engines:
-        if id(engine) not in in_use:
+        if id(engine) not in in_use and not core.open_blocks:
             hooks.uninstall(engine)
 
 

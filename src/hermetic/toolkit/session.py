@@ -15,7 +15,7 @@ from sqlalchemy import exc as sa_exc, inspect, orm
 from sqlalchemy.ext import asyncio as sa_asyncio
 
 from hermetic.toolkit import errors
-from hermetic.toolkit.block import Block, Callback
+from hermetic.toolkit.block import Block
 from hermetic.toolkit.ended import refuse_ended
 from hermetic.toolkit.errors import explain
 from hermetic.toolkit.places import Place, here, in_greenlet
@@ -52,9 +52,10 @@ class Session(orm.Session):
         """Calls `function` after the commit, with the connection given back; never, if the block is rolled back.
 
         In an AsyncDatabase it may be a coroutine function. What it raises becomes CallbackFailed, and undoes nothing.
+        Raises ReadOnly in `read()`.
         """
         self._block.check_usable("on_commit")
-        self._block.callbacks.append(Callback(function, here(), len(self._block.savepoints)))
+        self._block.after_commit(function)
 
     def lock(self, entity: type[M], identity: Any, *, nowait: bool = False) -> M:
         """The row with this primary key, locked until the block ends and freshly read (removes SES008).
@@ -73,7 +74,10 @@ class Session(orm.Session):
             )
             raise errors.ReadOnly(text)
         self.flush()
-        found = self.get(entity, identity, populate_existing=True, with_for_update={"of": entity, "nowait": nowait})
+        update: dict[str, Any] = {"nowait": nowait}
+        if self.get_bind().dialect.name == "postgresql":
+            update["of"] = entity  # or eager LEFT JOINs could not be locked; MariaDB knows no OF
+        found = self.get(entity, identity, populate_existing=True, with_for_update=update)
         if found is None:
             raise sa_exc.NoResultFound(f"no {entity.__name__} with primary key {identity!r}")
         return found

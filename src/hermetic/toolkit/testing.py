@@ -164,19 +164,19 @@ def _undo(outer: _Outer) -> None:
 @contextmanager
 def _one_connection(core: Core, outer: _Outer) -> Iterator[None]:
     engine, dialect = core.engine, core.engine.dialect
-    pool, readers, primary_reader = engine.pool, core.readers, core.primary_reader
+    pool, replicas = engine.pool, core.replicas
     pool_class = AsyncAdaptedQueuePool if core.is_async else QueuePool
     engine.pool = pool_class(
         outer.take, pool_size=1, max_overflow=0, timeout=WAIT, reset_on_return=None, dialect=dialect
     )
-    core.readers, core.primary_reader = (engine,), engine
+    core.replicas, core.in_one_transaction = (), True
     vars(dialect).update(zip(_REPLACED, (outer.begin, outer.commit, outer.roll_back), strict=True))
     try:
         yield
     finally:
         for name in _REPLACED:
             del vars(dialect)[name]
-        engine.pool, core.readers, core.primary_reader = pool, readers, primary_reader
+        engine.pool, core.replicas, core.in_one_transaction = pool, replicas, False
 
 
 def _check_deferred(dialect: Dialect, connection: PoolProxiedConnection) -> None:

@@ -391,3 +391,31 @@ def test_an_error_of_a_callback_says_that_the_transaction_is_committed(db: Datab
 def test_on_commit_outside_of_a_block(db: Database) -> None:
     with pytest.raises(errors.NoBlock):
         db.on_commit(print)
+
+
+def test_a_read_has_no_commit_to_wait_for(db: Database) -> None:
+    with db.read() as session, pytest.raises(errors.ReadOnly, match="never commits"):
+        session.on_commit(print)
+
+
+def test_an_interrupt_during_commit_leaves_the_outcome_open(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(connection: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as raised, db.transaction() as session:
+        session.add(User(name="Ada"))
+        session.flush()
+        monkeypatch.setattr(db.engine.dialect, "do_commit", interrupt)
+    monkeypatch.undo()
+
+    assert errors.committed(raised.value) is None
+
+
+def test_a_failure_after_dispose_is_a_failure(sync_url: str) -> None:
+    db = Database(sync_url)
+    with pytest.raises(errors.SwallowedFailure), db.transaction() as session:
+        session.add(User(name="Ada"))
+        session.flush()
+        db.dispose()
+        with contextlib.suppress(sa_exc.DBAPIError):
+            session.execute(text("SELECT nothing FROM nowhere"))
