@@ -323,6 +323,20 @@ async def test_the_exception_leaves_the_block_in_asyncio(async_engine: AsyncEngi
     assert found.codes == []
 
 
+def test_rolled_back_once_the_session_refuses(sync_engine: Engine, found: Found) -> None:
+    with Session(sync_engine) as session:
+        session.add(User())
+        with suppress(IntegrityError):
+            session.flush()
+        try:
+            session.scalars(select(User)).all()
+        except PendingRollbackError:
+            session.rollback()
+        session.scalars(select(User)).all()
+
+    assert found.codes == []
+
+
 def test_closed_right_after_the_failure(sync_engine: Engine, found: Found) -> None:
     with Session(sync_engine) as session:
         session.add(User())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import warnings
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import pytest
 from fastapi import FastAPI
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Engine, inspect, select
 from sqlalchemy.exc import MissingGreenlet, StatementError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
-from sqlalchemy.orm import Session, defer, selectinload, sessionmaker
+from sqlalchemy.orm import Session, defer, exc as orm_exc, selectinload, sessionmaker
 from sqlalchemy.orm.exc import DetachedInstanceError
 
 from runtime.models import Account, Post, User
@@ -311,6 +312,38 @@ def test_what_is_not_loaded_can_be_asked_for(sync_engine: Engine, found: Found) 
 
     assert inspect(user).unloaded == {"id", "name", "posts"}
     assert found.codes == []
+
+
+@pytest.mark.usefixtures("ada")
+def test_the_program_catches_it_by_name(sync_engine: Engine, found: Found) -> None:
+    with Session(sync_engine) as session:
+        user = session.scalars(select(User)).one()
+
+    def posts() -> list[Post]:
+        try:
+            return user.posts
+        except (LookupError, orm_exc.DetachedInstanceError):
+            return []
+
+    with suppress(DetachedInstanceError):
+        assert len(user.posts)
+    assert posts() == []
+    assert found.codes == []
+
+
+@pytest.mark.usefixtures("ada")
+def test_the_program_catches_everything(sync_engine: Engine, found: Found) -> None:
+    with Session(sync_engine) as session:
+        user = session.scalars(select(User)).one()
+
+    def posts() -> list[Post]:
+        try:
+            return user.posts  # mark: read
+        except Exception:
+            return []
+
+    assert posts() == []
+    assert found.places("SES005", posts) == ("read", {"read"})
 
 
 class Shown:

@@ -13,12 +13,14 @@ from typing import Any
 from hermetic.finding import Severity
 from hermetic.sanitizer.detector import IN_TESTS, Detector
 from hermetic.sanitizer.evidence import Act
+from hermetic.sanitizer.handlers import catches
 from hermetic.sanitizer.ledger import SessionRecord
 from hermetic.sanitizer.stacks import actor, origin
 from hermetic.sanitizer.watch import Watch
 
 CODE = "SES003"
 HELP = "call `rollback()` where the failure is caught, or run the part that may fail in `with session.begin_nested():`"
+EXPECTED = frozenset({"PendingRollbackError"})
 GONE_ON = "the session is used after a failure that was not rolled back"
 
 
@@ -30,6 +32,8 @@ def before_statement(watch: Watch, connection: Any, record: SessionRecord | None
 
 
 def refused(watch: Watch, record: SessionRecord, operation: str, state: str, error: BaseException) -> None:
+    if catches(origin(), EXPECTED):
+        return
     if state in ("DEACTIVE", "INVALID") or (state == "PREPARED" and _commit_failed(record)):
         message = f"{GONE_ON}: it refuses everything"
         _report(watch, record, message, "the session is used again", error)

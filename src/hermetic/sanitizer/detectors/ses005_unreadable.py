@@ -12,12 +12,14 @@ from typing import Any
 from hermetic.finding import Severity
 from hermetic.sanitizer.detector import IN_TESTS, Detector
 from hermetic.sanitizer.evidence import Act
+from hermetic.sanitizer.handlers import catches
 from hermetic.sanitizer.ledger import ATTRIBUTE, Read, SessionRecord
 from hermetic.sanitizer.stacks import Frames, origin
 from hermetic.sanitizer.watch import Watch
 
 CODE = "SES005"
 COMMIT = "a commit expired it"
+EXPECTED = frozenset({"DetachedInstanceError", "MissingGreenlet"})
 
 CLOSED, EXPUNGED = "the session was closed", "it was taken out of its session"
 WITHOUT = {CLOSED: "its session is closed", EXPUNGED: "it was taken out of its session", "": "it is in no session"}
@@ -49,6 +51,8 @@ def expunged(watch: Watch, record: SessionRecord, state: Any) -> None:
 
 
 def unreadable(watch: Watch, error: BaseException, read: Read) -> None:
+    if catches(origin(), EXPECTED):
+        return
     if read.state is not None:
         _attribute(watch, error, read)
     elif read.session is not None:
