@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -15,8 +16,12 @@ from hermetic.toolkit.adapters.serving import REQUEST, AnyDatabase, place_of
 from hermetic.toolkit.adapters.turns import turn
 from hermetic.toolkit.async_database import AsyncDatabase
 from hermetic.toolkit.block import Kind
+from hermetic.toolkit.completion import to_completion
 from hermetic.toolkit.database import Database
 from hermetic.toolkit.errors import explain
+
+# Seconds that a cancelled request waits for the outcome of COMMIT.
+COMMIT_WAIT = 10
 
 
 @asynccontextmanager
@@ -46,9 +51,19 @@ async def request_block(
 
 
 async def _end_in_thread(end: Callable[..., object], error: BaseException | None) -> None:
-    """Even if the request is cancelled; and although all threads of requests may wait for this one's connection."""
+    """Even if the request is cancelled; and although all threads of requests may wait for this one's connection.
+
+    A request that is cancelled during COMMIT waits for its outcome, as with an AsyncDatabase.
+    """
+    work = anyio.to_thread.run_sync(end, error and type(error), error, None, limiter=anyio.CapacityLimiter(1))
     with anyio.CancelScope(shield=True):
-        await anyio.to_thread.run_sync(end, error and type(error), error, None, limiter=anyio.CapacityLimiter(1))
+        task, cancelled = await to_completion(work, wait=COMMIT_WAIT, may_stop=lambda: False)
+    if cancelled is not None and error is None:
+        reason = asyncio.CancelledError() if task.cancelled() else task.exception()
+        raise cancelled from reason or errors.CancelledAfterCommit(
+            "the request was cancelled during COMMIT; its transaction is committed"
+        )
+    await task
 
 
 def held_too_long(endpoint: Callable[..., Any] | None) -> errors.HeldTooLong:
