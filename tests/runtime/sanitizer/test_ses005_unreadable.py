@@ -13,7 +13,7 @@ from fastapi.exceptions import ResponseValidationError
 from fastapi.testclient import TestClient
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Engine, inspect, select
-from sqlalchemy.exc import MissingGreenlet, StatementError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session, defer, exc as orm_exc, selectinload, sessionmaker
 from sqlalchemy.orm.exc import DetachedInstanceError
@@ -29,10 +29,10 @@ async def unawaited(load: Callable[[], Awaitable[object]]) -> list[str]:
         warnings.simplefilter("ignore", RuntimeWarning)
         try:
             await load()
-        except MissingGreenlet as error:
-            notes += error.__notes__
-        except StatementError as error:  # around it, in SQLAlchemy 2.1
-            notes += getattr(error.__cause__, "__notes__", ())
+        except SQLAlchemyError as error:
+            unwrapped = error.__cause__ or error  # SQLAlchemy 2.1 wraps it
+            notes += unwrapped.__notes__
+            del unwrapped
         gc.collect()
     return notes
 
