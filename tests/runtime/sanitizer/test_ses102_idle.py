@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import pdb  # noqa: T100 - it is what is tested
 import sys
 import threading
@@ -190,8 +191,10 @@ def test_computing_in_another_thread(sync_engine: Engine, found: Found) -> None:
     assert found.codes == []
 
 
-def test_a_test_that_waits_for_what_it_tests(sync_engine: Engine, found: Found) -> None:
-    found.watch.idle = 4 * IDLE
+def test_a_test_that_waits_for_what_it_tests(
+    sync_engine: Engine, found: Found, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "getloadavg", lambda: (1000.0, 1000.0, 1000.0))  # whatever it is just now
     with Session(sync_engine) as session:
         count(session)
         thread = threading.Thread(target=compute, args=[5 * IDLE])
