@@ -19,12 +19,14 @@ from typing import NoReturn
 from hermetic import files, rules
 from hermetic.cli import program, terminal
 from hermetic.finding import Finding, Severity
+from hermetic.integrations.sources import installed_copies
 from hermetic.report import json as json_report, suppress
 from hermetic.report.results import Results, Summary
 from hermetic.report.runtime import finding_of
 from hermetic.report.text import render_findings
 from hermetic.sanitizer.children import Children
 from hermetic.sanitizer.detector import Mode
+from hermetic.sanitizer.stacks import add_applications
 from hermetic.sanitizer.tracing import Recorder
 from hermetic.sanitizer.watch import Report, Watch
 from hermetic.settings import SettingsError, matching_codes
@@ -96,6 +98,7 @@ class _Watched:
         self._recorder = Recorder(Path(options.trace), _command(options), self._root) if options.trace else None
         self._children = Children()
         observers = [self._recorder.observer] if self._recorder is not None else []
+        add_applications(installed_copies(Path(self._root)))
         self._watch = Watch(
             Mode(options.mode), self._add, idle=options.idle_ms / 1000, ignore=ignored, observers=observers
         ).start()

@@ -35,16 +35,25 @@ CARRIED = "hermetic"  # what a test's report carries, and a worker's output: it 
 
 
 def guarded(work: Callable[Concatenate[Running, P], None]) -> Callable[Concatenate[Running, P], None]:
-    """Work of the plugin beside the tests: a mistake in it is noted, and the tests go on."""
+    """Work of the plugin beside the tests: a mistake in it is noted, and the tests go on.
+
+    The collector waits meanwhile. What is imported here is parsed by pytest, and the parser of Python 3.11 cannot be
+    entered twice: the traceback of an error in a finalizer, as of a connection that nobody returned, is parsed as well.
+    """
 
     @functools.wraps(work)
     def run(self: Running, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        collecting = gc.isenabled()
+        gc.disable()
         try:
             work(self, *args, **kwargs)
         except Exception as error:
             from hermetic.sanitizer.evidence import mistake
 
             self.seen.mistakes.append(mistake(error))
+        finally:
+            if collecting:
+                gc.enable()
 
     return run
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import linecache
 import os
+import pkgutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 
+from hermetic import rules
 from hermetic.finding import Finding, Fix, Position, Severity, Step
 from hermetic.sanitizer.stacks import Frame, Frames
 
@@ -36,7 +38,7 @@ def finding(
     position = place(frames[0], root)
     trace = tuple(step for act in acts for step in _steps(act, root))
     found = Finding(
-        position, severity, message, trace, Fix("manual", help_text), function(frames[0]), rule, _name(rule)
+        position, severity, message, trace, Fix("manual", help_text), function(frames[0]), rule, names()[rule]
     )
     return replace(found, fingerprint=_fingerprint(found, frames[0]))
 
@@ -111,11 +113,8 @@ def _fingerprint(found: Finding, frame: Frame) -> str:
 
 
 @functools.cache
-def _names() -> dict[str, str]:
-    from hermetic import rules
-
-    return {rule.code: rule.name for rule in rules.load()}
-
-
-def _name(code: str) -> str:
-    return _names()[code]
+def names() -> dict[str, str]:
+    """The names of rules by their codes, as their files have them: to import these takes as long as a slow query, and
+    may fail deep in a greenlet (Python 3.11 refuses to parse there, which pytest does as it imports)."""
+    files = [info.name.partition("_") for info in pkgutil.iter_modules(rules.__path__)]
+    return {code.upper(): name.replace("_", "-") for code, _, name in files}
