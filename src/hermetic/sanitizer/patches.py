@@ -11,6 +11,7 @@ import functools
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -274,12 +275,19 @@ def sessions() -> tuple[Patch, ...]:
 
 def closing() -> tuple[Patch, ...]:
     """Where sessions are closed, on the application's own stack."""
-    from sqlalchemy.ext.asyncio import AsyncSession
-    from sqlalchemy.ext.asyncio.session import _AsyncSessionContextManager
     from sqlalchemy.orm import Session
 
+    return (Patch(Session, "close", _session_close), *_async_closing())
+
+
+def _async_closing() -> tuple[Patch, ...]:
+    """Nothing where greenlet is not installed: SQLAlchemy's asyncio half cannot be imported there."""
+    if find_spec("greenlet") is None:
+        return ()
+    from sqlalchemy.ext.asyncio import AsyncSession
+    from sqlalchemy.ext.asyncio.session import _AsyncSessionContextManager
+
     return (
-        Patch(Session, "close", _session_close),
         Patch(AsyncSession, "close", _async_close),
         Patch(AsyncSession, "__aexit__", _async_exit),
         Patch(_AsyncSessionContextManager, "__aexit__", _async_exit),
