@@ -32,18 +32,17 @@ class Seen:
     statements: int = 0
 
     def distinct(self) -> list[Finding]:
-        """Each finding once, in the order of places."""
-        found = {charge.finding.fingerprint: charge.finding for charge in reversed(self.charges)}
+        """Each finding once, in the order of places, whichever worker was first."""
+        ordered = sorted(self.charges, key=lambda charge: charge.cause, reverse=True)
+        found = {charge.finding.fingerprint: charge.finding for charge in ordered}
         return sorted(found.values(), key=lambda finding: (finding.at, finding.rule, finding.message))
 
     def causes(self) -> dict[str, list[str]]:
-        """By fingerprint, who caused it, in the order in which they ran."""
-        found: dict[str, list[str]] = {}
+        """By fingerprint, who caused it."""
+        found: dict[str, set[str]] = {}
         for charge in self.charges:
-            listed = found.setdefault(charge.finding.fingerprint, [])
-            if charge.cause not in listed:
-                listed.append(charge.cause)
-        return found
+            found.setdefault(charge.finding.fingerprint, set()).add(charge.cause)
+        return {fingerprint: sorted(causes) for fingerprint, causes in found.items()}
 
 
 class Drawing:
@@ -136,7 +135,7 @@ def _verdict(seen: Seen, fails: frozenset[Severity]) -> list[str]:
     lines = []
     late = [charge for charge in seen.late if charge.finding.severity in fails]
     if late:
-        causes = list(dict.fromkeys(charge.cause for charge in late))
+        causes = sorted({charge.cause for charge in late})
         more = f" and {len(causes) - MOST_CAUSES:,} more" if len(causes) > MOST_CAUSES else ""
         who = ", ".join(causes[:MOST_CAUSES])
         lines.append(f"This run fails for what no test could be failed for any more: {who}{more}")

@@ -66,7 +66,7 @@ def test_workers_tell_the_process_that_started_them(suite: Suite) -> None:
 
     assert (done.code, done.outcomes) == (1, {"passed": 5, "errors": 1})
     assert [(rule, tests) for rule, _, _, tests in suite.places()] == [
-        ("SES001", ["test_one.py::test_leaks", "fixture leaking (module test_two.py)"]),
+        ("SES001", ["fixture leaking (module test_two.py)", "test_one.py::test_leaks"]),
         ("SES102", ["test_one.py::test_holds", "test_one.py::test_holds_too"]),
     ]
     assert {**suite.report()["summary"], "seconds": 0}["sessions"] == 4
