@@ -12,16 +12,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import is_dataclass
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 from shell import CLEAN, FRAGILE, HERMETIC, LEAK, environment, hermetic, write
 
+from hermetic import finding
 from hermetic.cache import inputs, place, stored
 from hermetic.cli import instant, main as cli
 from hermetic.finding import Finding, Fix, Position, Severity, Step
-from hermetic.report import packed
+from hermetic.report import packed, results
 from hermetic.report.results import NotAnalysed, Results, Summary
 
 PROJECT = {"app.py": LEAK, "shop/__init__.py": "", "shop/parcels.py": FRAGILE, "shop/clean.py": CLEAN}
@@ -304,12 +306,18 @@ def test_results_that_hold_no_more_are_not_shown(project: Path, check: Check) ->
 
 def test_packed_results_come_back_whole() -> None:
     at = Position("a.py", 1, 2, 3, 4)
-    finding = Finding(at, Severity.ERROR, "m", (Step(at, "t"),), Fix("safe", "f"), "f", "SES001", "n", "0f")
+    leak = Finding(at, Severity.ERROR, "m", (Step(at, "t"),), Fix("safe", "f"), "f", "SES001", "n", "0f")
     summary = Summary(1, 2, 3, 4, 5, 6, 0.5)
-    results = Results((finding, Finding(at, Severity.HINT, "")), (NotAnalysed("b.py", "why"),), summary, True)
+    whole = Results((leak, Finding(at, Severity.HINT, "")), (NotAnalysed("b.py", "why"),), summary, True)
 
-    assert packed.unpack(packed.pack(results)) == results
-    assert type(packed.unpack(packed.pack(results)).findings[0].severity) is Severity
+    assert packed.unpack(packed.pack(whole)) == whole
+    assert type(packed.unpack(packed.pack(whole)).findings[0].severity) is Severity
+
+
+def test_whatever_results_are_made_of_can_be_packed() -> None:
+    classes = {value for module in (finding, results) for value in vars(module).values() if is_dataclass(value)}
+
+    assert classes == set(packed.CLASSES)
 
 
 def test_another_directory_has_a_report_of_its_own(

@@ -6,12 +6,12 @@ import marshal
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from hermetic.finding import Finding, Fix, Position, Severity, Step
+from hermetic.finding import Finding, Fix, Position, Severity, Sighting, Step
 from hermetic.report.results import NotAnalysed, Results, Summary
 
 # What a packed tuple begins with: a plain tuple, a severity, or one of the classes.
 TUPLE, SEVERITY, FIRST_CLASS = range(3)
-CLASSES = (Results, Finding, Position, Step, Fix, NotAnalysed, Summary)
+CLASSES = (Results, Finding, Position, Step, Fix, Sighting, NotAnalysed, Summary)
 
 
 def pack(results: Results) -> bytes:
