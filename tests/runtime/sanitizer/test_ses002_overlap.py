@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import Engine, event, func, select
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from runtime.models import Account, Post, User
@@ -251,6 +251,33 @@ def test_two_threads_commit(sync_engine: Engine, gate: Gate, found: Found) -> No
 
     here = test_two_threads_commit
     assert found.places("SES002", here) == ("here", {"thread", "here"})
+
+
+def test_threads_that_run_library_code_alone(sync_engine: Engine, gate: Gate, found: Found) -> None:
+    session = Session(sync_engine)  # mark: made
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(session.execute, select(User))
+        assert gate.reached.wait(10)
+        pool.submit(session.execute, select(Post)).result()
+        first.result()
+    session.close()
+
+    here = test_threads_that_run_library_code_alone
+    assert found.places("SES002", here) == ("made", {"made"})
+
+
+def test_who_runs_the_loop_has_not_run_the_statements(aiosqlite_url: str, found: Found) -> None:
+    async def load() -> None:
+        engine = create_async_engine(aiosqlite_url)
+        async with AsyncSession(engine) as session:
+            await session.connection()
+            await gathered(session)
+        await engine.dispose()
+
+    asyncio.run(load())
+
+    assert found.places("SES002", gathered) == ("both", {"both"})
 
 
 # Taking turns is allowed.
