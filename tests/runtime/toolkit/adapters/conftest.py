@@ -22,6 +22,14 @@ def url(request: pytest.FixtureRequest) -> str:
     return found
 
 
+@pytest.fixture(params=["sqlite", "asyncpg"])
+def one_url(request: pytest.FixtureRequest) -> str:
+    """The same, one for each kind of driver."""
+    found: str = request.getfixturevalue(f"{request.param}_url")
+    create_payments(found)
+    return found
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def plain_url(request: pytest.FixtureRequest) -> str:
     """The same, for synchronous drivers only."""

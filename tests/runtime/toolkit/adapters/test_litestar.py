@@ -128,14 +128,14 @@ async def socket(socket: WebSocket[Any, Any, Any], session: NamedDependency[Any]
 
 
 @pytest.fixture
-def shop(url: str) -> Iterator[Shop]:
+def shop(one_url: str) -> Iterator[Shop]:
     told: list[Any] = []
 
     def tell(error: Exception, scope: Any) -> None:
         told.append(error)
 
-    if make_url(url).get_dialect().is_async:
-        adb = AsyncDatabase(url)
+    if make_url(one_url).get_dialect().is_async:
+        adb = AsyncDatabase(one_url)
         app = Litestar(
             [*on_loop(told), socket],
             dependencies={"session": transaction(adb), "reading": read(adb)},
@@ -143,16 +143,16 @@ def shop(url: str) -> Iterator[Shop]:
             on_shutdown=[adb.dispose],
         )
         with TestClient(app) as client:
-            yield Shop(url, client, told)
+            yield Shop(one_url, client, told)
         return
-    with Database(url, pool_size=1, max_overflow=0, pool_timeout=2) as db:
+    with Database(one_url, pool_size=1, max_overflow=0, pool_timeout=2) as db:
         app = Litestar(
             [*threads(told), socket],
             dependencies={"session": transaction(db), "reading": read(db)},
             after_exception=[tell],
         )
         with TestClient(app) as client:
-            yield Shop(url, client, told)
+            yield Shop(one_url, client, told)
 
 
 def test_a_handler_that_returns_has_committed(shop: Shop) -> None:

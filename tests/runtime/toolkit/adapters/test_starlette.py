@@ -101,35 +101,35 @@ def told() -> list[Any]:
 
 
 @pytest.fixture
-def client(url: str, told: list[Any]) -> Iterator[TestClient]:
-    if make_url(url).get_dialect().is_async:
-        adb = AsyncDatabase(url)
+def client(one_url: str, told: list[Any]) -> Iterator[TestClient]:
+    if make_url(one_url).get_dialect().is_async:
+        adb = AsyncDatabase(one_url)
         with TestClient(Starlette(routes=on_loop(adb, told)), raise_server_exceptions=False) as client:
             yield client
             assert client.portal is not None
             client.portal.call(adb.dispose)
     else:
         with (
-            Database(url) as db,
+            Database(one_url) as db,
             TestClient(Starlette(routes=threads(db, told)), raise_server_exceptions=False) as client,
         ):
             yield client
 
 
-def test_an_endpoint_that_returns_has_committed(client: TestClient, url: str) -> None:
+def test_an_endpoint_that_returns_has_committed(client: TestClient, one_url: str) -> None:
     assert client.post("/accounts?balance=5").status_code == 200
-    assert count(url) == 1
+    assert count(one_url) == 1
     assert client.get("/accounts").json() == 1
 
 
-def test_a_commit_that_fails_is_a_failed_request(client: TestClient, url: str) -> None:
+def test_a_commit_that_fails_is_a_failed_request(client: TestClient, one_url: str) -> None:
     assert client.post("/fails-at-commit").status_code == 500
-    assert count(url, "payments") == 0
+    assert count(one_url, "payments") == 0
 
 
-def test_an_http_exception_rolls_back(client: TestClient, url: str) -> None:
+def test_an_http_exception_rolls_back(client: TestClient, one_url: str) -> None:
     assert client.post("/http-error").status_code == 409
-    assert count(url) == 0
+    assert count(one_url) == 0
 
 
 def test_a_background_task_cannot_use_the_session(client: TestClient, told: list[Any]) -> None:

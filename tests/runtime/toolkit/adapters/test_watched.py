@@ -116,8 +116,10 @@ def found_under_load(app: FastAPI) -> list[Finding]:
         return sorted(answer.status_code for answer in answers)
 
     findings: list[Finding] = []
-    with watch("tests", findings.append, idle_ms=IDLE) as running, served(app) as address:
-        answers = asyncio.run(load(address))
+    with watch("tests", findings.append, idle_ms=IDLE) as running:
+        with served(app) as address:
+            answers = asyncio.run(load(address))
+        running.end_scope(running.scope)
     assert (running.errors, running.last_error) == (0, "")
     assert answers == [200] * (3 * ROUNDS) + [409] * ROUNDS
     return findings
