@@ -15,7 +15,7 @@ from hermetic.toolkit.errors import explain
 from hermetic.toolkit.places import Place, here, owner
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Engine, Pool
 
 # The innermost block of this context, of whatever database. A block that has ended may still stand here: exit and entry
 # can happen in different contexts (generator dependencies run in threads), where a token cannot be reset.
@@ -36,6 +36,7 @@ class Core:
     loop: weakref.ref[asyncio.AbstractEventLoop] | None = None
     loop_used: Place | None = None
     disposed: Place | None = None
+    old_pools: tuple[Pool, ...] = ()  # what blocks that were open then have their connections from
     in_one_transaction: bool = False  # of a test, which rolls everything back
     open_blocks: set[Block] = field(default_factory=set)
     turn: count[int] = field(default_factory=count)

@@ -164,11 +164,11 @@ def _close(session: Session, block: Block) -> None:
     if block.reads:
         with contextlib.suppress(Exception):  # of a connection that is lost, and not used again
             end_transaction(block)
-    connection = block.connection
-    if block.core.disposed is not None and connection is not None and not (connection.closed or connection.invalidated):
-        connection.detach()  # the pool that it came from is gone
     leave_block(block)
     orm.Session.close(session)
+    if block.core.disposed is not None:
+        for pool in (*block.core.old_pools, *(engine.pool for engine in block.core.owned)):
+            pool.dispose()
 
 
 def end_transaction(block: Block) -> None:

@@ -169,6 +169,7 @@ def end(core: Core, key: Key | None) -> None:
     core.disposed = here()
     unregister(key)
     _cores.discard(core)
+    core.old_pools = tuple(engine.pool for engine in core.owned)
     in_use = {id(engine) for other in _cores for engine in other.engines}
     for engine in core.engines:
         if id(engine) not in in_use and not core.open_blocks:

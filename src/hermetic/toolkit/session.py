@@ -163,9 +163,7 @@ def dropped(what: str, lost: Sequence[object], block: Block) -> str:
 
 def _operate(session: Session, name: str, *args: Any, **options: Any) -> Any:
     block = session._block
-    if block.is_inner():
-        return getattr(super(Session, session), name)(*args, **options)
-    begun = block.begin_use(name, sys._getframe(1))
+    begun = not block.is_inner() and block.begin_use(name, sys._getframe(1))
     try:
         if begun:
             block.check_usable(name)

@@ -350,3 +350,24 @@ async def test_a_second_event_loop_is_refused(adb: AsyncDatabase) -> None:
     await names(adb)
     with pytest.raises(errors.OtherLoop, match="first used at"):
         await asyncio.to_thread(asyncio.run, names(adb))
+
+
+async def test_a_failure_after_dispose_is_a_failure(async_url: str) -> None:
+    db = AsyncDatabase(async_url)
+    with pytest.raises(errors.SwallowedFailure):
+        async with db.transaction() as session:
+            session.add(User(name="Ada"))
+            await session.flush()
+            await db.dispose()
+            with contextlib.suppress(sa_exc.DBAPIError):
+                await session.execute(text("SELECT nothing FROM nowhere"))
+
+
+async def test_a_connection_that_could_not_be_had_is_a_failure(async_url: str) -> None:
+    async with AsyncDatabase(async_url, pool_size=1, max_overflow=0, pool_timeout=0.05) as db:
+        async with db.read(independent=True) as holder:
+            await holder.execute(select(User))
+            with pytest.raises(errors.SwallowedFailure, match="TimeoutError"):
+                async with db.transaction(independent=True) as session:
+                    with contextlib.suppress(sa_exc.TimeoutError):
+                        await session.execute(select(User))

@@ -419,3 +419,12 @@ def test_a_failure_after_dispose_is_a_failure(sync_url: str) -> None:
         db.dispose()
         with contextlib.suppress(sa_exc.DBAPIError):
             session.execute(text("SELECT nothing FROM nowhere"))
+
+
+def test_a_connection_that_could_not_be_had_is_a_failure(sync_url: str) -> None:
+    with Database(sync_url, pool_size=1, max_overflow=0, pool_timeout=0.05) as db:
+        with db.read(independent=True) as holder:
+            holder.execute(select(User))
+            with pytest.raises(errors.SwallowedFailure, match="TimeoutError"):
+                with db.transaction(independent=True) as session, contextlib.suppress(sa_exc.TimeoutError):
+                    session.execute(select(User))
