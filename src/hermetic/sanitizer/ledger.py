@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from hermetic.sanitizer.waits import Clocks
 
 MOST_ENGINES = 256  # remembered, unless more are alive
-ATTRIBUTE = "_hermetic"  # where a Session and its Connection keep their record; both have a __dict__
+# Where a Session and its Connection keep their record. Not by way of `__dict__`: asking for that makes one, which costs
+# as much as the rest of what is done for a session.
+ATTRIBUTE = "_hermetic"
 
 EXPECTED: ContextVar[bool] = ContextVar("hermetic_expected", default=False)  # inside of `long_running()`
 
@@ -55,19 +57,24 @@ class Failure:
     transaction: ref[SessionTransaction] | None = None
 
 
-@dataclass(slots=True, weakref_slot=True)
 class SessionRecord:
-    """What is known of one session. Times are of `time.perf_counter`, in seconds."""
+    """What is known of one session. Times are of `time.perf_counter`, in seconds.
 
-    session: ref[Session]
-    ledger: Ledger
-    number: int = field(default_factory=_numbers.__next__)
+    No dataclass: each session has one, and what it does not need, most of this in production, must cost nothing.
+    """
+
+    def __init__(self, session: ref[Session], ledger: Ledger) -> None:
+        self.session = session
+        self.ledger = ledger
+        self.number = next(_numbers)
+        self.made_at = perf_counter()
+        self.extra: dict[str, Any] = {}  # a detector's own memory, by its rule's code
+
     is_async: bool = False
     in_registry: bool = False  # a scoped_session made it: the registry owns it
 
     made: Frames = ()  # where Session() was called
     made_by: Actor | None = None
-    made_at: float = field(default_factory=perf_counter)
     scope: str = ""  # the test, fixture or other span in which it was made
 
     begun: Frames = ()  # where the open transaction took its connection; () when none is open
@@ -101,7 +108,6 @@ class SessionRecord:
     leaving_by: Actor | None = None
     in_flight: bool = False  # is it being closed because of an exception?
     closed: Frames = ()  # where it was closed last
-    extra: dict[str, Any] = field(default_factory=dict)  # a detector's own memory, by its rule's code
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,21 +178,21 @@ class Ledger:
 
     def record(self, session: Session) -> SessionRecord:
         """The record of a session; made now if the session is older than the watch."""
-        known: SessionRecord | None = session.__dict__.get(ATTRIBUTE)
+        known: SessionRecord | None = getattr(session, ATTRIBUTE, None)
         if known is None or known.ledger is not self:
             known = SessionRecord(ref(session), self)
-            session.__dict__[ATTRIBUTE] = known
+            setattr(session, ATTRIBUTE, known)
             self.sessions_made += 1
         return known
 
     def known(self, session: Session) -> SessionRecord | None:
         """The record of a session if it has one here."""
-        record: SessionRecord | None = session.__dict__.get(ATTRIBUTE)
+        record: SessionRecord | None = getattr(session, ATTRIBUTE, None)
         return record if record is not None and record.ledger is self else None
 
     def of_connection(self, connection: Connection) -> SessionRecord | None:
         """The record of the session which works on a connection."""
-        record: SessionRecord | None = connection.__dict__.get(ATTRIBUTE)
+        record: SessionRecord | None = getattr(connection, ATTRIBUTE, None)
         return record if record is not None and record.ledger is self and record.is_open else None
 
     def opened(self, record: SessionRecord, session: Session) -> None:

@@ -122,7 +122,7 @@ class Probes:
     @quietly
     def after_begin(self, session: Session, transaction: SessionTransaction, connection: Any) -> None:
         record = self.ledger.record(session)
-        connection.__dict__[ATTRIBUTE] = record
+        setattr(connection, ATTRIBUTE, record)
         if record.is_open:  # a savepoint, or another of its databases
             return
         if self.detailed:
