@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import anyio
 import pytest
 import pytest_asyncio
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from hermetic.toolkit import errors
 from hermetic.toolkit.async_database import AsyncDatabase
@@ -196,3 +196,24 @@ async def test_a_task_that_is_cancelled_before_commit_applies_nothing(slow: Asyn
     assert errors.committed(raised.value) is False
     assert await names(slow) == []
     assert slow.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+async def test_a_connection_that_cannot_be_made_yet_runs_again(postgres_async_url: str) -> None:
+    attempts: list[int] = []
+    async with AsyncDatabase(postgres_async_url) as db:
+        engine = db.engine.sync_engine
+
+        def refuse(*_: object) -> None:
+            event.remove(engine, "do_connect", refuse)
+            raise engine.dialect.loaded_dbapi.OperationalError("the server is starting up")
+
+        event.listen(engine, "do_connect", refuse)
+
+        @db.transactional(retry=1)
+        async def add(session: AsyncSession) -> None:
+            attempts.append(1)
+            await session.execute(select(User))
+
+        await add()
+
+    assert len(attempts) == 2
