@@ -100,7 +100,7 @@ def write(terminal: pytest.TerminalReporter, seen: Seen, fails: frozenset[Severi
     causes = seen.causes()
     for code in sorted(by_rule):
         _write_rule(terminal, by_rule[code], causes, drawing)
-    for line in (*_verdict(seen, fails), *seen.notes):
+    for line in (*_verdict(seen, fails, terminal.verbosity > 0), *seen.notes):
         terminal.write_line(line)
     if seen.mistakes:
         last = seen.mistakes[-1]
@@ -131,7 +131,7 @@ def _caused(causes: Sequence[str]) -> str:
     return f"by {causes[0]}{more}"
 
 
-def _verdict(seen: Seen, fails: frozenset[Severity]) -> list[str]:
+def _verdict(seen: Seen, fails: frozenset[Severity], shows_code: bool) -> list[str]:
     lines = []
     late = [charge for charge in seen.late if charge.finding.severity in fails]
     if late:
@@ -145,7 +145,8 @@ def _verdict(seen: Seen, fails: frozenset[Severity]) -> list[str]:
     watched = f"{_count(seen.sessions, 'session')}, {_count(seen.statements, 'statement')} watched"
     if seen.charges:
         rule = min(charge.finding.rule for charge in seen.charges)
-        lines.append(f"{watched}; -v shows the code; more about a rule: hermetic explain {rule}")
+        code = "" if shows_code else " -v shows the code;"
+        lines.append(f"{watched};{code} more about a rule: hermetic explain {rule}")
     elif seen.sessions:
         lines.append(f"nothing to report: {watched}")
     return lines

@@ -179,6 +179,33 @@ def test_found_by_the_collector_when_the_test_has_been_reported(suite: Suite) ->
     assert "This run fails for what no test could be failed for any more: test_app.py::test_forgets" in done.summary
 
 
+def test_garbage_is_collected_after_each_file(suite: Suite) -> None:
+    suite.write(
+        test_one="""
+            import app, gc
+            from sqlalchemy import text
+            from sqlalchemy.orm import scoped_session, sessionmaker
+
+            def test_forgets():
+                gc.disable()
+                session = scoped_session(sessionmaker(app.engine))()
+                session.scalar(text("SELECT 1"))
+                session.own = session
+        """,
+        test_two="""
+            from hermetic.sanitizer.watch import current
+
+            def test_next():
+                assert current().ledger.open == {}
+        """,
+    )
+
+    done = suite.run(*RUN)
+
+    assert (done.code, done.outcomes) == (1, {"passed": 2})
+    assert [tests for *_, tests in suite.places()] == [["test_one.py::test_forgets"]]
+
+
 def test_found_late_fails_nothing_where_findings_only_warn(suite: Suite) -> None:
     done = suite.run(
         "--hermetic=warn",
