@@ -113,6 +113,29 @@ def test_made_by_a_fixture_of_a_conftest(sqlite_url: str, found: Found, tmp_path
     dispose(engines)
 
 
+def test_a_module_that_is_imported_again(sqlite_url: str, found: Found, tmp_path: Path) -> None:
+    code = compile("engine = make(url)", str(tmp_path / "database.py"), "exec")
+    engines = []
+    for _ in range(3):
+        names: dict[str, Any] = {"make": create_engine, "url": sqlite_url}
+        exec(code, names)
+        engines.append(names["engine"])
+
+    assert found.codes == []
+    dispose(engines)
+
+
+def test_equal_functions_of_several_files(sqlite_url: str, found: Found, tmp_path: Path) -> None:
+    engines = []
+    for number in range(3):
+        names: dict[str, Any] = {"create": create_engine}
+        exec(compile("def make(url):\n    return create(url)", str(tmp_path / f"shop{number}.py"), "exec"), names)
+        engines.append(names["make"](sqlite_url))
+
+    assert found.codes == []
+    dispose(engines)
+
+
 def test_several_databases(sqlite_url: str, found: Found) -> None:
     urls = [make_url(sqlite_url).set(database=f"{make_url(sqlite_url).database}{number}") for number in range(3)]
     engines = [read(url.render_as_string()) for url in urls]

@@ -1,8 +1,9 @@
 """SES007: three or more engines for one database, made at one place, that nobody has disposed.
 
 Engines of one test or other span count, garbage or not; those that requests, tasks and operations make count together
-while they are alive. Not counted: what fixtures make, engines of different event loops, which cannot be shared, engines
-in memory, engines whose pool keeps nothing (`NullPool`), and copies by `execution_options()`, which share their pool.
+while they are alive. Not counted: what fixtures make, engines of modules, which tests may import again, engines of
+different event loops, which cannot be shared, engines in memory, engines whose pool keeps nothing (`NullPool`), and
+copies by `execution_options()`, which share their pool.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def engine_made(watch: Watch, record: EngineRecord) -> None:
 def _counts(record: EngineRecord) -> bool:
     if record.operation is None and (record.scope.startswith("fixture:") or any(map(_is_of_fixtures, record.made))):
         return False
-    return record.keeps and bool(record.made)
+    return record.keeps and bool(record.made) and record.made[0][0].co_name != "<module>"
 
 
 def _is_of_fixtures(frame: Frame) -> bool:
@@ -45,7 +46,10 @@ def _is_of_fixtures(frame: Frame) -> bool:
 
 
 def _is_repeated(earlier: EngineRecord, record: EngineRecord) -> bool:
-    if earlier.database != record.database or earlier.made[0] != record.made[0] or earlier.loop != record.loop:
+    if earlier.database != record.database or earlier.loop != record.loop:
+        return False
+    (code, at), (other, other_at) = earlier.made[0], record.made[0]
+    if code is not other or at != other_at:  # codes of different files may be equal
         return False
     served = earlier.operation is not None and record.operation is not None and earlier.engine() is not None
     return served or earlier.scope == record.scope
