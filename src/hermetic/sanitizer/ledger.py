@@ -45,15 +45,16 @@ class Busy(NamedTuple):
 class Failure:
     """A database error which the session has not been rolled back after; `doing` names what failed: "a statement".
 
-    `aborts` tells whether the database, or a lost connection, refuses everything until then. `transaction` is the one
-    whose end clears it.
+    `aborts` tells whether the database, or a lost connection, refuses everything on this `connection` until then.
+    `transaction` is the one whose end clears it.
     """
 
     frames: Frames
     error: str  # the class of the exception; its text quotes values
     doing: str
     flush: bool
-    aborts: bool
+    aborts: bool = False
+    connection: ref[Connection] | None = None
     transaction: ref[SessionTransaction] | None = None
 
 

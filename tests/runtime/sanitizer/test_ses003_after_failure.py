@@ -6,12 +6,12 @@ import asyncio
 from contextlib import suppress
 
 import pytest
-from sqlalchemy import Engine, bindparam, insert, select, text
+from sqlalchemy import Engine, bindparam, create_engine, insert, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, PendingRollbackError, SQLAlchemyError, StatementError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, sessionmaker
 
-from runtime.models import Account, User
+from runtime.models import Account, Post, User
 from runtime.sanitizer.found import Found
 
 NOBODY = insert(User).values(name=None)  # violates NOT NULL
@@ -238,6 +238,21 @@ def test_a_statement_swallowed_inside_begin(sync_engine: Engine, found: Found) -
     assert names(sync_engine) == []
 
 
+@pytest.mark.parametrize("sync_url", ["sqlite"], indirect=True)
+def test_a_flush_after_a_failure_that_did_no_harm(sync_engine: Engine, found: Found) -> None:
+    def load() -> None:
+        with sessionmaker(sync_engine).begin() as session:  # mark: block
+            with suppress(IntegrityError):
+                session.execute(NOBODY)
+            session.add(Post(author=None))
+            with suppress(IntegrityError):
+                session.flush()  # mark: failed
+
+    load()
+
+    assert found.places("SES003", load) == ("failed", {"failed", "block"})
+
+
 # Failures that are taken care of.
 
 
@@ -390,6 +405,18 @@ def test_nothing_is_aborted_without_a_transaction(postgres_url: str, sync_engine
         with suppress(IntegrityError):
             session.execute(NOBODY)
         session.execute(select(User))
+
+    assert found.codes == []
+
+
+@only_postgres
+def test_another_database_of_the_session(postgres_url: str, sync_engine: Engine, found: Found) -> None:
+    other = create_engine(postgres_url)
+    with Session(binds={User: sync_engine, Account: other}) as session:
+        with suppress(IntegrityError):
+            session.execute(NOBODY)
+        session.execute(select(Account))
+    other.dispose()
 
     assert found.codes == []
 

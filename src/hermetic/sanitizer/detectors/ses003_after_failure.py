@@ -25,9 +25,10 @@ GONE_ON = "the session is used after a failure that was not rolled back"
 
 
 def before_statement(watch: Watch, connection: Any, record: SessionRecord | None, sql: str, context: Any) -> None:
-    if record is None or record.failure is None or not record.failure.aborts:
+    failure = record.failure if record is not None else None
+    if record is None or failure is None or not failure.aborts or sql[:8].upper() == "ROLLBACK":  # to a savepoint
         return
-    if sql[:8].upper() != "ROLLBACK":  # to a savepoint
+    if failure.connection is not None and failure.connection() is connection:  # and no other database of the session's
         _report(watch, record, f"{GONE_ON}: the database refuses every statement", "the next statement runs")
 
 
