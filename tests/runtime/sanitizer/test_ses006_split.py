@@ -89,6 +89,13 @@ def test_a_helper_that_commits_is_called_twice(engine: Engine, found: Found, app
     assert "publish_by_helper" in " ".join(step.text for step in finding.trace)
 
 
+@pytest.mark.parametrize("name", ["main_that_passes_on", "by_methods"])
+def test_steps_that_go_on_from_another(engine: Engine, found: Found, app: ModuleType, name: str) -> None:
+    getattr(app, name)(engine)
+
+    assert found.codes == ["SES006"]
+
+
 def test_each_item_of_a_loop_is_split(engine: Engine, found: Found, app: ModuleType) -> None:
     app.batch_of_split_items(engine)
 
@@ -99,6 +106,7 @@ def test_each_item_of_a_loop_is_split(engine: Engine, found: Found, app: ModuleT
     "name",
     [
         "in_one",
+        "main",
         "with_savepoint",
         "batch",
         "batch_of_two_kinds",
@@ -116,8 +124,11 @@ def test_no_split(engine: Engine, found: Found, app: ModuleType, name: str) -> N
     assert found.codes == []
 
 
-async def test_no_split_by_an_async_session(async_engine: AsyncEngine, found: Found, app: ModuleType) -> None:
-    await app.async_in_one(async_engine)
+@pytest.mark.parametrize("name", ["async_in_one", "async_main"])
+async def test_no_split_by_an_async_session(
+    async_engine: AsyncEngine, found: Found, app: ModuleType, name: str
+) -> None:
+    await getattr(app, name)(async_engine)
 
     assert found.codes == []
 

@@ -2,9 +2,10 @@
 
 An operation is a request, a task, a `with hermetic.operation(...)` block, or what a test calls; what tests and fixtures
 commit themselves does not count. Two transactions are reported if one function does both, at different places, and if
-their rows belong together (`writes.related`). Not reported: one commit for each item of a loop, a row that is moved on
-from state to state, records of what was done (an audit, a log), parts with a wait between them, which SES102 asks for.
-Statements of a connection without a session are not seen, nor transactions that different tasks of an operation commit.
+their rows belong together (`writes.related`). Not reported: one commit for each item of a loop, steps that are called
+with nothing to go on, as by the `main` of a script, a row that is moved on from state to state, records of what was
+done (an audit, a log), parts with a wait between them, which SES102 asks for. Statements of a connection without a
+session are not seen, nor transactions that different tasks of an operation commit.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ from hermetic.sanitizer.writes import MOST_ROWS, Relation, Row
 
 HELP = "write all parts, `flush()` where an id is needed, and commit once at the end"
 CODE = "SES006"
+# What stands beside a call and its callee in the bytecode of Python 3.11 to 3.14, awaiting its result included.
+BESIDE_CALLS = frozenset(
+    "CACHE PRECALL PUSH_NULL GET_AWAITABLE LOAD_CONST SEND YIELD_VALUE RESUME JUMP_BACKWARD_NO_INTERRUPT".split()
+)
 MOST_PARTS = 16  # of one operation that a later one is compared with
 
 
@@ -103,13 +108,27 @@ def _is_split(operation: Operation, earlier: Part, later: Part) -> bool:
 
 
 def _function_of_both(a: Frames, b: Frames) -> tuple[CodeType, int, int] | None:
-    """The innermost function that has done both, at different places of it."""
-    for (code, first), (other, second) in zip(reversed(a), reversed(b), strict=False):
+    """The innermost function that has done both, at different places of it. A step that it calls without anything to
+    work on, as the `main` of a script does, goes on from nothing that came before."""
+    steps = zip(reversed(a), reversed(b), strict=False)
+    for depth, ((code, first), (other, second)) in enumerate(steps, 1):
         if code is not other:
             return None  # a framework has called one after the other
         if first != second:
-            return code, first, second
+            return None if depth < len(b) and _calls_with_nothing(code, second) else (code, first, second)
     return None
+
+
+@functools.lru_cache(256)
+def _calls_with_nothing(code: CodeType, offset: int) -> bool:
+    """Does a function call, or await, a function of a module there without any argument?"""
+    before = [each for each in dis.get_instructions(code) if each.offset <= offset and each.opname not in BESIDE_CALLS]
+    if not before or before[-1].opname != "CALL" or before[-1].arg != 0:
+        return False
+    called = [each.opname for each in before[:-1]]
+    while called and called[-1] in ("LOAD_ATTR", "LOAD_METHOD"):
+        called.pop()
+    return bool(called) and called[-1] in ("LOAD_GLOBAL", "LOAD_NAME")
 
 
 def _in_one_loop(code: CodeType, first: int, second: int) -> bool:

@@ -75,6 +75,59 @@ def publish_by_helper(engine: Engine) -> None:
         save(session, Post(title="On engines", author_id=user.id))
 
 
+bound: list[Engine] = []
+
+
+def make_user() -> None:
+    with Session(bound[0]) as session, session.begin():
+        session.add(User(id=7, name="Ada"))
+
+
+def make_post() -> None:
+    with Session(bound[0]) as session, session.begin():
+        session.add(Post(title="On engines", author_id=session.get_one(User, 7).id))
+
+
+def main(engine: Engine) -> None:
+    bound[:] = [engine]
+    make_user()
+    make_post()
+
+
+def make_post_for(key: int) -> None:
+    with Session(bound[0]) as session, session.begin():  # mark: second
+        session.add(Post(title="On engines", author_id=key))  # mark: wrote second
+
+
+def main_that_passes_on(engine: Engine) -> None:
+    bound[:] = [engine]
+    make_user()
+    make_post_for(7)
+
+
+class Service:
+    def __init__(self, engine: Engine) -> None:
+        self.session = Session(engine)
+
+    def make_user(self) -> None:
+        self.session.add(User(id=7, name="Ada"))
+        self.session.commit()
+
+    def make_post(self) -> None:
+        self.session.add(Post(title="On engines", author_id=7))
+        self.session.commit()
+
+    def make_both(self) -> None:
+        self.make_user()
+        self.make_post()
+
+
+def by_methods(engine: Engine) -> None:
+    service = Service(engine)
+    service.make_both()
+    service.session.close()
+
+
 def complete(engine: Engine) -> None:
     with Session(engine) as session:
         job = Job()
@@ -221,6 +274,25 @@ async def async_publish_in_two_sessions(engine: AsyncEngine) -> None:
         session.add(user)  # mark: wrote first
     async with make.begin() as session:  # mark: second
         session.add(Post(title="On engines", author_id=user.id))  # mark: wrote second
+
+
+async def async_make_user() -> None:
+    async with AsyncSession(async_bound[0]) as session, session.begin():
+        session.add(User(id=7, name="Ada"))
+
+
+async def async_make_post() -> None:
+    async with AsyncSession(async_bound[0]) as session, session.begin():
+        session.add(Post(title="On engines", author_id=7))
+
+
+async_bound: list[AsyncEngine] = []
+
+
+async def async_main(engine: AsyncEngine) -> None:
+    async_bound[:] = [engine]
+    await async_make_user()
+    await async_make_post()
 
 
 async def async_in_one(engine: AsyncEngine) -> None:
