@@ -28,14 +28,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hermetic.toolkit.adapters.postgres import Postgres, running
 from hermetic.toolkit.async_database import AsyncDatabase
 from hermetic.toolkit.database import Database
 from hermetic.toolkit.testing import rolled_back
+
+if TYPE_CHECKING:
+    from hermetic.toolkit.adapters.postgres import Postgres
 
 _async_fixture: Callable[..., Any]
 try:
@@ -48,9 +50,13 @@ except ImportError:
 def hermetic_postgres() -> Iterator[Postgres]:
     """A PostgreSQL that is started once for the run, shared by the processes of pytest-xdist, and stopped at its end.
 
-    `with hermetic_postgres.database() as name:` makes a fresh database, `hermetic_postgres.url(name)` is its URL. Needs
-    the extra `testing`.
+    `with hermetic_postgres.database() as name:` makes a fresh database, `hermetic_postgres.url(name)` is its URL.
+    Raises ImportError without the extra `testing`, and where files cannot be locked as POSIX does.
     """
+    try:
+        from hermetic.toolkit.adapters.postgres import running
+    except ImportError as error:
+        raise ImportError("hermetic_postgres needs a POSIX system and: pip install 'hermetic[testing]'") from error
     with running(os.environ.get("PYTEST_XDIST_TESTRUNUID", f"process-{os.getpid()}")) as server:
         yield server
 

@@ -117,3 +117,14 @@ def test_an_asynchronous_database_is_told_its_fixture(pytester: pytest.Pytester)
     result = pytester.runpytest_subprocess(*QUIET, timeout=60)
 
     result.stdout.fnmatch_lines(["*use `hermetic_async_database`*"])
+
+
+def test_postgresql_is_loaded_only_where_it_is_asked_for(pytester: pytest.Pytester) -> None:
+    hidden = "import sys\n\nsys.modules['psutil'] = None\n"
+    pytester.makeconftest(hidden + CONFTEST + ASYNCHRONOUS)
+    pytester.makepyfile("def test(): ...\n\n\ndef test_server(hermetic_postgres): ...")
+
+    result = pytester.runpytest_subprocess(*QUIET, timeout=60)
+
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*pip install 'hermetic?testing?'*"])
