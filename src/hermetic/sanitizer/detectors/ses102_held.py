@@ -31,7 +31,7 @@ def waiting(watch: Watch, record: SessionRecord, seconds: float) -> None:
         Act(f"{actor_name(who)} is now", now),
     ]
     message = f"a transaction has waited for {seconds:.1f} s, with its connection, for something else than the database"
-    watch.report("SES102", Severity.WARNING, message, acts, at=1 if now else 0, help_text=WAITING_HELP)
+    watch.report("SES102", Severity.WARNING, message, acts, at=1 if now else 0, help_text=WAITING_HELP, session=record)
 
 
 def held(watch: Watch, hold: Hold, seconds: float) -> None:
@@ -41,10 +41,10 @@ def held(watch: Watch, hold: Hold, seconds: float) -> None:
     at = 0 if hold.frames else 1
     if has_ended(hold.by) and not (record and _was_used(record, watch.held / 2)):
         message = f"a connection has been out of its pool for {seconds:.1f} s, and who took it is over: who closes it?"
-        watch.report("SES001", Severity.WARNING, message, acts, at=at, help_text=GONE_HELP)
+        watch.report("SES001", Severity.WARNING, message, acts, at=at, help_text=GONE_HELP, session=record)
     else:
         message = f"a connection has been out of its pool for {seconds:.1f} s"
-        watch.report("SES102", Severity.WARNING, message, acts, at=at, help_text=HELD_HELP)
+        watch.report("SES102", Severity.WARNING, message, acts, at=at, help_text=HELD_HELP, session=record)
 
 
 def _was_used(record: SessionRecord, seconds: float) -> bool:
