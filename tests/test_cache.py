@@ -314,6 +314,15 @@ def test_packed_results_come_back_whole() -> None:
     assert type(packed.unpack(packed.pack(whole)).findings[0].severity) is Severity
 
 
+def test_a_review_uses_the_facts_of_a_check_and_the_other_way_round(project: Path, tmp_path: Path) -> None:
+    reviews = [hermetic("review", *flags, cwd=project) for flags in (("--no-cache",), (), ())]
+    run = hermetic("check", "--statistics", cwd=project)
+
+    assert reviews[0].stdout.startswith("~ 1")
+    assert [review.stdout for review in reviews[1:]] == [reviews[0].stdout] * 2
+    assert re.search(r"files with facts in the cache +4\n", run.stderr)
+
+
 def test_whatever_results_are_made_of_can_be_packed() -> None:
     classes = {value for module in (finding, results) for value in vars(module).values() if is_dataclass(value)}
 

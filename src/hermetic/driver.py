@@ -150,7 +150,9 @@ def _solved(tree: Tree, reading: Reading, takes_census: bool = False, measures: 
     )
 
 
-def survey(request: Request, progress: Progress = lambda done, total: None) -> list[Surveyed]:
+def survey(
+    request: Request, progress: Progress = lambda done, total: None, caches: Caches | None = None
+) -> list[Surveyed]:
     """The programs around the paths with their census, and what `check` finds in the files below the paths.
 
     Raises UsageError for a path that does not exist, SettingsError for settings of no use.
@@ -158,7 +160,8 @@ def survey(request: Request, progress: Progress = lambda done, total: None) -> l
     known = rule_files.load()
     surveyed = []
     for tree in _trees(request, known):
-        reading = read(tree, progress)
+        memory = None if caches is None else caches.of(tree.root, tree.looked, tree.places)
+        reading = read(tree, progress, memory)
         program = _solved(tree, reading, takes_census=True)
         shown = [_for_display(tree, finding) for finding in _found(tree, program, reading, known, request)]
         surveyed.append(Surveyed(program, reading.wanted, tuple(shown), tuple(reading.unread), tree.display))

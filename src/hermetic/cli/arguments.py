@@ -95,6 +95,7 @@ def _review(commands: _SubParsersAction[_Parser]) -> None:
     review.add_argument("--migrations", action="store_true", default=None, help="count migrations too")
     _runtime(review)
     review.add_argument("--isolated", action="store_true", help="read no settings file")
+    review.add_argument("--no-cache", action="store_true", help="neither read nor write the cache")
 
 
 def _run(commands: _SubParsersAction[_Parser]) -> None:

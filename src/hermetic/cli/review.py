@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 
+from hermetic.cache.caches import Caches
 from hermetic.cli.progress import Bar
 from hermetic.cli.terminal import styles_for, write
 from hermetic.driver import Request, SettingsError, UsageError, survey
@@ -19,11 +20,12 @@ USAGE, NOT_ANALYSED = 2, 3
 def run(options: Namespace) -> int:
     """Answer the six questions for the paths; returns the exit code."""
     flags = {"tests": options.tests, "migrations": options.migrations}
+    caches = None if options.no_cache else Caches()
     bar = Bar(sys.stderr)
     try:
         seen = runtime.read(options.runtime) if options.runtime is not None else ()
         request = Request(tuple(options.paths), tuple(flags.items()), options.isolated, seen=seen)
-        found = review(survey(request, bar.update))
+        found = review(survey(request, bar.update, caches))
     except (UsageError, SettingsError, ReportError) as error:
         bar.clear()
         print(f"hermetic: {error}", file=sys.stderr)
@@ -31,6 +33,10 @@ def run(options: Namespace) -> int:
     finally:
         bar.clear()
     write(_render(found, options.output_format))
+    if caches is not None:
+        caches.save(None)
+        for notice in caches.notices():
+            print(f"hermetic: {notice}", file=sys.stderr)
     return NOT_ANALYSED if found.not_analysed else 0
 
 
