@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import warnings
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -19,7 +20,7 @@ from hermetic.toolkit.block import Block, Callback, Kind
 from hermetic.toolkit.callbacks import call_async
 from hermetic.toolkit.completion import to_completion
 from hermetic.toolkit.core import Core, current_block, forget, leave_block, open_block
-from hermetic.toolkit.places import here
+from hermetic.toolkit.places import here, owner
 from hermetic.toolkit.session import AsyncSession, Session, async_session_class, of
 from hermetic.toolkit.transactional import AsyncTransactional
 
@@ -266,13 +267,22 @@ class _Scope(Generic[A]):
         return False
 
     async def _abort(self, session: A, block: Block, error: BaseException) -> None:
-        _, cancelled = await to_completion(
-            _run(session, ending.abort, error), wait=self._database._commit_wait, may_stop=lambda: False
-        )
+        async def abort() -> None:
+            # An operation that another task is in the middle of would keep its connection for ever.
+            give_up = time.monotonic() + self._database._commit_wait
+            while block.using is not None and time.monotonic() < give_up:
+                await asyncio.sleep(0.005)
+            await _run(session, ending.abort, error)
+
+        _, cancelled = await to_completion(abort(), wait=self._database._commit_wait, may_stop=lambda: False)
         if cancelled is not None and not isinstance(error, asyncio.CancelledError):
             raise cancelled
 
     async def _finish(self, session: A, block: Block) -> None:
+        if (running := block.using) is not None:
+            overlap = block.overlap("the end of the block", owner(), running, block.leaving or here())
+            await self._abort(session, block, overlap)
+            raise overlap
         task, cancelled = await to_completion(
             _run(session, ending.finish), wait=self._database._commit_wait, may_stop=lambda: not block.committing
         )

@@ -203,13 +203,13 @@ class Block:
             if running.by == me:
                 return False
             if not (self.shared and me.task is None):
-                raise self._overlap(what, me, running, place_of(at))
+                raise self.overlap(what, me, running, place_of(at))
             self.lock.acquire()
             break
         self.using = Use(me, at, what)
         return True
 
-    def _overlap(self, what: str, me: Owner, running: Use, at: Place) -> errors.Overlap:
+    def overlap(self, what: str, me: Owner, running: Use, at: Place) -> errors.Overlap:
         text = explain(
             f"{_shown(what)} in {me} while {_shown(running.what)} still runs in {running.by}",
             called_at=at,

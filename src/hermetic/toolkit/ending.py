@@ -23,6 +23,9 @@ from hermetic.toolkit.transient import is_connect_trouble, is_transient, sqlstat
 # Makes SQLAlchemy itself refuse what happens outside of the block.
 STRICT = {"autobegin": False, "close_resets_only": False, "expire_on_commit": False}
 
+# Seconds that the end of a block waits for an operation of another thread.
+IN_MIDDLE = 10.0
+
 # On the connection, for as long as the pool keeps it.
 _READ_ONLY = "_hermetic_read_only"
 
@@ -144,19 +147,28 @@ def _commit(session: Session, block: Block) -> None:
 def abort(session: Session, error: BaseException) -> None:
     """Rolls back and closes. What goes wrong meanwhile is not raised: the reason to abort is.
 
-    Where another task or thread is in the middle of an operation, the connection is thrown away under it.
+    An operation that another thread is in the middle of is waited for, or it would keep its connection; after IN_MIDDLE
+    seconds, the connection is thrown away under it.
     """
     block = session._block
     if block.ended is not None:
         return
     block.may_run_again = _may_run_again(block, error)
-    if block.using is not None:
+    if block.using is not None and not _waited_for(block):
         with contextlib.suppress(Exception):
             orm.Session.invalidate(session)
     elif not block.reads and not block.committed:
         with contextlib.suppress(Exception):
             orm.Session.rollback(session)
     _close(session, block)
+
+
+def _waited_for(block: Block) -> bool:
+    """Whether the operation ended in time. Tasks wait before they come here, and never with their loop."""
+    if block.core.is_async or not block.lock.acquire(timeout=IN_MIDDLE):
+        return False
+    block.lock.release()
+    return True
 
 
 def _close(session: Session, block: Block) -> None:

@@ -266,6 +266,7 @@ async def test_two_tasks_do_not_use_one_session_at_once(afilled: AsyncDatabase) 
             await asyncio.gather(session.execute(select(User)), session.execute(select(Account)))
 
     assert str(raised.value).count("test_async_blocks.py") >= 2
+    assert afilled.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
 
 
 async def test_two_tasks_use_one_session_one_after_the_other(afilled: AsyncDatabase) -> None:

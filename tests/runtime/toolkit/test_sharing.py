@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+import pytest
 from sqlalchemy import event, select
 
 from hermetic.toolkit import errors
@@ -115,3 +116,26 @@ def test_a_thread_opens_its_own_when_it_says_so(filled: Database) -> None:
     with filled.read():
         context = contextvars.copy_context()
         assert in_thread(lambda: context.run(names)) == ["Ada"]
+
+
+def test_a_block_ends_after_what_a_thread_does_in_it(filled: Database) -> None:
+    started, release = threading.Event(), threading.Event()
+
+    def slow(*_: object) -> None:
+        started.set()
+        release.wait(5)
+
+    with pytest.raises(errors.Overlap, match="the end of the block"), filled.transaction() as session:
+        session.add(User(name="Eve"))
+        session.flush()
+        event.listen(filled.engine, "before_cursor_execute", slow)
+        thread = threading.Thread(target=session.execute, args=(select(Account),))
+        thread.start()
+        started.wait(5)
+        threading.Timer(0.2, release.set).start()
+    thread.join()
+    event.remove(filled.engine, "before_cursor_execute", slow)
+
+    assert filled.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+    with filled.read() as session:
+        assert list(session.scalars(select(User.name))) == ["Ada"]
