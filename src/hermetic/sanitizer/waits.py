@@ -24,7 +24,7 @@ DEBUGGER = 0  # of `sys.monitoring`: https://docs.python.org/3/library/sys.monit
 TASKS = "/proc/self/task"
 SCHEDULER = "/schedstat"  # of each thread: https://docs.kernel.org/scheduler/sched-stats.html
 MOST_THREADS = 16  # of the process that are looked at; of more, only the own one
-SAMPLED = 0.05  # seconds for which one look at the clocks is good: a look costs more than all else that an act does
+SAMPLED = 0.02  # seconds for which one look at the clocks is good: a look costs more than all else that an act does
 
 
 class Clocks(NamedTuple):

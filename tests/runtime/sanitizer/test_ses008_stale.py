@@ -18,7 +18,7 @@ from runtime.models import Account, Base, User
 from runtime.sanitizer.found import Found
 
 IDLE = 0.2
-WAIT = 0.25
+WAIT = 0.35
 
 Act = Callable[[Session, Account], object]
 

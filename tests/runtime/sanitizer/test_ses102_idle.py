@@ -24,7 +24,7 @@ from runtime.models import Post, User
 from runtime.sanitizer.found import Found
 
 IDLE = 0.1
-WAIT = 0.15
+WAIT = 0.25
 
 
 @pytest.fixture
