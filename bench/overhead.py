@@ -124,7 +124,7 @@ def microseconds(work: Work, way: str) -> float:
     """
     Engine._has_events = False
     with nullcontext() if way == BARE else watch(way, lambda finding: None) as watched:
-        work.run(max(work.count // 4, ROWS))  # a listener or a patch makes the interpreter forget what it knew of a class
+        work.run(max(work.count // 4, ROWS))  # listeners make the interpreter forget what it knew of a class
         gc.collect()
         began = process_time()
         work.run(work.count)
