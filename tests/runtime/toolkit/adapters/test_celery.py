@@ -26,7 +26,7 @@ from runtime.models import Account
 from runtime.toolkit.adapters.payments import Payment, count, create_payments
 
 TESTS = Path(__file__).parents[3]
-WAIT = 30  # seconds for the worker to start and answer, on a busy machine
+WAIT = 60  # seconds for the worker to start and answer, on a busy machine
 
 
 @contextmanager

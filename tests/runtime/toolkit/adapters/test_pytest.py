@@ -75,6 +75,7 @@ async def test_order(hermetic_async_database, number):
         assert await session.scalar(select(func.count(Order.id))) == 1
 """
 
+PATIENCE = 180  # seconds; whatever takes longer hangs
 QUIET = ("-p", "no:hermetic", "-p", "no:cacheprovider")
 
 
@@ -82,7 +83,7 @@ def test_the_processes_of_a_run_share_a_server_whose_databases_are_rolled_back(p
     pytester.makeconftest(CONFTEST + ON_POSTGRESQL)
     pytester.makepyfile(TESTS)
 
-    result = pytester.runpytest_subprocess("-n", "2", "-rP", *QUIET, timeout=120)
+    result = pytester.runpytest_subprocess("-n", "2", "-rP", *QUIET, timeout=PATIENCE)
 
     result.assert_outcomes(passed=4)
     servers = {line for line in result.outlines if line.startswith("server of ")}
@@ -96,7 +97,7 @@ def test_coroutines_are_rolled_back(pytester: pytest.Pytester, runner: str) -> N
     pytester.makepyfile(ASYNC_TESTS + mark)
 
     without = ("-p", "no:asyncio") if runner == "anyio" else ()
-    result = pytester.runpytest_subprocess(*without, *QUIET, timeout=60)
+    result = pytester.runpytest_subprocess(*without, *QUIET, timeout=PATIENCE)
 
     result.assert_outcomes(passed=2)
 
@@ -105,7 +106,7 @@ def test_a_suite_without_a_database_is_told_to_define_one(pytester: pytest.Pytes
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile("def test(hermetic_database): ...")
 
-    result = pytester.runpytest_subprocess(*QUIET, timeout=60)
+    result = pytester.runpytest_subprocess(*QUIET, timeout=PATIENCE)
 
     result.stdout.fnmatch_lines(["*define a fixture `application_database`*"])
 
@@ -114,7 +115,7 @@ def test_an_asynchronous_database_is_told_its_fixture(pytester: pytest.Pytester)
     pytester.makeconftest(CONFTEST + ASYNCHRONOUS)
     pytester.makepyfile("def test(hermetic_database): ...")
 
-    result = pytester.runpytest_subprocess(*QUIET, timeout=60)
+    result = pytester.runpytest_subprocess(*QUIET, timeout=PATIENCE)
 
     result.stdout.fnmatch_lines(["*use `hermetic_async_database`*"])
 
@@ -124,7 +125,7 @@ def test_postgresql_is_loaded_only_where_it_is_asked_for(pytester: pytest.Pytest
     pytester.makeconftest(hidden + CONFTEST + ASYNCHRONOUS)
     pytester.makepyfile("def test(): ...\n\n\ndef test_server(hermetic_postgres): ...")
 
-    result = pytester.runpytest_subprocess(*QUIET, timeout=60)
+    result = pytester.runpytest_subprocess(*QUIET, timeout=PATIENCE)
 
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["*pip install 'hermetic?testing?'*"])

@@ -24,7 +24,7 @@ def work(environment: dict[str, str]) -> None:
     """Runs all jobs in the queue, and those that they enqueue."""
     path = os.pathsep.join((str(TESTS), os.environ.get("PYTHONPATH", "")))
     command = [sys.executable, "-m", "rq.cli", "worker", "--burst", "--url", environment["REDIS_URL"], "--quiet"]
-    subprocess.run(command, env={**os.environ, **environment, "PYTHONPATH": path}, check=True, timeout=60)
+    subprocess.run(command, env={**os.environ, **environment, "PYTHONPATH": path}, check=True, timeout=180)
 
 
 @pytest.fixture
