@@ -42,7 +42,7 @@ def hold(rule="SES102"):
 LEAK_LINE = 9
 
 RUNNERS = ("asyncio", "anyio", "xdist")
-SLOW = ("faker", "hypothesispytest")  # plugins of what happens to be installed, which take a second to load
+SLOW = ("faker", "hypothesispytest", "valkey")  # plugins of what happens to be installed, which load much
 PATIENCE = 180  # seconds; whatever takes longer hangs
 
 
