@@ -143,7 +143,9 @@ class Watchdog:
         """Add the time since the last look, unless the holder was busy then, or is in the database now.
 
         A late look tells little about the time before, so it counts for one and a half at most. The first one after a
-        statement does not know how busy the holder was, and is too short to make a wait of its own.
+        statement does not know how busy the holder was, and is too short to make a wait of its own. Who was busy for
+        half of the time computes, and waits for its turns. The kernel tells late of a turn that was long in coming, so
+        what is too much for this look is taken from the earlier ones.
         """
         record, who = wait.record, wait.record.begun_by
         elapsed, wait.at = now - wait.at, now
@@ -151,7 +153,9 @@ class Watchdog:
         if who is None or is_kept_waiting(who) or in_database(who):
             return
         busy = 0.0 if before is None else max(wait.busy - before, 0.0)
-        wait.seconds += max(min(elapsed, 1.5 * self.interval) - busy, 0.0)
+        waited = min(elapsed, 1.5 * self.interval) - busy
+        if not 0.0 < waited < elapsed / 2:
+            wait.seconds = max(wait.seconds + waited, 0.0)
         if wait.seconds > self.watch.idle and record.is_open and not record.in_statement:
             record.warned = wait.statements
             self.watch.tell("waiting", record, wait.seconds)
