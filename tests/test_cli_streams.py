@@ -123,7 +123,7 @@ def test_no_progress_without_a_wait_or_a_terminal(project: Path, slow_project: P
 
 def test_interrupted(slow_project: Path) -> None:
     process = subprocess.Popen(
-        [HERMETIC, "check"],
+        [HERMETIC, "check", "--no-cache"],
         cwd=slow_project,
         env=environment(),
         stdout=subprocess.PIPE,
@@ -138,6 +138,15 @@ def test_interrupted(slow_project: Path) -> None:
     out, err = process.communicate(timeout=PATIENCE)
 
     assert (process.returncode, out, err) == (130, "", "interrupted\n")
+
+
+def test_workers_end_with_the_process_that_waits_for_them(slow_project: Path) -> None:
+    command = [HERMETIC, "check", "--no-cache", "--jobs", "3"]
+    process = subprocess.Popen(command, cwd=slow_project, env=environment(), stderr=subprocess.PIPE)
+    time.sleep(0.5)
+    process.kill()
+
+    process.communicate(timeout=PATIENCE)  # returns when nobody holds the pipe any more
 
 
 def in_shell(command: str, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import marshal
 import os
+import signal
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import NamedTuple
 
 from hermetic.engine.ir import Node
 from hermetic.engine.source import NotAnalysed, facts_of
@@ -19,6 +22,16 @@ MOST_JOBS = 8
 LEAST_SHARE = 500_000  # bytes of source, below which a process costs more than it saves
 
 Outcome = Node | str  # the facts of a file, or why there are none
+
+
+class Worker(NamedTuple):
+    """A process, and the pipe that it writes to."""
+
+    process: int
+    pipe: int
+
+
+NOBODY = Worker(-1, -1)  # it could not be forked
 
 
 def outcome_of(data: bytes) -> Outcome:
@@ -46,13 +59,20 @@ def lower_all(sources: Sequence[bytes], jobs: int, progress: Callable[[int], Non
     """The outcome for each source. `progress` is told how many are done."""
     outcomes: list[Outcome | None] = [None] * len(sources)
     own, *others = _shares(sources, max(1, min(jobs, len(sources))))
-    workers = [(share, *_fork(sources, share)) for share in others]
-    for done, number in enumerate(own):
-        outcomes[number] = outcome_of(sources[number])
-        progress(min(done * jobs, len(sources)))
-    for share, worker, pipe in workers:
-        for number, outcome in zip(share, _delivered(worker, pipe), strict=False):
-            outcomes[number] = outcome
+    workers: list[Worker] = []
+    try:
+        for share in others:
+            workers.append(_fork(sources, share, workers))
+        for done, number in enumerate(own):
+            outcomes[number] = outcome_of(sources[number])
+            progress(min(done * jobs, len(sources)))
+        for share in others:
+            for number, outcome in zip(share, _delivered(workers[0]), strict=False):
+                outcomes[number] = outcome
+            del workers[0]
+    except BaseException:  # Ctrl-C: nobody waits for what the workers do
+        _kill(workers)
+        raise
     return [outcome_of(sources[number]) if found is None else found for number, found in enumerate(outcomes)]
 
 
@@ -67,22 +87,24 @@ def _shares(sources: Sequence[bytes], jobs: int) -> list[list[int]]:
     return shares
 
 
-def _fork(sources: Sequence[bytes], share: Sequence[int]) -> tuple[int, int]:
-    """Start a worker; its process and the pipe that it writes to, or -1 for both."""
+def _fork(sources: Sequence[bytes], share: Sequence[int], earlier: Sequence[Worker]) -> Worker:
+    """Start a worker. It keeps no reading end, or it would wait for a reader when the process that reads is gone."""
     try:
         read_end, write_end = os.pipe()
     except OSError:
-        return -1, -1
+        return NOBODY
     try:
-        worker = os.fork()
+        process = os.fork()
     except OSError:
         os.close(read_end)
         os.close(write_end)
-        return -1, -1
-    if not worker:
+        return NOBODY
+    if not process:
+        for pipe in (read_end, *(worker.pipe for worker in earlier if worker is not NOBODY)):
+            os.close(pipe)
         _work(sources, share, write_end)
     os.close(write_end)
-    return worker, read_end
+    return Worker(process, read_end)
 
 
 def _work(sources: Sequence[bytes], share: Sequence[int], write_end: int) -> None:
@@ -96,14 +118,22 @@ def _work(sources: Sequence[bytes], share: Sequence[int], write_end: int) -> Non
         os._exit(code)
 
 
-def _delivered(worker: int, pipe: int) -> list[Outcome]:
+def _delivered(worker: Worker) -> list[Outcome]:
     """What a worker has done, or nothing."""
-    if worker < 0:
+    if worker is NOBODY:
         return []
-    with open(pipe, "rb") as answers:
+    with open(worker.pipe, "rb") as answers:
         answer = answers.read()
-    _, status = os.waitpid(worker, 0)
+    _, status = os.waitpid(worker.process, 0)
     if status:
         return []
     outcomes: list[Outcome] = marshal.loads(answer)
     return outcomes
+
+
+def _kill(workers: Sequence[Worker]) -> None:
+    for worker in workers:
+        if worker is not NOBODY:
+            with suppress(OSError):  # it has ended by itself
+                os.kill(worker.process, signal.SIGKILL)
+                os.waitpid(worker.process, 0)
