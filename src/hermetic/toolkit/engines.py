@@ -187,4 +187,5 @@ def _after_fork() -> None:
             _of_the_parent.append(block.connection)
 
 
-os.register_at_fork(after_in_child=_after_fork)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork)
