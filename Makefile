@@ -29,7 +29,7 @@ demo: $(READY)
 test: lint
 	@sh scripts/find-browser --install >/dev/null
 	@echo "== tests"
-	@$(BIN)/pytest -n auto
+	@sh scripts/twice $(BIN)/pytest
 	@sh scripts/matrix
 	@sh scripts/fastapi
 
