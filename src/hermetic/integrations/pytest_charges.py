@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from hermetic.finding import Finding, Fix, Position, Severity, Step
 from hermetic.integrations import pytest_scopes
@@ -48,6 +49,7 @@ class Charges:
         self.late: list[Charge] = []
         self.silenced: Counter[str] = Counter()  # by what silenced them
         self._pending: list[Charge] = []
+        self._raised: WeakKeyDictionary[BaseException, list[Charge]] = WeakKeyDictionary()  # by the error they raise
         self._options = options
         self._baseline = baseline
         self._marked: dict[str, frozenset[str]] = {}  # codes that a test's markers ignore
@@ -68,6 +70,14 @@ class Charges:
             return
         charge = Charge(self._displayed(report.finding), pytest_scopes.described(report.scope))
         (self._pending if test and test == running else self.late).append(charge)
+        if report.error is not None and type(report.error).__weakrefoffset__:  # Python's own have none
+            self._raised.setdefault(report.error, []).append(charge)
+
+    def expected(self, error: BaseException) -> None:
+        """A test expects this error by its name: it is no misuse."""
+        for charge in self._raised.pop(error, ()):
+            for charges in (self._pending, self.late):
+                charges[:] = [each for each in charges if each is not charge]
 
     def take(self, error: BaseException | None) -> list[Charge]:
         """What the running test has caused until the end of a phase that raised `error`; it is taken once."""
@@ -99,7 +109,8 @@ class Charges:
         return replace(at, path=path.replace(os.sep, "/"))
 
     def _was_expected(self, finding: Finding, error: BaseException | None) -> bool:
-        """Does a test provoke an error and catch it? Only a read in test code that did not escape the phase tells."""
+        """Does a test provoke an error and catch it, in whatever way? Only a read in test code that did not escape the
+        phase tells."""
         if finding.rule != "SES005":
             return False
         from hermetic.sanitizer.operations import is_test_file

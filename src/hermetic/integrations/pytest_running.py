@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 import pytest
 
-from hermetic.integrations import pytest_options, pytest_scopes, pytest_summary, pytest_tracing
+from hermetic.integrations import pytest_expected, pytest_options, pytest_scopes, pytest_summary, pytest_tracing
 from hermetic.integrations.on_import import when_imported
 from hermetic.integrations.pytest_charges import Charges, from_plain
 from hermetic.integrations.pytest_options import Options
@@ -75,6 +75,7 @@ class Running:
         self._began = time.perf_counter()
         self._recorder = pytest_tracing.recorder(options)
         self._forget_import = when_imported("sqlalchemy", self._start)
+        self._forget_expected: Callable[[], None] | None = None
 
     @guarded
     def _start(self) -> None:
@@ -112,6 +113,7 @@ class Running:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         self._test_files.update(str(item.path) for item in items)
         self._tell_test_files()
+        self._listen_for_expected()
 
     @guarded
     def _tell_test_files(self) -> None:
@@ -119,6 +121,16 @@ class Running:
             from hermetic.sanitizer.operations import add_test_files
 
             add_test_files(self._test_files)
+
+    @guarded
+    def _listen_for_expected(self) -> None:
+        if self._forget_expected is None:
+            self._forget_expected = pytest_expected.listen(self._expected)
+
+    @guarded
+    def _expected(self, block: Any, error: BaseException) -> None:
+        for each in pytest_expected.named(block, error):
+            self._charges.expected(each)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(
@@ -349,6 +361,8 @@ class Running:
     @guarded
     def _stop(self) -> None:
         self._forget_import()
+        if self._forget_expected is not None:
+            self._forget_expected()
         if self.watch is not None:
             self.watch.stop()
 

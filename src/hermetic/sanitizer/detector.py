@@ -54,7 +54,8 @@ class Detector:
     # A statement is about to run on a connection, of a session or (None) of none; the SQL has its literals still.
     before_statement: Callable[[Watch, Any, SessionRecord | None, str, Any], None] | None = None
     after_statement: OnSession | None = None
-    failed: Callable[[Watch, SessionRecord, Failure], None] | None = None  # a statement or a flush raised
+    # A statement or a flush raised; the error is what SQLAlchemy makes of a driver's.
+    failed: Callable[[Watch, SessionRecord, Failure, BaseException], None] | None = None
     # SQLAlchemy refuses an operation because of the session's state, with an exception that is on its way. The state:
     # DEACTIVE (rolled back by a failure), PREPARED (its commit failed), INVALID (its connection is lost), CLOSED, or an
     # operation in progress: PROVISIONING_CONNECTION, FLUSHING, CHANGING (any other).

@@ -1,8 +1,8 @@
 """Does the application expect an error? It does where it catches it by its name, around what raises it.
 
-`except Exception` expects nothing in particular, and neither does `pytest.raises`. The source is read, and not the
-table of handlers in the byte code, which names no exceptions. A handler of a name that was imported as another one is
-not recognised.
+`except Exception` expects nothing in particular; what a test expects is the plugin's to tell. The source is read, and
+not the table of handlers in the byte code, which names no exceptions. A handler of a name that was imported as another
+one is not recognised.
 """
 
 from __future__ import annotations

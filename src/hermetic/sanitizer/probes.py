@@ -172,7 +172,7 @@ class Probes:
         error = sys.exc_info()[1]
         known = record.failure is not None and record.failure.flush
         if session._flushing and not known and error is not None:  # it failed before the database did
-            self._failed(record, session, type(error).__name__, grab(skip=3))
+            self._failed(record, session, error, grab(skip=3))
         if not session.in_nested_transaction():
             record.outcome = "rollback"
             self.tell("rolled_back", record)
@@ -302,19 +302,21 @@ class Probes:
         session = record.session()
         if session is None or not (self.detailed or self.hooks["failed"]):
             return
-        name = type(context.sqlalchemy_exception or context.original_exception).__name__
-        self._failed(record, session, name, frames or grab(skip=3), context)
+        error = context.sqlalchemy_exception or context.original_exception
+        self._failed(record, session, error, frames or grab(skip=3), context)
 
-    def _failed(self, record: SessionRecord, session: Session, error: str, frames: Frames, context: Any = None) -> None:
+    def _failed(
+        self, record: SessionRecord, session: Session, error: BaseException, frames: Frames, context: Any = None
+    ) -> None:
         doing = record.working.doing if record.working is not None else "a statement"
-        failure = Failure(frames, error, doing, bool(session._flushing))
+        failure = Failure(frames, type(error).__name__, doing, bool(session._flushing))
         if context is not None:
             failure.aborts, failure.connection = internals.aborts(context), ref(context.connection)
         transaction = session.get_nested_transaction() or session.get_transaction()
         failure.transaction = None if transaction is None else ref(transaction)
         if record.failure is None or not record.failure.aborts:  # what fails next is a consequence
             record.failure = failure
-        self.tell("failed", record, failure)
+        self.tell("failed", record, failure, error)
 
     @quietly
     def refused(self, session: Session, operation: str, state: str, error: BaseException) -> None:

@@ -202,7 +202,7 @@ class Recorder:
         if lane is not None:
             self._statement_over(lane, self._now(), None)
 
-    def _failed(self, watch: Watch, record: SessionRecord, failure: Failure) -> None:
+    def _failed(self, watch: Watch, record: SessionRecord, failure: Failure, error: BaseException) -> None:
         lane = self._lanes.get(record.number)
         if lane is not None:
             self._statement_over(lane, self._now(), failure.error)

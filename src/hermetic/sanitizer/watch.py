@@ -34,10 +34,12 @@ _active: list[Watch] = []  # the last one watches; those below it wait
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A finding and the test or other span that caused it ("" outside of any)."""
+    """A finding, the test or other span that caused it ("" outside of any), and the error that the application is about
+    to see because of it. Whoever keeps that error keeps what its frames hold alive."""
 
     finding: Finding
     scope: str
+    error: BaseException | None = None
 
 
 class Watch:
@@ -179,9 +181,11 @@ class Watch:
         help_text: str,
         scope: str | None = None,
         session: SessionRecord | None = None,
+        error: BaseException | None = None,
     ) -> None:
         """Report a finding at the act with the index `at`, once per place and scope; nothing if no application
-        code did it. `scope` is the one that caused it, by default the present one; `session` is what it is about."""
+        code did it. `scope` is the one that caused it, by default the present one; `session` is what it is about, and
+        `error` what is being raised."""
         charged = self.scope if scope is None else scope
         key = (rule, charged, *(act.frames[:1] for act in acts))
         with self._lock:
@@ -196,7 +200,7 @@ class Watch:
             self.findings.append(finding)
         if self._probes is not None:
             self._probes.tell("reported", finding, session)
-        self._on_report(Report(finding, charged))
+        self._on_report(Report(finding, charged, error))
 
     def explain(self, error: BaseException, rule: str, message: str, acts: Sequence[Act]) -> None:
         """Add a finding as a note to the exception that the application is about to see."""

@@ -6,6 +6,49 @@ import pytest
 
 from runtime.integrations.suite import APP, Suite
 
+# Two mistakes that end in errors, and one that does not.
+SHOP = """
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import IntegrityError
+    from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+    class Base(DeclarativeBase):
+        pass
+
+    class User(Base):
+        __tablename__ = "users"
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    engine = create_engine("sqlite:///shop.db")
+    Base.metadata.create_all(engine)
+    kept = []
+
+    def register():
+        with Session(engine) as session:
+            user = User()
+            session.add(user)
+            session.commit()
+            return user
+
+    def number(user):
+        return user.id
+
+    def add_twice_and_go_on():
+        with Session(engine) as session:
+            for _ in range(2):
+                session.add(User(id=1))
+                session.add(User(id=1))
+                try:
+                    session.commit()
+                except IntegrityError:
+                    pass
+
+    def leak():
+        session = Session(engine)
+        kept.append(session)
+        session.connection()
+"""
+
 LEAKS = """
     import app
 
@@ -171,44 +214,19 @@ def test_a_baseline_that_is_missing_is_wrong_usage(suite: Suite) -> None:
     assert "known.json: No such file or directory" in done.err
 
 
-def test_a_read_in_a_test_that_expects_the_error_is_none(suite: Suite) -> None:
-    suite.write(
-        shop="""
-            from sqlalchemy import create_engine
-            from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
-
-            class Base(DeclarativeBase):
-                pass
-
-            class User(Base):
-                __tablename__ = "users"
-                id: Mapped[int] = mapped_column(primary_key=True)
-
-            engine = create_engine("sqlite://")
-            Base.metadata.create_all(engine)
-
-            def register():
-                with Session(engine) as session:
-                    user = User()
-                    session.add(user)
-                    session.commit()
-                    return user
-
-            def number(user):
-                return user.id
-        """
-    )
+def test_a_read_in_a_test_that_catches_the_error_is_none(suite: Suite) -> None:
+    suite.write(shop=SHOP)
 
     done = suite.run(
         "--hermetic-report=report.json",
         test_shop="""
-            import pytest
             from shop import number, register
-            from sqlalchemy.orm.exc import DetachedInstanceError
 
-            def test_expects():
-                with pytest.raises(DetachedInstanceError):
+            def test_catches():
+                try:
                     register().id
+                except Exception:
+                    pass
 
             def test_fails():
                 try:
@@ -216,14 +234,145 @@ def test_a_read_in_a_test_that_expects_the_error_is_none(suite: Suite) -> None:
                 except Exception as error:
                     raise ValueError("something else") from error
 
-            def test_expects_it_of_the_application():
-                with pytest.raises(DetachedInstanceError):
+            def test_catches_what_the_application_reads():
+                try:
                     number(register())
+                except Exception:
+                    pass
         """,
     )
 
     assert done.outcomes == {"passed": 1, "failed": 2}
     assert [(rule, path, tests) for rule, path, _, tests in suite.places()] == [
-        ("SES005", "shop.py", ["test_shop.py::test_expects_it_of_the_application"]),
+        ("SES005", "shop.py", ["test_shop.py::test_catches_what_the_application_reads"]),
         ("SES005", "test_shop.py", ["test_shop.py::test_fails"]),
     ]
+
+
+def test_an_error_that_the_test_expects_by_name_is_none(suite: Suite) -> None:
+    suite.write(shop=SHOP)
+
+    done = suite.run(
+        test_shop="""
+            import threading, unittest
+            import pytest
+            from concurrent.futures import ThreadPoolExecutor
+            from shop import add_twice_and_go_on, number, register
+            from sqlalchemy.exc import InvalidRequestError, PendingRollbackError as Pending
+            from sqlalchemy.orm.exc import DetachedInstanceError
+
+            def test_read():
+                with pytest.raises(DetachedInstanceError):
+                    number(register())
+
+            def test_as_a_function():
+                pytest.raises((KeyError, DetachedInstanceError), number, register())
+
+            def test_after_a_failure():
+                with pytest.raises(Pending):
+                    add_twice_and_go_on()
+
+            def test_by_the_class_above():
+                with pytest.raises(InvalidRequestError):
+                    add_twice_and_go_on()
+
+            def test_in_a_thread():
+                with ThreadPoolExecutor() as pool, pytest.raises(Pending):
+                    pool.submit(add_twice_and_go_on).result()
+
+            def test_in_a_group():
+                with pytest.RaisesGroup(pytest.RaisesExc(Pending)):
+                    try:
+                        add_twice_and_go_on()
+                    except Pending as error:
+                        raise ExceptionGroup("failed", [error])
+
+            class Test(unittest.TestCase):
+                def test_of_unittest(self):
+                    with self.assertRaises(Pending):
+                        add_twice_and_go_on()
+        """
+    )
+
+    assert (done.code, done.outcomes) == (0, {"passed": 7})
+
+
+def test_what_no_test_expects_by_name_is_reported(suite: Suite) -> None:
+    suite.write(shop=SHOP)
+
+    done = suite.run(
+        "--hermetic-report=report.json",
+        test_shop="""
+            import pytest
+            from shop import add_twice_and_go_on, leak, number, register
+            from sqlalchemy.exc import SQLAlchemyError
+            from sqlalchemy.orm.exc import DetachedInstanceError
+
+            def test_any_exception():
+                with pytest.raises(Exception):
+                    add_twice_and_go_on()
+
+            def test_another_error():
+                with pytest.raises(ValueError):
+                    try:
+                        add_twice_and_go_on()
+                    except SQLAlchemyError as error:
+                        raise ValueError("failed") from error
+
+            def test_something_else_before_the_error():
+                with pytest.raises(DetachedInstanceError):
+                    leak()
+                    number(register())
+
+            def test_after_an_error_that_was_expected():
+                with pytest.raises(DetachedInstanceError):
+                    number(register())
+                try:
+                    add_twice_and_go_on()
+                except SQLAlchemyError:
+                    pass
+        """,
+    )
+
+    assert done.outcomes == {"passed": 1, "failed": 3, "errors": 1}
+    assert [(rule, tests) for rule, _, _, tests in suite.places()] == [
+        (
+            "SES003",
+            [
+                f"test_shop.py::test_{name}"
+                for name in ("after_an_error_that_was_expected", "any_exception", "another_error")
+            ],
+        ),
+        ("SES001", ["test_shop.py::test_something_else_before_the_error"]),
+    ]
+
+
+@pytest.mark.parametrize("options", [(), ("--hermetic=off",)], ids=["watched", "off"])
+def test_blocks_that_expect_an_error_work_as_ever(suite: Suite, options: tuple[str, ...]) -> None:
+    done = suite.run(
+        *options,
+        test_raises="""
+            import pytest
+
+            def test_nothing_raised():
+                with pytest.raises(KeyError):
+                    pass
+
+            def test_another_error():
+                with pytest.raises(KeyError):
+                    {}.missing
+
+            def test_no_match():
+                with pytest.raises(KeyError, match="b"):
+                    {}["a"]
+
+            def test_expected():
+                with pytest.raises(KeyError, match="a") as raised:
+                    {}["a"]
+                assert raised.value.args == ("a",)
+        """,
+    )
+
+    assert done.outcomes == {"passed": 1, "failed": 3}
+    assert "DID NOT RAISE KeyError" in done.out
+    assert "pytest_expected.py" not in done.out

@@ -60,7 +60,7 @@ def _judge(watch: Watch, record: SessionRecord, doing: str, error: BaseException
         return
     record.extra[CODE] = watch.scope
     at = next((index for index in (2, 1) if acts[index].frames), 0)
-    watch.report(CODE, Severity.ERROR, message, acts, at=at, help_text=HELP, session=record)
+    watch.report(CODE, Severity.ERROR, message, acts, at=at, help_text=HELP, session=record, error=error)
 
 
 def _other(record: SessionRecord, busy: Busy | None) -> Busy | None:

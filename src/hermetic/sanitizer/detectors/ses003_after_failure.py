@@ -8,13 +8,11 @@ statement, and programs count on it.
 
 from __future__ import annotations
 
-from typing import Any
-
 from hermetic.finding import Severity
 from hermetic.sanitizer.detector import IN_TESTS, Detector
 from hermetic.sanitizer.evidence import Act
 from hermetic.sanitizer.handlers import catches
-from hermetic.sanitizer.ledger import SessionRecord
+from hermetic.sanitizer.ledger import Failure, SessionRecord
 from hermetic.sanitizer.stacks import actor, origin
 from hermetic.sanitizer.watch import Watch
 
@@ -24,12 +22,12 @@ EXPECTED = frozenset({"PendingRollbackError"})
 GONE_ON = "the session is used after a failure that was not rolled back"
 
 
-def before_statement(watch: Watch, connection: Any, record: SessionRecord | None, sql: str, context: Any) -> None:
-    failure = record.failure if record is not None else None
-    if record is None or failure is None or not failure.aborts or sql[:8].upper() == "ROLLBACK":  # to a savepoint
+def failed(watch: Watch, record: SessionRecord, failure: Failure, error: BaseException) -> None:
+    earlier = record.failure
+    if earlier is None or earlier is failure or not earlier.aborts or earlier.connection is None:
         return
-    if failure.connection is not None and failure.connection() is connection:  # and no other database of the session's
-        _report(watch, record, f"{GONE_ON}: the database refuses every statement", "the next statement runs")
+    if failure.connection is not None and failure.connection() is earlier.connection():  # no other database's
+        _report(watch, record, f"{GONE_ON}: the database refuses every statement", "the next statement runs", error)
 
 
 def refused(watch: Watch, record: SessionRecord, operation: str, state: str, error: BaseException) -> None:
@@ -70,13 +68,13 @@ def _report(watch: Watch, record: SessionRecord, message: str, used: str, error:
         return
     record.extra[CODE] = failure
     at = 0 if acts[0].frames else len(acts) - 1
-    watch.report(CODE, Severity.ERROR, message, acts, at=at, help_text=HELP, session=record)
+    watch.report(CODE, Severity.ERROR, message, acts, at=at, help_text=HELP, session=record, error=error)
 
 
 DETECTOR = Detector(
     code=CODE,
     modes=IN_TESTS,
-    before_statement=before_statement,
+    failed=failed,
     refused=refused,
     committed=committed,
     left_quietly=left_quietly,

@@ -109,7 +109,7 @@ def _report(
 ) -> None:
     watch.explain(error, CODE, f"{message}; {help_text}", acts)
     at = max((index for index, act in enumerate(acts) if act.frames), default=len(acts) - 1)
-    watch.report(CODE, Severity.ERROR, message, acts, at=at, help_text=help_text, session=record)
+    watch.report(CODE, Severity.ERROR, message, acts, at=at, help_text=help_text, session=record, error=error)
 
 
 def _here(record: SessionRecord) -> Frames:
