@@ -32,6 +32,7 @@ test: lint
 	@sh scripts/twice $(BIN)/pytest
 	@sh scripts/matrix
 	@sh scripts/fastapi
+	@sh scripts/arq
 
 lint: $(READY)
 	@echo "== format"

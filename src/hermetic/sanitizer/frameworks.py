@@ -1,4 +1,4 @@
-"""Where frameworks begin a request or a task, and debuggers stop: data, and what is put around it.
+"""Where frameworks begin a request or a task, loops make tasks, and debuggers stop: data, and what is put around it.
 
 A framework is touched only once the program has imported it. Requests of an application mounted in another are parts of
 the outer request. A websocket is no operation: its messages are. The body of a streaming WSGI response is read after
@@ -7,6 +7,7 @@ the request.
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -76,14 +77,34 @@ def _request(probes: Probes) -> Operation | None:
     return None if around is not None and around.kind is Kind.REQUEST else probes.entered(Kind.REQUEST)
 
 
-def _background(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
-    # It runs when the response has been sent.
-    async def __call__(self: Any) -> None:
+def _job(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*args: Any, **kwargs: Any) -> Any:
         begun = probes.entered(Kind.TASK)
         try:
-            await original(self)
+            return original(*args, **kwargs)
         finally:
             probes.left(begun)
+
+    return run
+
+
+def _async_job(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
+    async def run(*args: Any, **kwargs: Any) -> Any:
+        begun = probes.entered(Kind.TASK)
+        try:
+            return await original(*args, **kwargs)
+        finally:
+            probes.left(begun)
+
+    return run
+
+
+def _actor(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
+    # A worker calls an actor as everybody may; inside of something else that is a call like any other.
+    job = _job(probes, original)
+
+    def __call__(*args: Any, **kwargs: Any) -> Any:
+        return job(*args, **kwargs) if declared() is None else original(*args, **kwargs)
 
     return __call__
 
@@ -116,19 +137,56 @@ def _celery(probes: Probes, signals: Any, _: str) -> Undo:
     return remove
 
 
+def _apscheduler(probes: Probes, base: Any, _: str) -> Undo:
+    """Executors have these functions by name, a pool of processes pickles them by name, and executors that are imported
+    later take over what they find, so that each is replaced by one and the same function wherever it stands."""
+    made = [_everywhere(base, name, make(probes, getattr(base, name))) for name, make in APSCHEDULER.items()]
+
+    def remove() -> None:
+        for undo in made:
+            undo()
+
+    return remove
+
+
+def _everywhere(base: Any, name: str, replacement: Callable[..., Any]) -> Undo:
+    original = getattr(base, name)
+    functools.update_wrapper(replacement, original)
+
+    def replace(old: Any, new: Any) -> None:
+        for module in [each for key, each in sys.modules.items() if key.startswith("apscheduler.executors.")]:
+            if vars(module).get(name) is old:
+                setattr(module, name, new)
+
+    replace(original, replacement)
+    return functools.partial(replace, replacement, original)
+
+
+APSCHEDULER: dict[str, patches.Make] = {"run_job": _job, "run_coroutine_job": _async_job}
+
 FRAMEWORKS = (
     # https://www.starlette.io/applications/; FastAPI's application is one of Starlette's
     Framework("starlette.applications", "Starlette", _around("__call__", _asgi)),
     # https://www.starlette.io/background/
-    Framework("starlette.background", "BackgroundTask", _around("__call__", _background)),
+    Framework("starlette.background", "BackgroundTask", _around("__call__", _async_job)),
     # https://flask.palletsprojects.com/en/stable/api/: `wsgi_app` is what middlewares replace, `__call__` stays
     Framework("flask", "Flask", _around("__call__", _wsgi)),
     # https://docs.litestar.dev/latest/reference/app.html
     Framework("litestar.app", "Litestar", _around("__call__", _asgi)),
     # https://docs.litestar.dev/latest/usage/responses.html#background-tasks
-    Framework("litestar.background_tasks", "BackgroundTask", _around("__call__", _background)),
+    Framework("litestar.background_tasks", "BackgroundTask", _around("__call__", _async_job)),
     # https://docs.celeryq.dev/en/stable/userguide/signals.html#task-prerun
     Framework("celery.signals", "task_postrun", _celery),
+    # https://python-rq.org/docs/workers/: workers and synchronous queues perform a job
+    Framework("rq.job", "Job", _around("perform", _job)),
+    # https://arq-docs.helpmanual.io/#arq.worker.Worker
+    Framework("arq.worker", "Worker", _around("run_job", _async_job)),
+    # https://dramatiq.io/reference.html#dramatiq.Actor
+    Framework("dramatiq", "Actor", _around("__call__", _actor)),
+    # https://apscheduler.readthedocs.io/en/3.x/extending.html#custom-executors
+    Framework("apscheduler.executors.base", "run_coroutine_job", _apscheduler),
+    # https://uvloop.readthedocs.io/api/index.html: a loop of its own, no `BaseEventLoop`
+    Framework("uvloop", "Loop", _around("create_task", patches.create_task)),
     # https://docs.python.org/3/library/pdb.html; IPython's debugger and pytest's are built on it
     Framework("pdb", "Pdb", _around("interaction", stopping)),
 )

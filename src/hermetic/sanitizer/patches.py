@@ -22,9 +22,9 @@ Make = Callable[["Probes", Callable[..., Any]], Callable[..., Any]]
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """A method by owner and name, and what makes its replacement from the original."""
+    """A method or a module's function by owner and name, and what makes its replacement from the original."""
 
-    owner: type
+    owner: Any
     name: str
     make: Make
 
@@ -187,13 +187,14 @@ def _flushing(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any
     return _flush
 
 
-def _create_task(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
-    # In `gather(session.execute(...))` no frame of a task is the application's.
-    def create_task(self: Any, coro: Any, *args: Any, **kwargs: Any) -> Any:
+def create_task(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
+    """In `gather(session.execute(...))` no frame of a task is the application's."""
+
+    def create(self: Any, coro: Any, *args: Any, **kwargs: Any) -> Any:
         probes.spawning(coro)
         return original(self, coro, *args, **kwargs)
 
-    return create_task
+    return create
 
 
 def _provisioning(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
@@ -334,7 +335,7 @@ def overlaps() -> tuple[Patch, ...]:
         Patch(SessionTransaction, "rollback", _ending("rollback")),
         Patch(Session, "flush", _flush),
         Patch(Session, "_flush", _flushing),
-        Patch(BaseEventLoop, "create_task", _create_task),
+        Patch(BaseEventLoop, "create_task", create_task),
     )
 
 

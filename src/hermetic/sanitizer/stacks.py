@@ -110,8 +110,9 @@ def _spawning(task: asyncio.Task[Any]) -> Frames:
 def task_origin(task: asyncio.Task[Any], limit: int = 8) -> Frames:
     """Which application frames made a task that runs library code alone; else those of the task that waits for it.
 
-    `gather(session.execute(a), session.execute(b))` makes two such tasks. Loops that are no `BaseEventLoop` (uvloop)
-    do not tell where they make a task. Slow: all tasks may be looked at, so this is for acts that are to be reported.
+    `gather(session.execute(a), session.execute(b))` makes two such tasks. Loops that are neither a `BaseEventLoop` nor
+    uvloop's do not tell where they make a task. Slow: all tasks may be looked at, so this is for acts that are to be
+    reported.
     """
     waiter: asyncio.Task[Any] | None = task
     for _ in range(8):  # a chain of waiting tasks; gather() in gather() is rare, and a ring must not hang us

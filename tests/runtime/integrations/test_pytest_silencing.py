@@ -340,7 +340,7 @@ def test_what_no_test_expects_by_name_is_reported(suite: Suite) -> None:
             "SES003",
             [
                 f"test_shop.py::test_{name}"
-                for name in ("after_an_error_that_was_expected", "any_exception", "another_error")
+                for name in ("after_an_error_that_was_expected", "another_error", "any_exception")
             ],
         ),
         ("SES001", ["test_shop.py::test_something_else_before_the_error"]),

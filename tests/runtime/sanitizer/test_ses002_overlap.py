@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+import uvloop
 from sqlalchemy import Engine, event, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
@@ -123,6 +124,25 @@ async def test_a_loop_that_does_not_tell_where_it_makes_tasks(
     await gathered(warm_session)
 
     assert found.places("SES002", gathered) == ("both", {"both"})
+
+
+def test_a_loop_of_uvloop(aiosqlite_url: str, found: Found) -> None:
+    async def left_alone() -> None:
+        engine = create_async_engine(aiosqlite_url)
+        async with AsyncSession(engine) as session:
+            await session.execute(select(User))
+            loop = asyncio.get_running_loop()
+            tasks = [
+                loop.create_task(session.execute(select(User))),  # mark: users
+                loop.create_task(session.execute(select(Post))),  # mark: posts
+            ]
+            while not all(task.done() for task in tasks):  # who waits for them is not to be seen
+                await asyncio.sleep(0)
+        await engine.dispose()
+
+    uvloop.run(left_alone())
+
+    assert found.places("SES002", left_alone) == ("posts", {"users", "posts"})
 
 
 @pytest.mark.parametrize("load", [gathered, gathered_by_functions])

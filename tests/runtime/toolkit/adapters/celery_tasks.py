@@ -21,7 +21,7 @@ app = Celery(
 )
 app.conf.broker_connection_retry_on_startup = True
 db = Database(os.environ["DATABASE_URL"], pool_size=2)
-attempts = Redis(unix_socket_path=socket)
+attempts: Any = Redis(unix_socket_path=socket)
 
 with db.read() as session:  # in the parent of all workers, whose connection they must not use
     session.scalar(select(1))

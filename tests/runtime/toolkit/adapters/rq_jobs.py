@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from redis import Redis
 from rq import Queue
@@ -15,7 +16,7 @@ from hermetic.toolkit.session import Session
 from runtime.models import Account
 
 db = Database(os.environ["DATABASE_URL"], pool_size=2)
-connection = Redis.from_url(os.environ["REDIS_URL"])
+connection: Any = Redis.from_url(os.environ["REDIS_URL"])
 queue = Queue(connection=connection)
 
 with db.read() as session:  # in the parent of all work horses, whose connection they must not use

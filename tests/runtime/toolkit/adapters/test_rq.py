@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -53,7 +54,8 @@ def test_a_worker(jobs: ModuleType, environment: dict[str, str], redis: Redis) -
     work(environment)
 
     assert [each.return_value() for each in made] == [1, 2, 3]
-    assert sorted(map(int, redis.lrange("seen", 0, -1))) == [5, 6, 7]
+    seen: Any = redis.lrange("seen", 0, -1)
+    assert sorted(map(int, seen)) == [5, 6, 7]
     assert failing.return_value() == 4, "failed attempts left nothing behind"
     assert (unknown.get_status(), redis.get("may_be_done")) == ("failed", b"1"), "CommitUnknown is not retried"
     assert count(environment["DATABASE_URL"]) == 4
