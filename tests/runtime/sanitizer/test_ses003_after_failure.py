@@ -95,10 +95,11 @@ def test_a_statement_after_one_that_failed(sync_engine: Engine, found: Found) ->
             session.execute(NOBODY)  # mark: failed
         session.execute(select(User))  # mark: used
 
-    with Session(sync_engine) as session, pytest.raises(DBAPIError):
+    with Session(sync_engine) as session, pytest.raises(DBAPIError) as raised:
         load()
 
     assert found.places("SES003", load) == ("failed", {"failed", "used"})
+    assert raised.value.__notes__[0].startswith("hermetic SES003: the session is used after a failure")
 
 
 @only_postgres
