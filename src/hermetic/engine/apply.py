@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hermetic.engine import ir, typestate as ts, unsaved, values as v
+from hermetic.engine import entities, ir, typestate as ts, unsaved, values as v
 from hermetic.engine.fields import read_field, read_parameter, write_field
 from hermetic.engine.link import Function
 from hermetic.engine.run import Raised, Run
@@ -16,6 +16,7 @@ from hermetic.engine.sessions import (
     expires,
     hold,
     lapse,
+    let_go,
     record,
     sessions_in,
     stale,
@@ -23,6 +24,7 @@ from hermetic.engine.sessions import (
 )
 from hermetic.engine.state import (
     CHANGED,
+    DELETED,
     DETACHED,
     EXPIRED,
     OF_A_FAILURE,
@@ -230,6 +232,7 @@ def apply(run: Run, state: State, summary: Summary, sub: Substitution, callee: F
         return v.UNKNOWN
     _blocking(run, state, summary, sub, callee)
     _held(run, state, summary, sub)
+    _read(run, state, summary, sub)
     state.touched = state.touched or summary.touches
     waits = (summary.slow[0], sub.trail(summary.slow[1])) if summary.slow is not None else None
     if waits is not None and summary.writes_after_wait:
@@ -250,6 +253,14 @@ def _held(run: Run, state: State, summary: Summary, sub: Substitution) -> None:
     for settled, kind, inner in summary.waits:
         found = frozenset(target for atom in settled for target, _ in sub.sessions(atom))
         hold(run, state, kind, sub.trail(inner), found)
+
+
+def _read(run: Run, state: State, summary: Summary, sub: Substitution) -> None:
+    """What the callee reads of instances that it is given."""
+    for atom, name, inner in summary.reads:
+        for target in v.ordered(sub.atom(atom)):
+            if target[0] in (v.ENTITY, v.PARAM):
+                entities.read(run, state, target, name, sub.trail(inner))
 
 
 def _writes(effects: Effects) -> bool:
@@ -403,6 +414,7 @@ def _end_instances(run: Run, state: State, target: Atom, type_: SessionType, tra
     committed, closed = track.mark(ts.COMMITTED), track.mark(ts.CLOSED)
     if committed is not None and ts.must(track.word, ts.COMMITTED) and expires(run, type_):
         each_instance(state, target, EXPIRED, sub.trail(committed))
+        let_go(state, target, sub.trail(committed))
     if closed is not None and ts.must(track.word, ts.CLOSED):
         each_instance(state, target, DETACHED, sub.trail(closed))
 
@@ -428,6 +440,8 @@ def _instance(run: Run, state: State, atom: Atom, track: Instance, sub: Substitu
         else:
             merged = dict(known.marks) | dict(marks)
             word = ts_then_entity(known.word, track.word)
+            if ts.must(track.word, DELETED) and ts.must(track.word, DETACHED):
+                word = ts.clear(word, EXPIRED)  # its last row was read when it was deleted, or before
             state.put(target, Instance(known.owner or owner, word, known.loaded | track.loaded, tuple(merged.items())))
 
 

@@ -149,7 +149,7 @@ def _of_object(run: Run, state: State, atom: Atom, name: str, position: ir.Pos) 
     if reading is None:
         reading = run.readings[(atom, name)] = _reading(run, state, atom, name, position)
     if reading.is_row:
-        entities.read(run, state, atom, name, position)
+        entities.read(run, state, atom, name, run.mark(position))
     out: Value = v.union(reading.known, session_of(run, state, atom)) if reading.is_session else reading.known
     for function in reading.properties:
         stored = state.stores.get((atom, name))

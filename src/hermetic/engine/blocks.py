@@ -192,6 +192,10 @@ def _leave_object(run: Run, state: State, what: tuple[Atom, str], position: ir.P
                 given = v.UNKNOWN if raised else v.NOTHING
                 value = call_function(run, state, found.item, atom, [given, given, given], {}, position)
                 run.solver.force(run, state, value, position)
+    for session, mark in run.entered.items():
+        track = state.track(session)
+        if ts.must(track.word, ts.CLOSED) and track.mark(ENTERED) is None:  # the block has ended it, as `with` does
+            state.put(session, track.with_mark(ENTERED, mark))
 
 
 def suppresses(leaving: list[tuple[str, Any]]) -> bool:

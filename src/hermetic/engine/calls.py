@@ -43,7 +43,7 @@ from hermetic.models.python import (
     OFFLOADING_METHODS,
     SPAWNING_METHODS,
 )
-from hermetic.models.sqlalchemy import ASYNC, STATEMENT_METHODS, SYMBOLS
+from hermetic.models.sqlalchemy import ASYNC, RESULT_METHODS, STATEMENT_METHODS, SYMBOLS
 from hermetic.models.waiting import NO_WAIT
 
 
@@ -52,7 +52,10 @@ def invoke(run: Run, state: State, callee: Value, args: Arguments, kwargs: Keywo
     if not callee:
         return _unknown_call(run, state, args, kwargs, position)
     if len(callee) == 1:
-        return invoke_atom(run, state, next(iter(callee)), args, kwargs, position)
+        (atom,) = callee
+        if atom[0] == v.OPERATION and RESULT_METHODS.get(atom[2], "same") not in ("same", "scalars"):
+            library.fetch(run, state, v.one(atom[1]), position)
+        return invoke_atom(run, state, atom, args, kwargs, position)
     ordered = v.ordered(callee)
     atoms = [atom for atom in ordered if atom[0] not in (v.DERIVED, v.CONSTANT)] or ordered[:1]
     out = v.UNKNOWN
@@ -458,6 +461,7 @@ def force_atom(run: Run, state: State, atom: Atom, position: ir.Pos) -> Value:
 
 def iterate(run: Run, state: State, value: Value, position: ir.Pos) -> Value:
     """What a `for` over a value binds."""
+    library.fetch(run, state, value, position)
     out = elements(value)
     rest = v.UNKNOWN
     for atom in v.ordered(value):

@@ -216,6 +216,11 @@ class ClassTable:
         resolved = self._resolve(value[1], declared[0].module)
         return any(SYMBOLS.get(str(atom[1]), ("",))[0] == "deferred_column" for atom in resolved if atom[0] == v.EXT)
 
+    def is_collection(self, class_id: int, name: str) -> bool:
+        """Is it a relationship whose annotation says that there may be many? Others are not known to be one."""
+        declared = self.declared(class_id, name)
+        return declared is not None and not COLLECTIONS.isdisjoint(_named_classes(declared[1]))
+
     def is_versioned(self, class_id: int) -> bool:
         """Has its mapper a version counter, so that writing a stale row raises StaleDataError?"""
         known = self._versioned.get(class_id)
@@ -259,6 +264,9 @@ class ClassTable:
         if type(annotation) is tuple and annotation[0] == ir.SUB and last_name(annotation[1]) == "Mapped":
             return COLUMN
         return OTHER
+
+
+COLLECTIONS = frozenset(("list", "List", "set", "Set", "Collection", "Sequence", "Iterable"))
 
 
 def _named_classes(attribute: Node) -> set[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from hermetic.engine import census, typestate as ts, unsaved, values as v
+from hermetic.engine import census, kept, typestate as ts, unsaved, values as v
+from hermetic.engine.classes import COLUMN
 from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.observations import Blocking, Concurrent, EngineMade, Leak, UnguardedCommit
 from hermetic.engine.run import DATABASE_ERROR, EXPLICIT, THROWN, Raised, Run
@@ -43,6 +44,7 @@ def conclude(run: Run, normal: list[State]) -> Summary:
     _half_closed(run, normal, raised)
     _engines(run, normal)
     unsaved.observe(run, normal)
+    kept.observe(run, normal)
     if run.solver.takes_census:
         census.observe(run, normal)
     for key, (mark, callee) in sorted(run.blocking.items(), key=v.text):
@@ -207,6 +209,7 @@ def _summary(run: Run, normal: list[State], raised: list[Raised]) -> Summary:
         blocking=blocking,
         slow=run.slow,
         waits=tuple((settled, kind, mark) for settled, (kind, mark) in run.waits.items()),
+        reads=_reads(run),
         writes_after_wait=run.writes_after_wait,
         rechecks=run.rechecks,
         touches=any(state.touched for state in normal),
@@ -214,6 +217,18 @@ def _summary(run: Run, normal: list[State], raised: list[Raised]) -> Summary:
         after=after,
         after_raise=after_raise,
         suppresses=suppresses,
+    )
+
+
+def _reads(run: Run) -> tuple[tuple[Atom, str, Mark], ...]:
+    """What is read, whichever way the function goes, of instances that the caller has."""
+    if not run.reads:
+        return ()
+    certain = run.solver.certain_reads(run.fn)
+    return tuple(
+        (atom, name, mark)
+        for (atom, what), (name, mark) in run.reads.items()
+        if mark[1] in certain.places and (what == COLUMN or atom[2] not in certain.handed_on)
     )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from hermetic.engine import ir, typestate as ts, values as v
-from hermetic.engine.classes import COLUMN, OTHER, RELATIONSHIP
+from hermetic.engine.classes import COLUMN, OTHER, RELATIONSHIP, ClassTable
 from hermetic.engine.observations import EndedUse
 from hermetic.engine.run import Run
 from hermetic.engine.session_types import Made
 from hermetic.engine.sessions import MOMENT, expires, write
 from hermetic.engine.state import (
     CHANGED,
+    DELETED,
     DETACHED,
     ENTITY_FOREIGN,
     ENTITY_FRESH,
@@ -19,6 +20,7 @@ from hermetic.engine.state import (
     LOCKED,
     STALE,
     Instance,
+    Mark,
     State,
 )
 from hermetic.engine.values import Atom, Value
@@ -83,6 +85,16 @@ def adopt(run: Run, state: State, atom: Atom, owner: Atom | None) -> None:
     state.put(atom, known._replace(owner=owner).clear(DETACHED))
 
 
+def delete(run: Run, state: State, atom: Atom, owner: Atom, mark: Mark) -> None:
+    """`session.delete(instance)` takes the instance in, if it was in no session."""
+    known = state.instance(atom)
+    if known is None or known.owner is None:
+        adopt(run, state, atom, owner)
+        known = state.instance(atom)
+    if known is not None:
+        state.put(atom, known.put(DELETED, mark))
+
+
 def refreshed(run: Run, state: State, atom: Atom, names: frozenset[str] = frozenset()) -> None:
     """`session.refresh(instance, names)`: what is named is loaded, relationships too."""
     known = state.instance(atom)
@@ -112,14 +124,24 @@ def merged(run: Run, state: State, owner: Atom, given: Value, position: ir.Pos) 
     return out
 
 
-def read(run: Run, state: State, atom: Atom, name: str, position: ir.Pos) -> None:
+# Attributes of its parameters that a function reads first, as far as its callers are told.
+MOST_READS = 12
+
+
+def read(run: Run, state: State, atom: Atom, name: str, mark: Mark) -> None:
     """An attribute of an instance is read: is it loaded, and if not, can it be?"""
     known = state.instance(atom)
+    if known is None and atom[0] != v.PARAM:
+        return
     class_id = entity_class(run, atom)
-    if known is None or class_id is None or name.startswith("__"):
+    if class_id is None or name.startswith("__"):
         return
     kind = run.types.classes.attribute_kind(class_id, name)
     if kind == OTHER:
+        return
+    if atom[0] == v.PARAM and (known is None or ts.untouched(known.word, DETACHED)):
+        _leave_to_caller(run, atom, known, kind, name, mark)
+    if known is None:
         return
     if kind == COLUMN and run.types.classes.is_deferred(class_id, name):
         kind = COLUMN if ALL_DEFERRED in known.loaded else DEFERRED
@@ -127,16 +149,24 @@ def read(run: Run, state: State, atom: Atom, name: str, position: ir.Pos) -> Non
         return
     flavour = _flavour(run, known.owner)
     if ts.may(known.word, DETACHED):
-        _read_detached(run, atom, known, kind, name, position, class_id)
+        _read_detached(run, atom, known, kind, name, mark, class_id)
     elif flavour == ASYNC and not run.offloaded:
-        _read_attached_async(run, atom, known, kind, name, position, class_id)
+        _read_attached_async(run, atom, known, kind, name, mark, class_id)
     elif ts.may(known.word, EXPIRED):
         state.put(atom, known.clear(EXPIRED))  # an open sync session reloads it
-        _query(run, state, known.owner, position)
+        _query(run, state, known.owner, mark)
     elif kind != COLUMN and name not in known.loaded:
         state.put(atom, known._replace(loaded=known.loaded | {name}))
-        if kind == DEFERRED or _loads_lazily(run, class_id, name):
-            _query(run, state, known.owner, position)
+        if kind == DEFERRED or _loads_lazily(run.types.classes, class_id, name):
+            _query(run, state, known.owner, mark)
+
+
+def _leave_to_caller(run: Run, atom: Atom, known: Instance | None, kind: str, name: str, mark: Mark) -> None:
+    """Whether a parameter can be read depends on the caller: of its columns one is enough to know."""
+    if known is not None and (name in known.loaded or known.mark(DELETED) is not None):
+        return  # loaded here
+    if len(run.reads) < MOST_READS:
+        run.reads.setdefault((atom, name if kind != COLUMN else COLUMN), (name, mark))
 
 
 def _is_read_through_loaded(run: Run, class_id: int, name: str, known: Instance) -> bool:
@@ -148,16 +178,16 @@ def _is_read_through_loaded(run: Run, class_id: int, name: str, known: Instance)
     target = value[2][0]
     if type(target) is not tuple or target[0] != ir.CONST or type(target[1]) is not str:
         return False
-    return target[1] in known.loaded or not _loads_lazily(run, class_id, target[1])
+    return target[1] in known.loaded or not _loads_lazily(run.types.classes, class_id, target[1])
 
 
-def _query(run: Run, state: State, owner: Atom | None, position: ir.Pos) -> None:
+def _query(run: Run, state: State, owner: Atom | None, mark: Mark) -> None:
     """A read that loads: it begins a transaction, like any statement."""
     if owner is not None:
         track = state.track(owner)
         if not ts.must(track.word, ts.TRANSACTION):
             begun = track._replace(word=ts.put(track.word, ts.TRANSACTION))
-            state.put(owner, begun.with_mark(ts.TRANSACTION, run.mark(position)))
+            state.put(owner, begun.with_mark(ts.TRANSACTION, mark))
 
 
 def _flavour(run: Run, owner: Atom | None) -> str:
@@ -168,37 +198,40 @@ def _flavour(run: Run, owner: Atom | None) -> str:
     return ""
 
 
-def _read_detached(
-    run: Run, atom: Atom, known: Instance, kind: str, name: str, position: ir.Pos, class_id: int
-) -> None:
-    mark = run.mark(position)
+def _read_detached(run: Run, atom: Atom, known: Instance, kind: str, name: str, mark: Mark, class_id: int) -> None:
     ended, where = known.mark(DETACHED), known.mark(LOADED)
     certain = ts.must(known.word, DETACHED)
-    if ts.may(known.word, EXPIRED):
-        why = "expired"
-    elif kind != COLUMN and name not in known.loaded and known.loaded != EVERYTHING:
-        if kind == RELATIONSHIP and not _loads_lazily(run, class_id, name):
-            return
-        why = "unloaded" if kind == RELATIONSHIP else "deferred"
-    elif kind == COLUMN and not ts.may(known.word, EXPUNGED) and known.loaded != EVERYTHING:
-        if _never_expires(run, known.owner):
-            return
-        why = "loaded"
+    if known.mark(DELETED) is not None and kind == COLUMN:
+        why = "deleted" if ts.must(known.word, DELETED) and not is_identity(run, atom, name) else ""
     else:
+        why = why_unreadable(run.types.classes, class_id, name, kind, known)
+    if not why or (why == "loaded" and never_expires(run, known.owner)):
         return
     run.observe(("ended", atom, name, why), EndedUse(mark, why, name, ended, where, certain, atom))
 
 
-def _never_expires(run: Run, owner: Atom | None) -> bool:
+def why_unreadable(classes: ClassTable, class_id: int, name: str, kind: str, known: Instance) -> str:
+    """What is wrong with reading an attribute of a detached instance, "" if nothing."""
+    if ts.may(known.word, EXPIRED):
+        return "expired"
+    if kind == COLUMN:
+        return "" if ts.may(known.word, EXPUNGED) or known.loaded == EVERYTHING else "loaded"
+    if name in known.loaded or known.loaded == EVERYTHING:
+        return ""
+    if kind == RELATIONSHIP:
+        return "unloaded" if _loads_lazily(classes, class_id, name) else ""
+    return "deferred"
+
+
+def never_expires(run: Run, owner: Atom | None) -> bool:
     """Is the session one whose commits expire nothing?"""
     kinds = run.type_of(owner) if owner is not None else v.UNKNOWN
     return bool(kinds) and all(kind[0] in (v.ANY_SESSION, v.REGISTRY) and not expires(run, kind[1]) for kind in kinds)
 
 
 def _read_attached_async(
-    run: Run, atom: Atom, known: Instance, kind: str, name: str, position: ir.Pos, class_id: int
+    run: Run, atom: Atom, known: Instance, kind: str, name: str, mark: Mark, class_id: int
 ) -> None:
-    mark = run.mark(position)
     where = known.mark(LOADED)
     if ts.may(known.word, EXPIRED):
         certain = ts.must(known.word, EXPIRED)
@@ -206,9 +239,11 @@ def _read_attached_async(
         found = EndedUse(mark, "expired_async", name, known.mark(EXPIRED), where, certain, atom, options_at)
         run.observe(("ended", atom, name, "expired"), found)
     elif kind != COLUMN and name not in known.loaded and known.loaded != EVERYTHING:
-        if kind == DEFERRED or _loads_lazily(run, class_id, name):
+        if kind == DEFERRED or _loads_lazily(run.types.classes, class_id, name):
             why = "unloaded_async" if kind == RELATIONSHIP else "deferred_async"
-            run.observe(("ended", atom, name, "unloaded"), EndedUse(mark, why, name, None, where, True, atom))
+            # One row behind a relationship may be in the session already; a helper's caller may know that it is.
+            certain = mark[2] is None or kind != RELATIONSHIP or run.types.classes.is_collection(class_id, name)
+            run.observe(("ended", atom, name, "unloaded"), EndedUse(mark, why, name, None, where, certain, atom))
 
 
 def _options_at(run: Run, owner: Atom | None) -> Made | None:
@@ -224,9 +259,9 @@ def _options_at(run: Run, owner: Atom | None) -> Made | None:
 COLLECTIONS_THAT_QUERY = frozenset(("WriteOnlyMapped", "DynamicMapped"))
 
 
-def _loads_lazily(run: Run, class_id: int, name: str) -> bool:
+def _loads_lazily(classes: ClassTable, class_id: int, name: str) -> bool:
     """Is the relationship declared without an eager loading strategy?"""
-    declared = run.types.classes.declared(class_id, name)
+    declared = classes.declared(class_id, name)
     value = declared[1][2] if declared is not None else None
     if declared is None or type(value) is not tuple or value[0] != ir.CALL:
         return False

@@ -14,7 +14,7 @@ from hermetic.engine.names import lookup, path_of
 from hermetic.engine.project import deferral
 from hermetic.engine.queues import is_state
 from hermetic.engine.run import ERROR, ITEM, THROWN, Run, Yield
-from hermetic.engine.state import EQUAL, State, join
+from hermetic.engine.state import EQUAL, NONE, State, join
 from hermetic.engine.stores import GROWING, MUTATING, change_collection, write_attribute
 from hermetic.engine.values import Value, elements
 
@@ -117,6 +117,8 @@ def _store_attribute(run: Run, state: State, target: Node, value: Value) -> None
     base, name, position = evaluate(run, state, target[1]), target[2], target[3]
     path = path_of(target)
     if path is not None and (path in state.facts or path + EQUAL in state.facts):
+        if state.facts.get(path) == NONE and base == v.one((v.PARAM, run.fn.id, 0)):
+            run.made_once.setdefault(name, run.mark(position))
         state.facts = {key: fact for key, fact in state.facts.items() if key not in (path, path + EQUAL)}
     write_attribute(run, state, base, name, value, position)
 

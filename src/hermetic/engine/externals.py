@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hermetic.engine import afterwards, census, concurrency, ir, unsaved, values as v
+from hermetic.engine import afterwards, census, concurrency, ir, library, unsaved, values as v
 from hermetic.engine.entities import ALL_DEFERRED, ANY_ATTRIBUTE, is_entity
 from hermetic.engine.fields import SESSION_OF, reachable_sessions, read_field
 from hermetic.engine.library import class_reference, relationship_names
@@ -52,7 +52,7 @@ def call_external(run: Run, state: State, name: str, args: Arguments, kwargs: Ke
     if name == "contextlib.nullcontext":
         return v.one((v.BORROWED, args[0] if args else v.UNKNOWN))
     if name in COLLECTIONS:
-        return _collection(args)
+        return _collection(run, state, args, position)
     if name in NEVER_RETURN:
         state.dead = True
         return v.UNKNOWN
@@ -91,10 +91,16 @@ def _may_be(run: Run, atom: v.Atom, wanted: list[int]) -> bool:
     return any(run.types.classes.is_subclass(kind[1], class_id) for kind in kinds for class_id in wanted)
 
 
-def _collection(args: Arguments) -> Value:
+def _collection(run: Run, state: State, args: Arguments, position: ir.Pos) -> Value:
     if not args:
         return v.EMPTY
     inner = elements(args[0])
+    library.fetch(run, state, args[0], position)
+    for atom in v.ordered(args[0]):
+        if atom[0] == v.RESULT:
+            inner = v.union(inner, elements(library.result_operation(run, state, atom, "all", [], position)))
+        elif atom[0] == v.QUERY:
+            inner = v.union(inner, elements(library.query_operation(run, state, atom, "__iter__", [], {}, position)))
     return v.one((v.MANY, inner)) if inner else args[0]
 
 

@@ -9,7 +9,7 @@ from hermetic.engine.project import Arguments, Keywords, make_session
 from hermetic.engine.run import DATABASE_ERROR, EXPLICIT, Run
 from hermetic.engine.session_types import REGISTRY, SessionType
 from hermetic.engine.sessions import sessions_in
-from hermetic.engine.state import DELETED, DETACHED, EXPIRED, EXPUNGED, STALE, Instance, State
+from hermetic.engine.state import DETACHED, EXPIRED, EXPUNGED, STALE, Instance, State
 from hermetic.engine.values import Atom, Value, elements
 from hermetic.models.exceptions import RESULT_ERRORS
 from hermetic.models.sqlalchemy import (
@@ -70,9 +70,7 @@ def _before(run: Run, state: State, atom: Atom, name: str, first: Value, positio
             if name in ("add", "add_all"):
                 entities.adopt(run, state, instance, atom)
             elif name == "delete":
-                known = state.instance(instance)
-                if known is not None:
-                    state.put(instance, known.put(DELETED, run.mark(position)))
+                entities.delete(run, state, instance, atom, run.mark(position))
         attached = name == "add" and not _is_made_here(first)
         sessions.write(run, state, atom, written, run.mark(position), frozenset(), first, assigned=attached)
     elif name in ("execute", "scalar", "scalars", "exec", "stream"):
@@ -274,6 +272,16 @@ def _loader_options(name: str, args: Arguments) -> tuple[str, ...]:
     if name == "options":
         return tuple(option for argument in args for atom in v.ordered(argument) for option in _option_names(atom))
     return ()
+
+
+def fetch(run: Run, state: State, given: Value, position: ir.Pos) -> None:
+    """Rows are fetched from what is given. Where that can be several things, a path on which the session is closed
+    may be one that nobody takes."""
+    if len(given) != 1:
+        return
+    (result,) = given
+    if result[0] == v.RESULT and result[2] is not None:
+        sessions.fetch(run, state, result[1], run.mark(position))
 
 
 def result_operation(run: Run, state: State, result: Atom, name: str, args: Arguments, position: ir.Pos) -> Value:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from hermetic.engine.session_types import Made
-from hermetic.engine.state import Commit, Mark
+from hermetic.engine.state import Commit, Instance, Mark
 from hermetic.engine.values import Atom
 
 
@@ -56,6 +56,16 @@ class EndedUse(NamedTuple):
     certain: bool
     instance: Atom | None = None
     options_at: Made | None = None  # where expire_on_commit of its session was left on
+
+
+class Kept(NamedTuple):
+    """When a method has ended, an attribute of its receiver holds a row that is detached. `never_expires`: no commit of
+    its session expires anything."""
+
+    name: str
+    instance: Atom
+    known: Instance
+    never_expires: bool
 
 
 class Split(NamedTuple):

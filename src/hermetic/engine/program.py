@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 from hermetic.engine import observations as seen, values as v
 from hermetic.engine.contexts import CLI, IMPORT, MIGRATION, ONCE, REQUEST, STARTUP, TEST, WORKER, Contexts
 from hermetic.engine.dependencies import InjectedManager, injected_leaks, injected_managers
+from hermetic.engine.kept import kept_reads
 from hermetic.engine.link import Function
 from hermetic.engine.registries import registries
 from hermetic.engine.scopes import is_of_a_scope
@@ -91,7 +92,9 @@ class Program:
 
     def ended_uses(self) -> Iterator[tuple[Place, seen.EndedUse]]:
         """Instances and sessions that are used after their end."""
-        return self._observed(seen.EndedUse)
+        yield from self._observed(seen.EndedUse)
+        for function, use in kept_reads(self.solver):
+            yield self.place(function), use
 
     def split_transactions(self) -> Iterator[tuple[Place, seen.Split]]:
         """Second commits of one operation, on databases that outlive it."""

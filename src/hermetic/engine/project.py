@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hermetic.engine import census, ir, typestate as ts, values as v
+from hermetic.engine import census, entities, ir, typestate as ts, values as v
 from hermetic.engine.apply import Substitution, apply, apply_effects, trail
 from hermetic.engine.classes import decorator_names
 from hermetic.engine.link import Function
@@ -85,6 +85,7 @@ def perform(
     inlined = run.depth < DEEPEST_INLINING and solver.may_call_parameter(fn, args, kwargs)
     if not inlined and solver.is_opaque(fn):
         run.raise_(state, ERROR, run.mark(position))
+        _read_rows(run, state, fn, receiver, args, kwargs, position)
         return _result(run, state, fn, receiver, v.UNKNOWN, False, args, kwargs, position)
     binding = bind(fn, receiver, args, kwargs)
     if inlined and solver.calls_parameter(fn, binding):
@@ -98,6 +99,25 @@ def perform(
         if atom[0] == v.ENGINE and len(atom) > 3 and atom[2] is not None and atom[2][0] == "function":
             run.engines.setdefault(atom, run.mark(position))
     return _result(run, state, fn, receiver, value, summary.effects.commits != (), args, kwargs, position)
+
+
+def _read_rows(
+    run: Run, state: State, fn: Function, receiver: Atom | None, args: Arguments, kwargs: Keywords, position: ir.Pos
+) -> None:
+    """What a function that has nothing to do with sessions reads of the rows that it is given."""
+    given = [*args, *kwargs.values()] if receiver is None else [v.one(receiver), *args, *kwargs.values()]
+    if not any(_has_rows(state, value) for value in given):
+        return
+    binding = bind(fn, receiver, args, kwargs)
+    for number, of_items, name, where in run.solver.certain_reads(fn).reads:
+        value = binding.get(number, v.UNKNOWN)
+        for atom in v.ordered(v.elements(value) if of_items else value):
+            if state.instance(atom) is not None:
+                entities.read(run, state, atom, name, (run.fn.module, position, (fn.module, where, None)))
+
+
+def _has_rows(state: State, value: Value) -> bool:
+    return any(state.instance(atom) is not None if atom[0] != v.MANY else _has_rows(state, atom[1]) for atom in value)
 
 
 def named(run: Run, state: State, atom: Atom, position: ir.Pos) -> Atom:

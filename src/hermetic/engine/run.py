@@ -86,11 +86,13 @@ class Run:
         "loops",
         "made_from",
         "made_in",
+        "made_once",
         "observations",
         "offloaded",
         "opened",
         "place_types",
         "readings",
+        "reads",
         "rechecks",
         "salt",
         "shared_uses",
@@ -138,9 +140,12 @@ class Run:
         self.item_types: dict[Atom, Value] = {}  # items of what was iterated over, and what is reached through them
         self.globals = solver.globals_of(fn)
         self.readings: dict[tuple[Atom, str], Any] = {}  # see `attributes`
+        # What is read of instances that a caller has: (instance, attribute or COLUMN) -> attribute, where first.
+        self.reads: dict[tuple[Atom, str], tuple[str, Mark]] = {}
         self.opened: dict[Atom, Mark] = {}  # sessions that this function has to end
         self.entered: dict[Atom, Mark] = {}  # sessions of a manager object whose block ends them
         self.made_in: dict[Atom, tuple[int, ...]] = {}  # session -> the loops it was made in
+        self.made_once: dict[str, Mark] = {}  # attributes of the receiver that are set where they were None
         self.made_from: dict[Atom, frozenset[Atom]] = {}  # what the making of an instance was given
         self.engines: dict[Atom, Mark] = {}  # engine made here, or by a callee that returns it -> where
         self.disposed: set[Atom] = set()

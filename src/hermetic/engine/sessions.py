@@ -183,6 +183,13 @@ def touch(run: Run, state: State, atom: Atom, mark: Mark) -> None:
         run.observe(("concurrent", handed), Concurrent(handed, atom, track.mark(CREATED), "beside its owner"))
 
 
+def fetch(run: Run, state: State, owner: Atom | None, mark: Mark) -> None:
+    """Instances are fetched from a result: a session that is closed cannot take them in."""
+    track = state.heap.get(owner) if owner is not None else None
+    if type(track) is Track and ts.must(track.word, ts.CLOSED):
+        run.observe(("ended", mark), EndedUse(mark, "result", "", track.mark(ts.CLOSED), None, True))
+
+
 def _used_after_failure(run: Run, atom: Atom, track: Track, mark: Mark) -> None:
     """A session that failed is used without a rollback. A failed write makes it refuse every further use, wherever it
     was caught; a failed read is believed to matter only where the `try` itself reads and the handler lets it go on."""
@@ -274,6 +281,14 @@ def commit(run: Run, state: State, atom: Atom, type_: SessionType, mark: Mark) -
     record(run, state, Commit(pending, wrote, mark, atom, always, missing=ABSENT in state.decisions))
     if expires(run, type_):
         each_instance(state, atom, EXPIRED, mark)
+        let_go(state, atom, mark)
+
+
+def let_go(state: State, owner: Atom, mark: Mark) -> None:
+    """What was deleted leaves its session with a commit that expires the others; its own columns stay as they were."""
+    for atom, track in state.heap.items():
+        if type(track) is Instance and track.owner == owner and ts.must(track.word, DELETED):
+            state.put(atom, track.put(DETACHED, mark))
 
 
 def expires(run: Run, type_: SessionType) -> bool:
@@ -434,9 +449,11 @@ __all__ = [
     "dirty",
     "each_instance",
     "expires",
+    "fetch",
     "hold",
     "is_session",
     "lapse",
+    "let_go",
     "operate",
     "record",
     "root_of",

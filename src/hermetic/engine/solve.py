@@ -31,6 +31,7 @@ from hermetic.engine.project import (
     key_of,
     make_session,
 )
+from hermetic.engine.reads import CertainReads, certain_reads
 from hermetic.engine.relevance import relevant_functions
 from hermetic.engine.run import Raised, Run
 from hermetic.engine.session_types import Made
@@ -87,6 +88,7 @@ class Solver:
         self._expire: dict[str, bool] = {}
         self._asked: dict[int, frozenset[ir.Pos]] = {}
         self._self_committing: bool | None = None
+        self._reads: dict[int, CertainReads] = {}
 
     def globals_of(self, fn: Function) -> dict[str, Value]:
         """Where the interpretations of a function keep what its names mean that are not its own."""
@@ -148,6 +150,13 @@ class Solver:
     def is_opaque(self, fn: Function) -> bool:
         """Is the function known to have nothing to do with sessions, waits or a certain end?"""
         return self.relevant is not None and fn.id not in self.relevant and self._of_irrelevant(fn.id) is OPAQUE
+
+    def certain_reads(self, fn: Function) -> CertainReads:
+        """What every run of the function reads of its parameters."""
+        known = self._reads.get(fn.id)
+        if known is None:
+            known = self._reads[fn.id] = certain_reads(fn)
+        return known
 
     def called(self, callee: Function, caller: Function) -> None:
         """Remember who calls whom."""

@@ -48,6 +48,8 @@ class Summary(NamedTuple):
     slow: tuple[str, Mark] | None = None  # the first wait
     # slow steps: sessions whose transaction the function itself began or ended before it, what is waited for, where
     waits: tuple[tuple[frozenset[Atom], str, Mark], ...] = ()
+    # attributes of the caller's instances that are read here: instance, attribute, where
+    reads: tuple[tuple[Atom, str, Mark], ...] = ()
     writes_after_wait: bool = False
     touches: bool = False  # it asks something of a database, over whatever session
     rechecks: bool = False  # it locks or refreshes what it then writes

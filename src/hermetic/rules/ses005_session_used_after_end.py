@@ -5,7 +5,7 @@
 Closing a session detaches its instances. What was loaded stays readable, but an attribute that a commit expired, or
 a relationship that was never loaded, needs the session to fetch it: DetachedInstanceError. In asyncio even an open
 session cannot fetch on attribute access: MissingGreenlet. A plain column that is read after the close works today,
-and stops working when somebody adds a commit before it.
+and stops working when somebody adds a commit before it. So does a row that was deleted and committed.
 
 ## What to do
 
@@ -92,13 +92,20 @@ MESSAGES = {
     "expired": "`{name}` was expired by a commit and its session is closed: reading it raises DetachedInstanceError",
     "unloaded": "`{name}` was not loaded and its session is closed: reading it raises DetachedInstanceError",
     "loaded": "`{name}` is read after its session was closed; this works only as long as nothing expires it",
+    "deleted": "`{name}` is read after its row was deleted; this works only as long as nothing has expired the row",
     "expired_async": "`{name}` is expired, and an AsyncSession cannot reload it on reading: it raises MissingGreenlet",
     "unloaded_async": "`{name}` is loaded lazily, which an AsyncSession cannot do: reading it raises MissingGreenlet",
     "deferred": "`{name}` is a deferred column and its session is closed: reading it raises DetachedInstanceError",
     "deferred_async": "`{name}` is a deferred column, which an AsyncSession cannot load on reading: MissingGreenlet",
     "rolled_back": "its `with` rolled back and closed the session: this `rollback()` does nothing or hides an error",
+    "result": "instances are fetched from a result whose session is closed: that raises InvalidRequestError",
+    "kept_session": "`{name}` keeps a session that its `with` closes: the next use begins anew, and nobody closes it",
+    "kept_holder": "`{name}` is made once and kept, but the session in it is closed when this block ends",
     "session": "the session is used after the `with` that closed it: it silently begins anew, and nobody closes it",
 }
+
+
+WORKS_TODAY = frozenset(("loaded", "deleted", "rolled_back", "kept_holder"))
 
 
 def check(program: Program) -> Iterator[Finding]:
@@ -108,7 +115,7 @@ def check(program: Program) -> Iterator[Finding]:
     for uses in ended.values():
         uses.sort(key=lambda use: use.at[1])
         first = uses[0]
-        severity = Severity.WARNING if first.why in ("loaded", "rolled_back") else Severity.ERROR
+        severity = Severity.WARNING if first.why in WORKS_TODAY else Severity.ERROR
         if not first.certain:
             severity = Severity.HINT
         message = MESSAGES[first.why].format(name=first.attribute)
@@ -126,6 +133,10 @@ def _advice(use: EndedUse) -> str:
         return "make the factory with `expire_on_commit=False`, or `await session.refresh(...)` first"
     if use.why == "rolled_back":
         return "leave it out: a `with Session()` block rolls back what it did not commit"
+    if use.why == "kept_session" or use.why == "kept_holder":
+        return "set it to None when the block ends, or close the session where the object is closed"
+    if use.why == "result":
+        return "fetch in the block, with `all()`"
     if use.why == "session":
         return "move the use into the block, or open a new session"
     return "read it before the session ends"
@@ -137,7 +148,7 @@ def _trace(program: Program, use: EndedUse) -> Iterator[Step]:
     if use.ended is not None:
         text = "expired here" if use.why == "expired_async" else "the session ends here"
         yield from program.steps(use.ended, text)
-    yield Step(program.position(use.at), "used here")
+    yield from program.steps(use.at, "used here")
 
 
 RULE = Rule(

@@ -1,0 +1,91 @@
+"""Rows and sessions that an object keeps in its attributes after their session has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from hermetic.engine import entities, ir, typestate as ts, values as v
+from hermetic.engine.classes import OTHER
+from hermetic.engine.fields import reachable_sessions
+from hermetic.engine.link import Function
+from hermetic.engine.observations import EndedUse, Kept
+from hermetic.engine.run import Run
+from hermetic.engine.state import DETACHED, ENTERED, EXPUNGED, LOADED, State
+from hermetic.engine.values import Atom, Value
+
+if TYPE_CHECKING:
+    from hermetic.engine.solve import Solver
+
+
+def observe(run: Run, normal: list[State]) -> None:
+    """Note what the receiver of a method has in its attributes when the method has ended."""
+    if run.fn.class_id is None or not run.fn.params:
+        return
+    receiver: Atom = (v.PARAM, run.fn.id, 0)
+    for state in normal:
+        for (base, name), value in state.stores.items():
+            if base == receiver:
+                _rows(run, state, name, value)
+                _session(run, state, name, value)
+
+
+def _rows(run: Run, state: State, name: str, value: Value) -> None:
+    for atom in v.ordered(value):
+        known = state.instance(atom) if atom[0] == v.ENTITY else None
+        if known is not None and ts.must(known.word, DETACHED) and not ts.may(known.word, EXPUNGED):
+            run.observe(("kept", name), Kept(name, atom, known, entities.never_expires(run, known.owner)))
+
+
+def _session(run: Run, state: State, name: str, value: Value) -> None:
+    """`if self.session is None: with Session() as self.session: ...` finds a closed session the next time."""
+    stored = run.made_once.get(name)
+    sessions = reachable_sessions(state, value) if stored is not None else None
+    if not sessions or stored is None:
+        return
+    tracks = [state.track(session) for session in sessions]
+    if all(ts.must(track.word, ts.CLOSED) and track.mark(ENTERED) is not None for track in tracks):
+        why = "kept_session" if not sessions.isdisjoint(value) else "kept_holder"
+        run.observe(("kept", name), EndedUse(stored, why, name, tracks[0].mark(ts.CLOSED), None, True))
+
+
+def kept_reads(solver: Solver) -> Iterator[tuple[int, EndedUse]]:
+    """Where methods read a row that another method of the object has left in an attribute, detached. Rows that a method
+    puts there anew are not judged, nor those that the method which keeps them may hand on by calling the reader."""
+    for function in sorted(solver.observations):
+        for kept in solver.observations[function]:
+            if type(kept) is Kept:
+                keeper = solver.code.functions[function]
+                for reader in _other_methods(solver, keeper, kept.name):
+                    for use in _reads(solver, reader, kept):
+                        yield reader.id, use
+
+
+def _other_methods(solver: Solver, keeper: Function, name: str) -> Iterator[Function]:
+    classes = solver.types.classes
+    assert keeper.class_id is not None
+    stores = {method for method, store in classes.stores(keeper.class_id, name) if store[1] not in (None, ir.NONE)}
+    if stores != {keeper.id}:
+        return
+    for class_ in solver.code.classes:
+        if keeper.class_id in classes.mro(class_.id):
+            for method in class_.methods.values():
+                if method != keeper.id and keeper.id not in solver.edges.get(method, ()):
+                    yield solver.code.functions[method]
+
+
+def _reads(solver: Solver, reader: Function, kept: Kept) -> Iterator[EndedUse]:
+    if not reader.params or kept.name not in reader.attributes():
+        return
+    classes, class_id = solver.types.classes, kept.instance[2]
+    path = (ir.ATTR, reader.params[0][0], kept.name)
+    for node in reader.nodes():
+        base = node[1] if node[0] == ir.ATTR else None
+        if type(base) is not tuple or base[:3] != path or type(class_id) is not int:
+            continue
+        kind = classes.attribute_kind(class_id, node[2])
+        why = entities.why_unreadable(classes, class_id, node[2], kind, kept.known) if kind != OTHER else ""
+        if why and not (why == "loaded" and kept.never_expires):
+            mark = (reader.module, node[3], None)
+            ended, loaded = kept.known.mark(DETACHED), kept.known.mark(LOADED)
+            yield EndedUse(mark, why, node[2], ended, loaded, True, kept.instance)
