@@ -118,6 +118,19 @@ def test_directories_without_source_of_the_project_are_skipped(directory: str, t
     assert check_json(root)["summary"]["files"] == 1
 
 
+def test_packages_that_pip_has_put_beside_the_project_are_skipped(tmp_path: Path) -> None:
+    installed = {f"libs/{name}-1.0.dist-info/METADATA": "" for name in ("sqlalchemy", "flask")}
+    root = write(tmp_path, {"app.py": CLEAN, "libs/sqlalchemy/orm.py": LEAK, **installed})
+
+    assert check_json(root)["summary"]["files"] == 1
+
+
+def test_a_wheel_that_somebody_has_unpacked_is_read(tmp_path: Path) -> None:
+    root = write(tmp_path, {"app.py": CLEAN, "wheel/shop/x.py": LEAK, "wheel/shop-1.0.dist-info/METADATA": ""})
+
+    assert check_json(root)["summary"]["files"] == 2
+
+
 @pytest.mark.parametrize("marker", ["pyvenv.cfg", "conda-meta/history"])
 def test_an_environment_of_any_name_is_skipped(marker: str, tmp_path: Path) -> None:
     root = write(tmp_path, {"app.py": CLEAN, f"python3/{marker}": "", "python3/lib/x.py": LEAK})

@@ -32,3 +32,12 @@ def test_a_circle_of_parameters_is_not_gone_through_again_for_each_way_into_it(m
         assert types.param(function, 0) == frozenset()
 
     assert len(asked) <= CIRCLE**3
+
+
+def test_an_annotation_of_nothing_in_brackets_says_nothing() -> None:
+    source = b"def f(a: tuple[()], b: 'Union[int, Tuple[()]]') -> Annotated[()]:\n    return a\n"
+    types = Types(Codebase([("example.py", facts_of(source))]))
+    function = types.code.functions[1]
+
+    assert [types.param(function, number) for number in (0, 1)] == [frozenset(), frozenset()]
+    assert types.returned(function.id, None) == frozenset()

@@ -77,6 +77,8 @@ class Annotations:
         base, index = expression[1], expression[2]
         name = last_name(base)
         parts: tuple[Expr, ...] = index[2] if type(index) is tuple and index[0] == ir.SEQ else (index,)
+        if not parts:  # tuple[()]
+            return v.UNKNOWN
         if name == "Annotated":
             injected = v.UNKNOWN
             for part in parts[1:]:

@@ -11,6 +11,7 @@ from hermetic.engine.run import Raised, Run
 from hermetic.engine.session_types import SessionType
 from hermetic.engine.sessions import (
     ABSENT,
+    NO_ATOMS,
     dirty,
     each_instance,
     expires,
@@ -178,10 +179,20 @@ class Substitution:
             line, column = self.position[0], self.position[1]
             number = len(self._made) + 1
             what = self._class(atom[2]) if atom[0] == v.ENTITY else atom[2]
-            known = self._made[atom] = (atom[0], (line, column, number), what)
+            known = self._made[atom] = (atom[0], (line, column, number), *self._class_of_object(atom, what))
             if atom[0] != v.SESSION:
                 self.run.made_from[known] = self._given()
         return known
+
+    def _class_of_object(self, atom: Atom, declared: object) -> tuple[object, ...]:
+        """`cls(...)` in a classmethod is of the class that the method was called on; `declared` is where it stands."""
+        if len(atom) > 3 and atom[0] == v.OBJECT:
+            for called_on in self.atom(atom[3]):
+                if called_on[0] == v.CLASS:
+                    return (called_on[1],)
+                if called_on[0] == v.PARAM:
+                    return (declared, called_on)
+        return (declared,)
 
     def _given(self) -> frozenset[Atom]:
         """The sources of the call's arguments."""
@@ -244,7 +255,7 @@ def apply(run: Run, state: State, summary: Summary, sub: Substitution, callee: F
     if waits is not None and not summary.writes_after_wait:
         lapse(run, state, *waits)
     elif waits is not None and not summary.rechecks and _writes(summary.effects):
-        stale(run, state, run.mark(sub.position), frozenset())
+        stale(run, state, run.mark(sub.position), NO_ATOMS, sources=_written_from(summary.effects, sub))
     return sub.value(summary.returns)
 
 
@@ -261,6 +272,17 @@ def _read(run: Run, state: State, summary: Summary, sub: Substitution) -> None:
         for target in v.ordered(sub.atom(atom)):
             if target[0] in (v.ENTITY, v.PARAM):
                 entities.read(run, state, target, name, sub.trail(inner))
+
+
+def _written_from(effects: Effects, sub: Substitution) -> frozenset[Atom]:
+    """What everything that the callee writes is made from."""
+    found = effects.floating or NO_ATOMS
+    for done in effects.commits:
+        found |= done.sources
+    for _, track in effects.tracks:
+        if type(track) is Track:
+            found |= track.pending
+    return sub.sources(found)
 
 
 def _writes(effects: Effects) -> bool:

@@ -118,6 +118,8 @@ def _place(run: Run, state: State, atom: Atom, args: Arguments, kwargs: Keywords
     for kind in v.ordered(run.type_of(atom)):
         if kind[0] in (v.FACTORY, v.REGISTRY):
             return library.factory_call(run, state, atom, kind[1], kwargs, position, kind[0] == v.REGISTRY)
+        if kind[0] == v.CLASS and atom[0] == v.PARAM and atom[2] == 0:
+            return _construct(run, state, kind[1], args, kwargs, position, atom)
         if kind[0] == v.GENERATING:
             return v.one((v.DEFERRED, "generator", None, kind, (), (), position))
         if kind[0] in (v.FUNCTION, v.METHOD, v.CLASS, v.EXT):
@@ -135,7 +137,15 @@ def _place(run: Run, state: State, atom: Atom, args: Arguments, kwargs: Keywords
     return v.union(_unknown_call(run, state, args, kwargs, position), objects)
 
 
-def _construct(run: Run, state: State, class_id: int, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
+def _construct(
+    run: Run,
+    state: State,
+    class_id: int,
+    args: Arguments,
+    kwargs: Keywords,
+    position: ir.Pos,
+    through: Atom | None = None,
+) -> Value:
     for base in sorted(run.types.classes.external_bases(class_id)):
         known = SYMBOLS.get(base)
         if known is not None and known[0] == "session":
@@ -147,7 +157,7 @@ def _construct(run: Run, state: State, class_id: int, args: Arguments, kwargs: K
             return run.solver.by_type(run, base, position)
     if run.types.repositories.flavour(class_id) is not None and run.types.classes.member(class_id, "__init__") is None:
         return repository_calls.make(run, state, class_id, args, kwargs, position)
-    return construct(run, state, class_id, args, kwargs, position)
+    return construct(run, state, class_id, args, kwargs, position, through)
 
 
 def _operation(

@@ -23,6 +23,10 @@ PROPERTY_DECORATORS = frozenset(("property", "cached_property", "hybrid_property
 PYDANTIC_BASES = frozenset(("pydantic.BaseModel", "pydantic.main.BaseModel", "pydantic_settings.BaseSettings"))
 
 
+# Library classes that give a class nothing to call. https://docs.python.org/3/library/typing.html
+BASES_WITHOUT_MEMBERS = frozenset(("typing.Generic", "typing.Protocol", "abc.ABC", "object"))
+
+
 # Keywords of `Column`, `mapped_column` and `sqlmodel.Field` that make a column a key.
 KEY_OPTIONS = frozenset(("primary_key", "foreign_key"))
 
@@ -108,7 +112,19 @@ class ClassTable:
                 return Member(FIELD, owner, None)
             if name in class_.attributes:
                 return Member(ATTRIBUTE, owner, class_.attributes[name])
-        return None
+        return self._of_subclasses(class_id, name)
+
+    def _of_subclasses(self, class_id: int, name: str) -> Member | None:
+        """What a mixin has from the classes that it is mixed into, if all of them agree. With a library's class among
+        its bases, the attribute may as well be that one's."""
+        if name.startswith("__") or not self.external_bases(class_id) <= BASES_WITHOUT_MEMBERS:
+            return None
+        found = set()
+        for subclass in self.code.subclass_names(class_id):
+            for other in self.code.classes_named(subclass):
+                if other != class_id and class_id in self.mro(other):
+                    found.add(self.member(other, name))
+        return found.pop() if len(found) == 1 else None
 
     def stores(self, class_id: int, name: str) -> list[tuple[int, Node]]:
         """Every `self.name = ...` in the methods of a class and of its bases."""

@@ -213,6 +213,7 @@ class Codebase:
         self._users: dict[str, list[int]] | None = None
         self._methods: dict[str, list[tuple[int, int]]] | None = None
         self._stores: dict[str, list[tuple[int, Node]]] | None = None
+        self._classes_named: dict[str, list[int]] | None = None
         self._subclasses: dict[str, set[str]] | None = None
 
     def users_of(self, name: str) -> list[int]:
@@ -241,6 +242,14 @@ class Codebase:
                 for method, function in class_.methods.items():
                     self._methods.setdefault(method, []).append((class_.id, function))
         return self._methods.get(name, [])
+
+    def classes_named(self, name: str) -> list[int]:
+        """Every class of that name."""
+        if self._classes_named is None:
+            self._classes_named = {}
+            for class_ in self.classes:
+                self._classes_named.setdefault(class_.name, []).append(class_.id)
+        return self._classes_named.get(name, [])
 
     def path_of(self, function: Function) -> str:
         """The file that a function stands in."""

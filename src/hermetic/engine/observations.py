@@ -78,13 +78,15 @@ class Split(NamedTuple):
 
 
 class StaleWrite(NamedTuple):
-    """State that was read before a wait decides a write after it. `use` is the decision, else the write."""
+    """State that was read before a wait decides a write after it. `use` is the decision, else the write. `related`:
+    what is written is the row that was read, or is made from it."""
 
     use: Mark
     wait: Mark
     loaded: Mark | None
     write: Mark
     attribute: str
+    related: bool
 
 
 class Unsaved(NamedTuple):

@@ -28,12 +28,9 @@ class DecidingParameters:
         self._code = code
         self._classes = classes
         self._named: dict[str, list[Function]] = {}
-        self._classes_named: dict[str, list[int]] = {}
         self._callees: dict[str, list[Function]] = {}
         for fn in code.functions:
             self._named.setdefault(fn.name, []).append(fn)
-        for class_ in code.classes:
-            self._classes_named.setdefault(class_.name, []).append(class_.id)
         self._hand_ons: dict[int, list[_HandOn]] = {}
         self._known: dict[int, frozenset[int]] = {}
         self._sorted: dict[int, tuple[int, ...]] = {}
@@ -103,7 +100,7 @@ class DecidingParameters:
         found = self._callees.get(name)
         if found is None:
             found = self._callees[name] = list(self._named.get(name, ()))
-            for class_id in self._classes_named.get(name, ()):
+            for class_id in self._code.classes_named(name):
                 init = self._classes.member(class_id, "__init__")
                 if init is not None and type(init.item) is int:
                     found.append(self._code.functions[init.item])

@@ -118,8 +118,10 @@ class Program:
     def stale_writes(self) -> Iterator[tuple[Place, seen.StaleWrite]]:
         """Writes that depend on what was read before a wait. Where neither the function nor any caller asks anything
         of a database, the rows are copies that a service gave."""
-        for place, stale in self._observed(seen.StaleWrite):
-            if self._is_near_a_database(place.function.id):
+        found = [each for each in self._observed(seen.StaleWrite) if self._is_near_a_database(each[0].function.id)]
+        proven = {(place.function.id, stale.use) for place, stale in found if stale.related}
+        for place, stale in found:
+            if stale.related or (place.function.id, stale.use) not in proven:
                 yield place, stale
 
     def outliving_sessions(self) -> Iterator[tuple[Place, seen.Outlives]]:

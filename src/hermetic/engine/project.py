@@ -244,8 +244,17 @@ def _fact(run: Run, value: Value) -> str | None:
     return None
 
 
-def construct(run: Run, state: State, class_id: int, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
-    """Make an instance of a project class."""
+def construct(
+    run: Run,
+    state: State,
+    class_id: int,
+    args: Arguments,
+    kwargs: Keywords,
+    position: ir.Pos,
+    through: Atom | None = None,
+) -> Value:
+    """Make an instance of a project class. `through`: the `cls` of a classmethod, of which the class is only the
+    one that defines the method."""
     types = run.types
     if types.classes.is_model(class_id):
         atom: Atom = (v.ENTITY, (position[0], position[1], run.salt), class_id)
@@ -254,7 +263,8 @@ def construct(run: Run, state: State, class_id: int, args: Arguments, kwargs: Ke
         run.raise_(state, ERROR, run.mark(position))
         return frozenset(((v.INSTANCE, class_id), *v.derived(*args, *kwargs.values())))
     else:
-        atom = (v.OBJECT, (position[0], position[1], run.salt), class_id)
+        made = (v.OBJECT, (position[0], position[1], run.salt), class_id)
+        atom = made if through is None else (*made, through)
         state.put(atom, _fields(run, class_id, args, kwargs))
     run.made_from[atom] = v.sources(v.derived(*args, *kwargs.values()))
     found = types.classes.member(class_id, "__init__")

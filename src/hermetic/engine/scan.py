@@ -90,7 +90,7 @@ def python_files(
         except OSError as error:
             closed(relative.removesuffix("/") or ".", error)
             continue
-        if relative and not ENVIRONMENT_MARKERS.isdisjoint(names):
+        if relative and (not ENVIRONMENT_MARKERS.isdisjoint(names) or _is_installed(names)):
             continue
         for name in names:
             path = relative + name
@@ -101,6 +101,12 @@ def python_files(
                 found.append(path)
     found.sort()
     return found
+
+
+def _is_installed(names: tuple[str, ...]) -> bool:
+    """Does a directory hold packages that pip has put there, `pip install --target libs`? One alone may be a wheel that
+    somebody has unpacked to look at it."""
+    return sum(name.endswith(".dist-info/") for name in names) > 1
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:

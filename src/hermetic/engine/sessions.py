@@ -227,7 +227,7 @@ def write(
 ) -> None:
     """Something was added, changed or deleted, made from `sources`: `instances`, if it was they. `own` are the sources
     that were read from the written instance itself. `assigned`: by `row.attribute = value`."""
-    stale(run, state, mark, own, instances)
+    stale(run, state, mark, own, instances, sources)
     if run.slow is not None:
         run.writes_after_wait = True
     if atom is None:
@@ -248,9 +248,16 @@ def dirty(state: State, atom: Atom, mark: Mark, assigned: bool) -> None:
     state.put(atom, track._replace(word=ts.put(ts.put(track.word, ts.DIRTY), ts.WROTE)))
 
 
-def stale(run: Run, state: State, mark: Mark, own: frozenset[Atom], written: Value = v.UNKNOWN) -> None:
-    """Something is written here: does what was read before a wait decide it, or go into it? A row whose version is
-    counted is written as it was read, or not at all."""
+def stale(
+    run: Run,
+    state: State,
+    mark: Mark,
+    own: frozenset[Atom],
+    written: Value = v.UNKNOWN,
+    sources: frozenset[Atom] = NO_ATOMS,
+) -> None:
+    """Something is written here, made from `sources`: does what was read before a wait decide it, or go into it? A row
+    whose version is counted is written as it was read, or not at all."""
     for source in (*v.ordered(state.decisions), *v.ordered(own - state.decisions)):
         instance = state.instance(source[1]) if source[0] == v.FIELD else None
         if instance is None or not ts.may(instance.word, STALE):
@@ -260,8 +267,9 @@ def stale(run: Run, state: State, mark: Mark, own: frozenset[Atom], written: Val
         wait = instance.mark(STALE)
         if wait is not None:
             use = run.solver.decision_marks.get((run.fn.id, source)) if source in state.decisions else None
-            found = StaleWrite(use or mark, wait, instance.mark(LOADED), mark, source[2])
-            run.observe(("stale", source[1]), found)
+            related = source[1] in written or root_of(source) in _origins(run, sources)
+            found = StaleWrite(use or mark, wait, instance.mark(LOADED), mark, source[2], related)
+            run.observe(("stale", source[1], related), found)
 
 
 def _is_versioned(run: Run, instance: Atom) -> bool:

@@ -295,7 +295,8 @@ class Types:
             if found.kind == STATIC_METHOD or (atom[0] == v.CLASS and found.kind != CLASS_METHOD):
                 return v.one((v.FUNCTION, found.item))
             return v.one((v.METHOD, found.item, atom))
-        return self.field(class_id, name)
+        # What a mixin's attribute is, the class says that it is mixed into.
+        return self.field(class_id if found.owner in self.classes.mro(class_id) else found.owner, name)
 
     def _inherited(self, atom: Atom, name: str) -> Value:
         out = v.UNKNOWN

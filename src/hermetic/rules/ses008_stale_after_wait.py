@@ -101,7 +101,9 @@ def check(program: Program) -> Iterator[Finding]:
         trace.append(Step(program.position(stale.write), "and this is written"))
         message = f"`{stale.attribute}` was read before a wait and decides a write after it"
         fix = Fix("unsafe", "after the wait, `refresh()` the instance or load it with `with_for_update`, then decide")
-        yield Finding(at, Severity.ERROR, message, tuple(trace), fix)
+        # A write to other rows may be right whatever has become of this one: a check of a flag, then a log entry.
+        severity = Severity.ERROR if stale.related else Severity.HINT
+        yield Finding(at, severity, message, tuple(trace), fix)
 
 
 RULE = Rule(
