@@ -124,6 +124,14 @@ def task_origin(task: asyncio.Task[Any], limit: int = 8) -> Frames:
     return ()
 
 
+def with_waiters(frames: Frames, who: Actor, limit: int = 8) -> Frames:
+    """The frames of somebody, and behind them those of the tasks that wait for it, as for the parts of a `gather`. Slow
+    as `task_origin` is."""
+    task = who[1]() if who[1] is not None else None
+    waiter = _waiter(task) if task is not None and frames else None
+    return frames if waiter is None else (*frames, *task_origin(waiter, limit))
+
+
 def _waiter(task: asyncio.Task[Any]) -> asyncio.Task[Any] | None:
     """The task that waits for this one: in `await task`, `gather`, `shield`, `wait_for` or a TaskGroup."""
     for callback, _ in getattr(task, "_callbacks", None) or ():

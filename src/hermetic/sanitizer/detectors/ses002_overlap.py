@@ -13,7 +13,7 @@ from hermetic.finding import Severity
 from hermetic.sanitizer.detector import IN_TESTS, Detector
 from hermetic.sanitizer.evidence import Act
 from hermetic.sanitizer.ledger import Busy, SessionRecord
-from hermetic.sanitizer.stacks import Frames, actor, actor_name, has_ended, origin, task_origin
+from hermetic.sanitizer.stacks import Frames, actor, actor_name, has_ended, origin, task_origin, with_waiters
 from hermetic.sanitizer.watch import Watch
 
 HELP = "give each task and thread a session of its own: hand over the factory instead of the session"
@@ -49,8 +49,8 @@ def _judge(watch: Watch, record: SessionRecord, doing: str, error: BaseException
         here, by = record.leaving, record.leaving_by
     acts = [
         Act("the session was made", record.made),
-        Act(f"{actor_name(first.by)} was in the middle of {first.doing}", _frames(first)),
-        Act(f"{actor_name(by)} {doing}", here),
+        Act(f"{actor_name(first.by)} was in the middle of {first.doing}", with_waiters(_frames(first), first.by)),
+        Act(f"{actor_name(by)} {doing}", with_waiters(here, by)),
     ]
     kind = "tasks" if first.by[0] == by[0] else "threads"
     message = f"two {kind} use one session at once: one {doing} while the other is in the middle of {first.doing}"

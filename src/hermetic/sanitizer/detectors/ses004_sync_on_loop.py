@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from asyncio import current_task
 from asyncio.events import _get_running_loop
+from textwrap import shorten
 from typing import Any
 
 from hermetic.finding import Severity
@@ -27,7 +28,7 @@ def before_statement(watch: Watch, connection: Any, record: SessionRecord | None
         return
     task = current_task()
     name = task.get_name() if task is not None else ""
-    acts = [Act(f"`{redact.sql(sql)[:60]}` runs on the event loop, in task {name},", grab())]
+    acts = [Act(f"`{shorten(redact.sql(sql), 60, placeholder=' …')}` runs on the event loop, in task {name},", grab())]
     if record is not None:
         acts.append(Act("the session was made", record.made))
     message = "synchronous database work on the event loop: every other task of this loop waits for it"
