@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
+from enum import Enum, IntEnum, StrEnum
+from numbers import Number
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -49,7 +50,7 @@ class Row:
     verb: Verb
     tables: frozenset[str]
     identities: frozenset[int] = frozenset()  # by each of its tables; empty if unknown
-    given: frozenset[str] = frozenset()  # attributes that got a value
+    given: frozenset[str] = frozenset()  # attributes that got a value; not those of a number's default
     refers: frozenset[int] = frozenset()  # identities that its foreign keys name, of an update those that changed
     refers_to: frozenset[str] = frozenset()  # the tables of all its foreign keys
 
@@ -58,7 +59,7 @@ def of_flush(session: Session) -> Iterator[Row]:
     """The rows of a flush that has just run: what was new, dirty and deleted is still known as such."""
     for instance in session.new:
         state = inspect(instance)
-        given = frozenset(each.key for each in state.mapper.column_attrs if state.dict.get(each.key) is not None)
+        given = frozenset(each.key for each in state.mapper.column_attrs if _is_given(state, each.key))
         yield _row(Verb.INSERT, state, given)
     for instance in session.dirty:
         state = inspect(instance)
@@ -67,6 +68,13 @@ def of_flush(session: Session) -> Iterator[Row]:
             yield _row(Verb.UPDATE, state, changed)
     for instance in session.deleted:
         yield _row(Verb.DELETE, inspect(instance), frozenset())
+
+
+def _is_given(state: Any, key: str) -> bool:
+    """Has a new row a value that says something of it? Not the 0 of a total that is still to be filled in."""
+    value = state.dict.get(key)
+    is_number = isinstance(value, Number) and not isinstance(value, bool | Enum)
+    return value is not None and (key in state.committed_state or not is_number)  # else a default
 
 
 def _stored(mapper: Mapper[Any]) -> Iterator[str]:

@@ -40,6 +40,8 @@ class Order(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     customer_id: Mapped[int | None] = mapped_column(ForeignKey(Customer.id))
     state: Mapped[str | None]
+    phase: Mapped[str] = mapped_column(default="new")
+    total: Mapped[int] = mapped_column(default=0)
     note: Mapped[str | None]
     tags: Mapped[list[Tag]] = relationship(secondary="tagged")
 
@@ -159,6 +161,25 @@ def test_a_state_that_is_moved_on(engine: Engine) -> None:
         session.add(LogEntry(order_id=7))
 
     assert relation(engine, lambda session: session.add(Order(id=7, state="open")), second) is Relation.NONE
+
+
+def test_a_state_by_default_that_is_moved_on(engine: Engine) -> None:
+    def second(session: Session) -> None:
+        session.get_one(Order, 7).phase = "done"
+
+    assert relation(engine, lambda session: session.add(Order(id=7)), second) is Relation.NONE
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [(Order(id=7), Relation.CERTAIN), (Order(id=7, total=0), Relation.NONE)],
+    ids=["default", "given"],
+)
+def test_a_number_that_is_filled_in(engine: Engine, made: Order, expected: Relation) -> None:
+    def second(session: Session) -> None:
+        session.get_one(Order, 7).total = 12
+
+    assert relation(engine, lambda session: session.add(made), second) is expected
 
 
 def test_tags_of_a_new_row(engine: Engine) -> None:
