@@ -19,7 +19,7 @@ from typing import Any
 from hermetic.finding import Severity
 from hermetic.sanitizer import internals, writes
 from hermetic.sanitizer.detector import IN_TESTS, Detector
-from hermetic.sanitizer.evidence import Act
+from hermetic.sanitizer.evidence import Act, function
 from hermetic.sanitizer.ledger import SessionRecord
 from hermetic.sanitizer.operations import DEEPEST, Kind, Operation
 from hermetic.sanitizer.stacks import Frames, grab
@@ -77,8 +77,9 @@ def committed(watch: Watch, record: SessionRecord) -> None:
         return
     parts: list[Part] = operation.extra.setdefault(CODE, [])
     for earlier in parts:
-        if record.begun_at - earlier.ended_at < watch.idle and _is_split(operation, earlier, part):
-            _report(watch, record, operation, earlier, part)
+        where = _split(operation, earlier, part) if record.begun_at - earlier.ended_at < watch.idle else None
+        if where is not None:
+            _report(watch, record, operation, (earlier, part), where)
             break
     parts.append(part)
     del parts[:-MOST_PARTS]
@@ -93,29 +94,33 @@ def _part(record: SessionRecord) -> Part:
     return part
 
 
-def _is_split(operation: Operation, earlier: Part, later: Part) -> bool:
+def _split(operation: Operation, earlier: Part, later: Part) -> tuple[Frames, Frames] | None:
+    """The frames of each part from the function on that has done both; None if they do not belong together."""
     if earlier.committed == later.committed:
-        return False
+        return None
     relation = writes.related(earlier.rows, later.rows)
     if relation is Relation.NONE:
-        return False
+        return None
     for a in (earlier.committed, earlier.changed):
         for b in (later.committed, later.changed):
             both = _function_of_both(operation.inside(a), operation.inside(b))
-            if both is not None and (relation is Relation.CERTAIN or not _in_one_loop(*both)):
-                return True
-    return False
+            if both is None:
+                continue
+            (code, first), (_, second) = both[0][0], both[1][0]
+            if relation is Relation.CERTAIN or not _in_one_loop(code, first, second):
+                return both
+    return None
 
 
-def _function_of_both(a: Frames, b: Frames) -> tuple[CodeType, int, int] | None:
-    """The innermost function that has done both, at different places of it. A step that it calls without anything to
-    work on, as the `main` of a script does, goes on from nothing that came before."""
+def _function_of_both(a: Frames, b: Frames) -> tuple[Frames, Frames] | None:
+    """The frames from the innermost function on that has done both, at different places of it. A step that it calls
+    without anything to work on, as the `main` of a script does, goes on from nothing that came before."""
     steps = zip(reversed(a), reversed(b), strict=False)
     for depth, ((code, first), (other, second)) in enumerate(steps, 1):
         if code is not other:
             return None  # a framework has called one after the other
         if first != second:
-            return None if depth < len(b) and _calls_with_nothing(code, second) else (code, first, second)
+            return None if depth < len(b) and _calls_with_nothing(code, second) else (a[-depth:], b[-depth:])
     return None
 
 
@@ -142,17 +147,25 @@ def _loops(code: CodeType) -> tuple[tuple[int, int], ...]:
     return tuple((jump.argval, jump.offset) for jump in jumps if jump.argval < jump.offset)
 
 
-def _report(watch: Watch, record: SessionRecord, operation: Operation, earlier: Part, later: Part) -> None:
-    acts = [*_acts("first", earlier), *_acts("second", later)]
+def _report(
+    watch: Watch, record: SessionRecord, operation: Operation, parts: tuple[Part, Part], where: tuple[Frames, Frames]
+) -> None:
+    acts = [*_acts("first", parts[0], where[0]), *_acts("second", parts[1], where[1])]
     message = f"{_words(operation)} is committed in two parts; if the second fails, the first stays"
-    watch.report(CODE, Severity.WARNING, message, acts, at=len(acts) - 1, help_text=HELP, session=record)
+    at = max(index for index, act in enumerate(acts) if act.frames[:1] == where[1][:1])
+    watch.report(CODE, Severity.WARNING, message, acts, at=at, help_text=HELP, session=record)
 
 
-def _acts(which: str, part: Part) -> list[Act]:
-    committed = Act(f"the {which} part was committed", part.committed)
-    if part.changed[:1] in ((), part.committed[:1]):
-        return [committed]
-    return [Act(f"the {which} part was written", part.changed), committed]
+def _acts(which: str, part: Part, where: Frames) -> list[Act]:
+    committed = _act(f"the {which} part was committed", part.committed, where)
+    written = _act(f"the {which} part was written", part.changed, where) if part.changed else committed
+    return [committed] if written.frames[:1] == committed.frames[:1] else [written, committed]
+
+
+def _act(text: str, frames: Frames, where: Frames) -> Act:
+    """The act seen from the function that has done both parts, if it was done by way of that."""
+    shown = next((frames[index:] for index, frame in enumerate(frames) if frame == where[0]), frames)
+    return Act(text if len(shown) == len(frames) else f"{text} by `{function(frames[0])}`", shown)
 
 
 def _words(operation: Operation) -> str:

@@ -71,8 +71,8 @@ def save(session: Session, row: object) -> None:
 def publish_by_helper(engine: Engine) -> None:
     with Session(engine) as session:
         user = User(name="Ada")
-        save(session, user)
-        save(session, Post(title="On engines", author_id=user.id))
+        save(session, user)  # mark: first
+        save(session, Post(title="On engines", author_id=user.id))  # mark: second
 
 
 bound: list[Engine] = []
