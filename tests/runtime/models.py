@@ -1,4 +1,4 @@
-"""Three tables that the tests of the run-time half use."""
+"""The tables that the tests of the run-time half use."""
 
 from __future__ import annotations
 
@@ -33,3 +33,12 @@ class Account(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     balance: Mapped[int] = mapped_column(default=0)
+
+
+class Payment(Base):
+    """Its constraint fails at COMMIT and not before."""
+
+    __tablename__ = "payments"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    earlier: Mapped[int] = mapped_column(ForeignKey("payments.id", deferrable=True, initially="DEFERRED"))

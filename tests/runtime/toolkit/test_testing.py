@@ -12,8 +12,8 @@ from hermetic.toolkit import errors
 from hermetic.toolkit.async_database import AsyncDatabase
 from hermetic.toolkit.database import Database
 from hermetic.toolkit.testing import rolled_back
-from runtime.models import Account, Base, User
-from runtime.toolkit.adapters.payments import Payment, count, create_payments
+from runtime.models import Account, Base, Payment, User
+from runtime.rows import count
 
 ACCOUNTS = select(func.count(Account.id))
 
@@ -126,7 +126,6 @@ def test_reading_refuses_to_write_inside(db: Database) -> None:
 
 
 def test_a_deferred_constraint_fails_where_the_block_commits(db: Database, sync_url: str) -> None:
-    create_payments(sync_url)
     with rolled_back(db):
         with pytest.raises(sa_exc.IntegrityError), db.transaction() as session:
             session.add(Payment(earlier=999))

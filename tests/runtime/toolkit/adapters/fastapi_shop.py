@@ -13,8 +13,7 @@ from hermetic.toolkit.adapters.fastapi import read, transaction
 from hermetic.toolkit.async_database import AsyncDatabase
 from hermetic.toolkit.database import Database
 from hermetic.toolkit.session import AsyncSession, Session
-from runtime.models import Account
-from runtime.toolkit.adapters.payments import Payment
+from runtime.models import Account, Payment
 
 
 def sync_shop(db: Database, told: list[object]) -> FastAPI:

@@ -15,7 +15,7 @@ from hermetic.toolkit.database import Database
 from hermetic.toolkit.errors import committed
 from hermetic.toolkit.session import AsyncSession, Session
 from runtime.models import Account
-from runtime.toolkit.adapters.payments import count
+from runtime.rows import count
 
 SCOPE = {
     "type": "http",

@@ -22,8 +22,8 @@ from hermetic.toolkit.async_database import AsyncDatabase
 from hermetic.toolkit.database import Database
 from hermetic.toolkit.errors import CommitUnknown
 from hermetic.toolkit.session import Session
-from runtime.models import Account
-from runtime.toolkit.adapters.payments import Payment, count, create_payments
+from runtime.models import Account, Payment
+from runtime.rows import count
 
 TESTS = Path(__file__).parents[3]
 WAIT = 60  # seconds for the worker to start and answer, on a busy machine
@@ -85,7 +85,6 @@ def app() -> Celery:
 
 @pytest.fixture
 def db(sqlite_url: str) -> Iterator[Database]:
-    create_payments(sqlite_url)
     with Database(sqlite_url, pool_size=1, max_overflow=0, pool_timeout=1) as database:
         yield database
 

@@ -19,8 +19,8 @@ from hermetic.toolkit.adapters.commands import read, transaction
 from hermetic.toolkit.async_database import AsyncDatabase
 from hermetic.toolkit.database import Database
 from hermetic.toolkit.session import Session
-from runtime.models import Account
-from runtime.toolkit.adapters.payments import Payment, count
+from runtime.models import Account, Payment
+from runtime.rows import count
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from fastapi.testclient import TestClient
 from litestar.testing import TestClient as LitestarClient
 from starlette.testclient import TestClient as StarletteClient
 
-from runtime.toolkit.adapters.payments import count
+from runtime.rows import count
 
 PAGE = Path(__file__).parents[4] / "docs" / "frameworks.md"
 URL = "sqlite:///shop.db"

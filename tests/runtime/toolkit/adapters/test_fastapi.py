@@ -16,8 +16,8 @@ from hermetic.toolkit.adapters.fastapi import transaction
 from hermetic.toolkit.async_database import AsyncDatabase
 from hermetic.toolkit.database import Database
 from hermetic.toolkit.session import Session
+from runtime.rows import count
 from runtime.toolkit.adapters.fastapi_shop import async_shop, sync_shop
-from runtime.toolkit.adapters.payments import count
 
 
 @dataclass

@@ -20,8 +20,8 @@ from hermetic.toolkit.adapters.litestar import read, transaction
 from hermetic.toolkit.async_database import AsyncDatabase
 from hermetic.toolkit.database import Database
 from hermetic.toolkit.session import AsyncSession, Session
-from runtime.models import Account
-from runtime.toolkit.adapters.payments import Payment, count
+from runtime.models import Account, Payment
+from runtime.rows import count
 
 
 @dataclass

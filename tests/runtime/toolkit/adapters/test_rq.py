@@ -16,7 +16,7 @@ from rq import Retry
 
 from hermetic.toolkit.adapters.rq import job
 from hermetic.toolkit.async_database import AsyncDatabase
-from runtime.toolkit.adapters.payments import count
+from runtime.rows import count
 
 TESTS = Path(__file__).parents[3]
 

@@ -11,8 +11,8 @@ from fastapi import FastAPI
 
 from hermetic.toolkit.async_database import AsyncDatabase
 from hermetic.toolkit.database import Database
+from runtime.rows import count
 from runtime.toolkit.adapters.fastapi_shop import async_shop, sync_shop
-from runtime.toolkit.adapters.payments import count
 from runtime.toolkit.adapters.servers import served
 
 CLIENTS = 60  # more than the 40 threads of the endpoints

@@ -19,7 +19,7 @@ from hermetic.toolkit.async_database import AsyncDatabase
 from hermetic.toolkit.database import Database
 from hermetic.toolkit.session import AsyncSession, Session
 from runtime.models import Account
-from runtime.toolkit.adapters.payments import count
+from runtime.rows import count
 from runtime.toolkit.adapters.servers import served
 
 ROUNDS = 20
