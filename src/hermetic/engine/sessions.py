@@ -306,7 +306,7 @@ def expires(run: Run, type_: SessionType) -> bool:
 
 def record(run: Run, state: State, done: Commit) -> None:
     """Add to the log of commits; a later one that belongs to an earlier one splits the operation."""
-    if done.wrote and done.certain:
+    if done.wrote and done.certain and not run.caught:  # what a handler writes tells of the failure
         for earlier in state.log:
             if not earlier.wrote or not earlier.certain or earlier.committed[:2] == done.committed[:2]:
                 continue  # two commits inside of one call are that callee's to answer for
@@ -341,13 +341,25 @@ def _is_only(done: Commit, what: str) -> bool:
 
 def _related(run: Run, earlier: Commit, later: Commit) -> bool | None:
     """Do two pieces of writing belong together: have they an origin in common, or are they the work of one helper,
-    called twice? False if nothing is known of one of them, None if they have nothing in common."""
+    called twice? False if nothing is known of one of them, None if they have nothing in common.
+
+    A helper with a session of its own does one thing completely, as a cache, a log or a counter does: of the same row
+    it may do that twice, unless the same values go into both."""
     left, right = _origins(run, earlier.sources), _origins(run, later.sources)
-    if left & right:
-        return True
-    if earlier.committed[2] is not None and earlier.committed[2] == later.committed[2]:
+    by_one_helper = earlier.committed[2] is not None and earlier.committed[2] == later.committed[2]
+    if by_one_helper and earlier.session != later.session:
+        return True if any(not _is_a_key(run, origin) for origin in left & right) else None
+    if by_one_helper or left & right:
         return True
     return None if left and right else False
+
+
+def _is_a_key(run: Run, origin: Atom) -> bool:
+    """Does a parameter, by its name, say which row is meant?"""
+    if origin[0] != v.PARAM:
+        return False
+    name = run.code.functions[origin[1]].params[origin[2]][0]
+    return origin[2] == 0 and name in ("self", "cls") or name == "id" or name.endswith("_id")
 
 
 def _origins(run: Run, sources: frozenset[Atom]) -> set[Atom]:
