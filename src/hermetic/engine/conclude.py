@@ -153,7 +153,9 @@ def _engines(run: Run, normal: list[State]) -> None:
                 fate = "returned"
             for (base, _), value in state.stores.items():
                 if _holds(state, value, atom):
-                    fate = "stored in an object" if base == (v.PARAM, run.fn.id, 0) else "stored"
+                    in_an_object = base == (v.PARAM, run.fn.id, 0)
+                    fate = "stored in an object" if in_an_object else "stored"
+                    run.kept |= frozenset() if in_an_object else {atom}
         for handed in run.yields:
             if _holds(handed.state, handed.value, atom):
                 fate = "yielded"
@@ -212,6 +214,7 @@ def _summary(run: Run, normal: list[State], raised: list[Raised]) -> Summary:
         reads=_reads(run),
         writes_after_wait=run.writes_after_wait,
         rechecks=run.rechecks,
+        keeps=run.kept,
         touches=any(state.touched for state in normal),
         yields=yields,
         after=after,

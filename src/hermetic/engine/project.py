@@ -95,9 +95,11 @@ def perform(
     value = apply(run, state, summary, sub, fn)
     if state.dead:
         return v.UNKNOWN
+    run.kept |= summary.keeps
     for atom in value if not run.types.is_cached(fn) else ():
         if atom[0] == v.ENGINE and len(atom) > 3 and atom[2] is not None and atom[2][0] == "function":
-            run.engines.setdefault(atom, run.mark(position))
+            if atom not in summary.keeps:
+                run.engines.setdefault(atom, run.mark(position))
     return _result(run, state, fn, receiver, value, summary.effects.commits != (), args, kwargs, position)
 
 

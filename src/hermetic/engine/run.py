@@ -83,6 +83,7 @@ class Run:
         "frames",
         "globals",
         "item_types",
+        "kept",
         "loops",
         "made_from",
         "made_in",
@@ -149,6 +150,7 @@ class Run:
         self.made_from: dict[Atom, frozenset[Atom]] = {}  # what the making of an instance was given
         self.engines: dict[Atom, Mark] = {}  # engine made here, or by a callee that returns it -> where
         self.disposed: set[Atom] = set()
+        self.kept: frozenset[Atom] = frozenset()  # engines that a callee has put where later calls find them
 
     def merge(self, states: list[State]) -> list[State]:
         """Join states that need not be told apart, see `state.merge`."""

@@ -51,6 +51,7 @@ class Summary(NamedTuple):
     # attributes of the caller's instances that are read here: instance, attribute, where
     reads: tuple[tuple[Atom, str, Mark], ...] = ()
     writes_after_wait: bool = False
+    keeps: frozenset[Atom] = frozenset()  # engines that it puts where later calls find them
     touches: bool = False  # it asks something of a database, over whatever session
     rechecks: bool = False  # it locks or refreshes what it then writes
     # of generators and context managers: what is handed out, and what happens after
