@@ -359,7 +359,7 @@ def _is_a_key(run: Run, origin: Atom) -> bool:
     if origin[0] != v.PARAM:
         return False
     name = run.code.functions[origin[1]].params[origin[2]][0]
-    return origin[2] == 0 and name in ("self", "cls") or name == "id" or name.endswith("_id")
+    return name in ("self", "cls", "id") or name.endswith("_id")
 
 
 def _origins(run: Run, sources: frozenset[Atom]) -> set[Atom]:
