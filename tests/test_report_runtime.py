@@ -57,14 +57,6 @@ def test_a_common_place_that_neither_is_reported_at() -> None:
     assert marks([at(STATIC, 10, 5, function="one")], at(RUN, 30, 5, function="two")) == ["", "only"]
 
 
-def test_a_session_that_is_shared_by_whoever_gets_it() -> None:
-    static = replace(at(STATIC, 10, 5, 10, function="one"), rule="SES002")
-    other = replace(at(STATIC, 20, 15, 20, function="one"), rule="SES002")
-    run = replace(at(RUN, 30, 5, 30, 30, path="app.py", function="two"), rule="SES002")
-
-    assert marks([static, other], run) == ["confirmed", ""]
-
-
 def test_the_nearest_one_is_meant() -> None:
     assert marks([at(STATIC, 12), STATIC], RUN) == ["", "confirmed"]
 

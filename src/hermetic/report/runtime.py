@@ -14,7 +14,6 @@ from hermetic import files
 from hermetic.finding import Finding, Fix, Position, Severity, Sighting, Step
 
 LARGEST_FILE = 64 * 1024 * 1024
-SHARED = "SES002"  # its findings are about a session and whoever uses it, wherever they meet
 SEVERITIES = {severity.label: severity for severity in Severity}
 
 
@@ -113,8 +112,7 @@ def confirm(findings: Iterable[Finding], seen: Iterable[Seen], least: Severity) 
 
 def _meant(findings: list[Finding], seen: Finding, least: Severity) -> list[int]:
     """Which findings of the code the run has shown: those on its line; else those with a place in common, one of the
-    two being reported there; else, of a session that is shared, those that begin where it was made; else those in its
-    function, unless that is a whole module."""
+    two being reported there; else those in its function, unless that is a whole module."""
     of_rule = [
         (index, each) for index, each in enumerate(findings) if each.rule == seen.rule and each.severity >= least
     ]
@@ -122,15 +120,8 @@ def _meant(findings: list[Finding], seen: Finding, least: Severity) -> list[int]
     function = (seen.at.path, seen.function)
     on_line = [index for index, each in of_rule if _line(each.at) == at]
     in_common = [index for index, each in of_rule if at in _lines(each) or _line(each.at) in _lines(seen)]
-    begins = _begins(seen) if seen.rule == SHARED else None
-    made = [index for index, each in of_rule if begins is not None and _begins(each) == begins]
     inside = [index for index, each in of_rule if (each.at.path, each.function) == function]
-    return on_line or in_common or made or (inside if seen.function != "<module>" else [])
-
-
-def _begins(finding: Finding) -> tuple[str, int] | None:
-    """The first place of its path."""
-    return _line(finding.trace[0].at) if finding.trace else None
+    return on_line or in_common or (inside if seen.function != "<module>" else [])
 
 
 def _lines(finding: Finding) -> set[tuple[str, int]]:

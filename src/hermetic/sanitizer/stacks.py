@@ -124,12 +124,12 @@ def task_origin(task: asyncio.Task[Any], limit: int = 8) -> Frames:
     return ()
 
 
-def with_waiters(frames: Frames, who: Actor, limit: int = 8) -> Frames:
-    """The frames of somebody, and behind them those of the tasks that wait for it, as for the parts of a `gather`. Slow
-    as `task_origin` is."""
+def around(who: Actor, own: Frames, limit: int = 8) -> Frames:
+    """The application frames around a task that runs these: of the tasks that wait for it, as for the parts of a
+    `gather`; or of who made it if it runs none itself. () for a thread. Slow as `task_origin` is."""
     task = who[1]() if who[1] is not None else None
-    waiter = _waiter(task) if task is not None and frames else None
-    return frames if waiter is None else (*frames, *task_origin(waiter, limit))
+    beyond = task if task is None or not own else _waiter(task)
+    return task_origin(beyond, limit) if beyond is not None else ()
 
 
 def _waiter(task: asyncio.Task[Any]) -> asyncio.Task[Any] | None:

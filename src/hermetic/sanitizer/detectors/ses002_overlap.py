@@ -3,6 +3,9 @@
 Only an overlap counts: one of them starts something while the other is in the middle of a statement, a commit or a
 rollback, or is still making the connection. Taking turns is allowed (https://github.com/sqlalchemy/sqlalchemy/issues/5828),
 and happens unseen: `wait_for`, fixtures and `async with` run parts of one piece of work in tasks of their own.
+
+Reported is the function that gives the session to both, as far as tasks tell who waits for them, or else where it was
+made: which statements meet is a matter of luck, and what is reported should not change from run to run.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from hermetic.finding import Severity
 from hermetic.sanitizer.detector import IN_TESTS, Detector
 from hermetic.sanitizer.evidence import Act
 from hermetic.sanitizer.ledger import Busy, SessionRecord
-from hermetic.sanitizer.stacks import Frames, actor, actor_name, has_ended, origin, task_origin, with_waiters
+from hermetic.sanitizer.stacks import Frames, actor, actor_name, around, grab, has_ended
 from hermetic.sanitizer.watch import Watch
 
 HELP = "give each task and thread a session of its own: hand over the factory instead of the session"
@@ -44,13 +47,14 @@ def _judge(watch: Watch, record: SessionRecord, doing: str, error: BaseException
     first = _other(record, record.busy) or _other(record, record.working)
     if first is None:
         return
-    here, by = origin(), actor()
+    here, by = grab(), actor()
     if record.leaving_by is not None and here[:1] in ((), record.leaving[:1]):  # in the task that closes for it
         here, by = record.leaving, record.leaving_by
+    beyond, around_here = around(first.by, first.frames), around(by, here)
     acts = [
         Act("the session was made", record.made),
-        Act(f"{actor_name(first.by)} was in the middle of {first.doing}", with_waiters(_frames(first), first.by)),
-        Act(f"{actor_name(by)} {doing}", with_waiters(here, by)),
+        Act(f"{actor_name(first.by)} was in the middle of {first.doing}", first.frames + beyond),
+        Act(f"{actor_name(by)} {doing}", here + around_here),
     ]
     kind = "tasks" if first.by[0] == by[0] else "threads"
     message = f"two {kind} use one session at once: one {doing} while the other is in the middle of {first.doing}"
@@ -59,8 +63,27 @@ def _judge(watch: Watch, record: SessionRecord, doing: str, error: BaseException
     if record.extra.get(CODE) == watch.scope:  # what comes after the first overlap is its consequence
         return
     record.extra[CODE] = watch.scope
-    at = next((index for index in (2, 1) if acts[index].frames), 0)
+    both = (
+        _where_both_begin(beyond, around_here)
+        or _where_both_begin(beyond, acts[2].frames)
+        or _where_both_begin(acts[1].frames, around_here)
+    )
+    if both != acts[2].frames:
+        acts.append(Act("it was given to both", both))
+    at = next((index for index in (len(acts) - 1 if both else 0, 2, 1) if acts[index].frames), 0)
     watch.report(CODE, Severity.ERROR, message, acts, at=at, help_text=HELP, session=record, error=error)
+
+
+def _where_both_begin(first: Frames, second: Frames) -> Frames:
+    """The frames of the second from the innermost function on that stands around both; () if none does."""
+    depth = 0
+    for one, other in zip(reversed(first), reversed(second), strict=False):
+        if one[0] is not other[0]:
+            break
+        depth += 1
+        if one != other:
+            break
+    return second[len(second) - depth :]
 
 
 def _other(record: SessionRecord, busy: Busy | None) -> Busy | None:
@@ -68,11 +91,6 @@ def _other(record: SessionRecord, busy: Busy | None) -> Busy | None:
     if busy is None or busy.by in (actor(), record.leaving_by):
         return None
     return None if has_ended(busy.by) else busy
-
-
-def _frames(busy: Busy) -> Frames:
-    task = busy.by[1]() if busy.by[1] is not None else None
-    return busy.frames or (task_origin(task) if task is not None else ())
 
 
 DETECTOR = Detector(
