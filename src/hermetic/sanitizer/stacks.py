@@ -249,8 +249,9 @@ def is_library(filename: str) -> bool:
 def _kind(filename: str) -> int:
     known = _kinds.get(filename)
     if known is None:
-        library = filename.startswith(("<", *_installed())) or in_packages(filename)
-        library = library and not filename.startswith(_applications)
+        path = filename if filename.startswith("<") else os.path.abspath(filename)  # a script may have been named shortly
+        library = path.startswith(("<", *_installed())) or in_packages(path)
+        library = library and not path.startswith(_applications)
         known = APPLICATION if not library else LOOP if filename.replace(os.sep, "/").endswith(LOOPS) else LIBRARY
         _kinds[filename] = known
     return known

@@ -95,7 +95,7 @@ function tipContent(item) {
   return [
     element("strong", {}, title),
     took === undefined ? "" : ` ${duration(took)}`,
-    message ? element("p", {}, message) : null,
+    message ? element("p", {}, prose(message)) : null,
     sql ? element("pre", {}, sql.length > 240 ? `${sql.slice(0, 240)} …` : sql) : null,
     ...facts
       .filter(([, value]) => value)
@@ -129,7 +129,7 @@ function itemSection(item) {
           duration(took),
           element("span", { class: "soft" }, ` from ${moment(item.start, 100)}`),
         ),
-    message ? element("p", {}, message) : null,
+    message ? element("p", {}, prose(message)) : null,
     sql ? element("pre", { tabindex: "0", "aria-label": "SQL" }, sql) : null,
     factList(facts),
     acts ? actList(acts) : null,
@@ -160,7 +160,7 @@ function actList(acts) {
         {},
         breakable(path && line ? `${path}:${line}` : path, { class: "place" }),
         " ",
-        element("bdi", {}, text),
+        prose(text),
       ),
     ),
   );

@@ -129,7 +129,7 @@ function findingEntry(found, show) {
   return element(
     "li",
     {},
-    element("p", {}, element("bdi", {}, mark.message)),
+    element("p", {}, prose(mark.message)),
     actList(mark.acts.length ? mark.acts : [{ path: mark.path, line: mark.line, text: "" }]),
     element(
       "p",

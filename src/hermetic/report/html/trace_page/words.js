@@ -65,6 +65,7 @@ function urlParts(url) {
 
 /** A place in a table: its function, and the end of its path below. */
 function placeCell(place) {
+  if (!place) return element("em", { class: "soft" }, "library code");
   const { file, name } = placeParts(place);
   return element(
     "span",
@@ -72,6 +73,11 @@ function placeCell(place) {
     element("bdi", {}, name || shortPath(file)),
     name ? element("bdi", { class: "place soft" }, shortPath(file)) : null,
   );
+}
+
+/** A sentence, with what its backticks enclose as code. */
+function prose(text) {
+  return element("bdi", {}, ...text.split("`").map((part, i) => (i % 2 ? element("code", {}, part) : part)));
 }
 
 /** A text that may break after its slashes, such as a place or a URL. */
