@@ -249,7 +249,7 @@ def is_library(filename: str) -> bool:
 def _kind(filename: str) -> int:
     known = _kinds.get(filename)
     if known is None:
-        path = filename if filename.startswith("<") else os.path.abspath(filename)  # a script may have been named shortly
+        path = filename if filename.startswith("<") else os.path.abspath(filename)  # of scripts it may be relative
         library = path.startswith(("<", *_installed())) or in_packages(path)
         library = library and not path.startswith(_applications)
         known = APPLICATION if not library else LOOP if filename.replace(os.sep, "/").endswith(LOOPS) else LIBRARY
