@@ -187,7 +187,7 @@ def _sqlalchemy(
                 (
                     atom[1][1]
                     for argument in args[:1]
-                    for atom in argument
+                    for atom in v.ordered(argument)
                     if atom[0] == v.FIELD and atom[1][0] == v.CLASS
                 ),
                 None,

@@ -127,7 +127,7 @@ def _result(
 
 def class_reference(argument: Value) -> int | Atom | None:
     """The mapped class that an argument names: itself, or a place such as `cls` or `self.model` that holds one."""
-    for atom in argument:
+    for atom in v.ordered(argument):
         if atom[0] == v.CLASS:
             return int(atom[1])
     if len(argument) == 1:

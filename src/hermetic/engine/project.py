@@ -96,7 +96,7 @@ def perform(
     if state.dead:
         return v.UNKNOWN
     run.kept |= summary.keeps
-    for atom in value if not run.types.is_cached(fn) else ():
+    for atom in v.ordered(value) if not run.types.is_cached(fn) else ():
         if atom[0] == v.ENGINE and len(atom) > 3 and atom[2] is not None and atom[2][0] == "function":
             if atom not in summary.keeps:
                 run.engines.setdefault(atom, run.mark(position))

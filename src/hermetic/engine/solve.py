@@ -345,7 +345,7 @@ class Solver:
     def advance(self, run: Run, state: State, value: Value, position: ir.Pos, whole: bool = False) -> Value:
         """`next(generator)`: the code up to its yield runs; `whole`: a `for` runs it to its end."""
         out = v.UNKNOWN
-        for atom in value:
+        for atom in v.ordered(value):
             if atom[0] == v.MANY:
                 out = v.union(out, atom[1])
             elif atom[0] == v.DEFERRED and atom[1] == "generator":
@@ -379,7 +379,7 @@ class Solver:
 
     def finish_generator(self, run: Run, state: State, atom: Atom, position: ir.Pos) -> None:
         """`generator.close()`, or `next` a second time: the code after the yield runs and closes the session."""
-        for session in reachable_sessions(state, state.fields(atom).get("$handed") or v.UNKNOWN):
+        for session in v.ordered(reachable_sessions(state, state.fields(atom).get("$handed") or v.UNKNOWN)):
             track = state.track(session)
             state.put(session, track._replace(word=ts.SESSION_OPERATIONS["close"].apply(track.word)))
 
