@@ -32,6 +32,7 @@ from hermetic.engine.state import (
     SCOPED,
     TOLD,
     Commit,
+    Failure,
     Fields,
     Instance,
     Mark,
@@ -415,7 +416,16 @@ def _compose(run: Run, state: State, target: Atom, track: Track, sub: Substituti
     pending = sub.sources(track.pending)
     if weak or ts.untouched(track.word, ts.DIRTY):
         pending |= known.pending
-    state.put(target, Track(word, tuple(marks.items()), pending))
+    further = () if fails_anew else known.further
+    if track.further:
+        further = tuple(
+            [
+                Failure(sub.trail(failure.handler), sub.trail(failure.failed), failure.wrote)
+                for failure in track.further
+                if not failure.before
+            ]
+        )
+    state.put(target, Track(word, tuple(marks.items()), pending, further))
 
 
 def _join_scope(state: State, target: Atom, track: Track, effects: Effects, sub: Substitution) -> None:

@@ -15,7 +15,9 @@ from hermetic.engine.state import (
     CREATED,
     ENTERED,
     ENTITY_FOREIGN,
+    FAILED_WRITE,
     HANDED_OVER,
+    IN_PART,
     LOST,
     RECORDED,
     SWALLOWED,
@@ -319,11 +321,12 @@ _UNTOUCHED = Track(ts.FOREIGN)
 
 
 def _believed(track: Track) -> Track:
-    """A function that rolls back after one failure is taken to know what it does: where another of its failures
-    leaves the session failed (mostly a read after the commit), its caller is not blamed for not rolling back."""
-    if ts.may(track.word, ts.FAILED) and ts.may_be_clear(track.word, ts.FAILED):
-        return track.recovered()
-    return track
+    """A function that rolls back after one failure is taken to know what it does: where a failed read (mostly after
+    the commit) or an error of another type leaves the session failed, its caller is not blamed for it."""
+    if not (ts.may(track.word, ts.FAILED) and ts.may_be_clear(track.word, ts.FAILED)):
+        return track
+    is_known = track.mark(FAILED_WRITE) is None or track.mark(IN_PART) is not None
+    return track.recovered() if is_known else track
 
 
 def effects_of(run: Run, state: State, value: Value) -> Effects:

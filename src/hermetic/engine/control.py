@@ -10,7 +10,7 @@ from hermetic.engine.evaluate import assign, evaluate
 from hermetic.engine.guards import assume
 from hermetic.engine.ir import Block, Expr, Node
 from hermetic.engine.run import DATABASE_ERROR, ERROR, EXPLICIT, THROWN, Exits, Raised, Run
-from hermetic.engine.state import RECORDED, SWALLOWED, Mark, State, Track
+from hermetic.engine.state import IN_PART, RECORDED, SWALLOWED, Mark, State, Track
 from hermetic.engine.values import Atom, Value
 from hermetic.engine.walk import last_name
 from hermetic.models.exceptions import CATCH_ALL, DATABASE_ERRORS, EVERY_DATABASE_ERROR, RESULT_ERRORS
@@ -198,17 +198,27 @@ def _dispatch(run: Run, raised: list[Raised], handlers: tuple[Node, ...]) -> tup
     unhandled = []
     kinds = [_handler_kind(handler[0]) for handler in handlers]
     for exit_ in raised:
-        remains = True
+        remains = exit_
         for number, kind in enumerate(kinds):
             share = _share(exit_, kind)
             if share:
                 caught[number].append(exit_)
             if share == 2:
-                remains = False
                 break
-        if remains:
-            unhandled.append(exit_)
+            if share and exit_.kind == DATABASE_ERROR:
+                remains = exit_._replace(state=_handled_in_part(exit_))
+        else:
+            unhandled.append(remains)
     return unhandled, caught
+
+
+def _handled_in_part(exit_: Raised) -> State:
+    """The state in which an error goes on that is of no type that is handled."""
+    state = exit_.state.copy()
+    for atom, track in list(state.heap.items()):
+        if type(track) is Track and ts.may(track.word, ts.FAILED):
+            state.put(atom, track.with_mark(IN_PART, exit_.mark))
+    return state
 
 
 def _handler_kind(types: Expr) -> frozenset[str]:
@@ -310,9 +320,11 @@ def _finally(run: Run, inner: Exits, after: list[State], final: Block, run_block
     for kind, names in sorted({(exit_.kind, exit_.names) for exit_ in inner.raises}, key=v.text):
         same = [exit_ for exit_ in inner.raises if (exit_.kind, exit_.names) == (kind, names)]
         run.unwinding += 1
+        run.ending += 1
         for state in run_block(run, final, run.merge([exit_.state for exit_ in same])):
             outer.raises.append(Raised(kind, names, state, same[0].mark))
         run.unwinding -= 1
+        run.ending -= 1
     return run.merge(run_block(run, final, after)) if after else []
 
 

@@ -1,7 +1,7 @@
 """What a framework has done with a session before the function that gets it runs: the work of other dependencies.
 
 FastAPI calls a dependency once a request: an endpoint and the dependency that looks up its user get the same session,
-and what the one has begun is open in the other.
+and what the one has begun is open in the other, as what has failed in the one has failed in the other.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from hermetic.engine.ir import Expr
 from hermetic.engine.link import BOUND_VALUE, Function
 from hermetic.engine.markers import is_marker, provider_of
 from hermetic.engine.session_types import MANAGED, Made
-from hermetic.engine.state import Mark, Track
+from hermetic.engine.state import FAILED_WRITE, SWALLOWED, Failure, Mark, Track
 from hermetic.engine.summary import Summary
 from hermetic.engine.types import Types
 from hermetic.engine.values import Atom
@@ -38,16 +38,20 @@ class Injection:
                 if any(self._made(fn, number) for number, _ in _told(fn)):
                     yield fn
 
-    def begun(self, fn: Function) -> Iterator[tuple[int, Mark]]:
-        """(parameter, where) for every injected session whose transaction is open when the function begins."""
+    def at_entry(self, fn: Function) -> Iterator[tuple[int, Track]]:
+        """(parameter, state) for every injected session that is in a transaction when the function begins, or failed
+        in a dependency that let its failure pass."""
         if not self._in_use:
             return
         for number, _ in _told(fn):
             made = self._made(fn, number)
             if made is not None:
-                where = self._begun_at(fn, made)
-                if where is not None:
-                    yield number, where
+                where, failures = self._begun_at(fn, made), self._failures(fn, made)
+                word = ts.FOREIGN if where is None else ts.put(ts.FOREIGN, ts.TRANSACTION)
+                if failures:
+                    word |= ts.put(0, ts.FAILED)
+                if where is not None or failures:
+                    yield number, Track(word, ((ts.TRANSACTION, where),) if where is not None else (), further=failures)
 
     def is_only_closed(self, fn: Function, session: Atom) -> bool:
         """Is it a session that a generator function gives to a parameter, and ends without a commit?"""
@@ -73,13 +77,28 @@ class Injection:
         where = None
         if made[0] == "function" and made[1] != fn.id:
             where = _after(self._tracks(made[1], lambda atom: _is_made_by(atom, made)), where)
+        for tracks in self._left_by_dependencies(fn, made):
+            where = _after(tracks, where)
+        return where
+
+    def _failures(self, fn: Function, made: Made) -> tuple[Failure, ...]:
+        """Failures of the session that other dependencies have caught, and not rolled back."""
+        found = []
+        for tracks in self._left_by_dependencies(fn, made):
+            for track in tracks:
+                handler, failed = track.mark(SWALLOWED), track.mark(ts.FAILED)
+                if ts.may(track.word, ts.FAILED) and handler is not None and failed is not None:
+                    found.append(Failure(handler, failed, track.mark(FAILED_WRITE) is not None, before=True))
+        return tuple(found)
+
+    def _left_by_dependencies(self, fn: Function, made: Made) -> Iterator[list[Track]]:
+        """What the dependencies that get the same session have left of it."""
         for provider in self.providers(fn):
             dependency = self._types.code.functions[provider]
             for number in range(len(dependency.params)):
                 if self._made(dependency, number) == made:
                     parameter = (v.PARAM, provider, number)
-                    where = _after(self._tracks(provider, lambda atom, wanted=parameter: bool(atom == wanted)), where)  # type: ignore[misc]
-        return where
+                    yield self._tracks(provider, lambda atom, wanted=parameter: bool(atom == wanted))  # type: ignore[misc]
 
     def _tracks(self, function: int, wanted: Callable[[Atom], bool]) -> list[Track]:
         tracks = self._summary(function).effects.tracks

@@ -28,13 +28,23 @@ class UnguardedCommit(NamedTuple):
 
 
 class SwallowedFailure(NamedTuple):
-    """A database error was caught at `handler`, nothing rolled back, and the session is used again."""
+    """A database error was caught at `handler`, nothing rolled back, and the session is used again; `lives_on`: by the
+    next round of the loop around the handler, or by the endpoint whose dependency has caught it."""
 
     handler: Mark
     failed: Mark
     used: Mark | None
     session: Atom
     certain: bool
+    lives_on: bool
+
+
+class UsedAtTheEnd(NamedTuple):
+    """A session failed at `failed`, and the `finally` on the way out uses it without a rollback."""
+
+    used: Mark
+    failed: Mark
+    session: Atom
 
 
 class Blocking(NamedTuple):

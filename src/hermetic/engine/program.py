@@ -86,6 +86,10 @@ class Program:
         """Sessions that are used on after a failure that was caught and not rolled back."""
         return self._observed(seen.SwallowedFailure)
 
+    def uses_at_the_end(self) -> Iterator[tuple[Place, seen.UsedAtTheEnd]]:
+        """Sessions that failed and are used by the `finally` on the way out."""
+        return self._observed(seen.UsedAtTheEnd)
+
     def blocking_work(self) -> Iterator[tuple[Place, seen.Blocking]]:
         """Synchronous database work on the event loop."""
         return self._observed(seen.Blocking)

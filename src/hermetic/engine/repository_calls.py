@@ -71,7 +71,9 @@ def _write(
     position: ir.Pos,
 ) -> Value:
     mark = run.mark(position)
-    instances = [atom for value in given for atom in v.ordered(value | elements(value)) if entities.is_entity(run, atom)]
+    instances = [
+        atom for value in given for atom in v.ordered(value | elements(value)) if entities.is_entity(run, atom)
+    ]
     for instance in instances:
         entities.adopt(run, state, instance, session)
     written = frozenset(source for value in given for source in v.sources(value))

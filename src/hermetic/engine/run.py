@@ -76,6 +76,7 @@ class Run:
         "code",
         "depth",
         "disposed",
+        "ending",
         "engines",
         "entered",
         "exits",
@@ -132,6 +133,7 @@ class Run:
         self.writes_after_wait = False
         self.shared_uses: dict[tuple[str, int, int, int], Mark] = {}
         self.yields: list[Yield] = []
+        self.ending = 0  # in `finally` blocks that an exception passes on its way out
         self.unwinding = 0  # in blocks that an exception passes on its way out
         self.trying = 0  # how many `try` with handlers are around the point at hand
         self.caught: list[tuple[Mark, int]] = []  # the handlers around it, innermost last, with `trying` at each

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from hermetic.engine import typestate as ts, unsaved, values as v
-from hermetic.engine.observations import Concurrent, EndedUse, Held, Split, StaleWrite, SwallowedFailure
+from hermetic.engine.observations import (
+    Concurrent,
+    EndedUse,
+    Held,
+    Split,
+    StaleWrite,
+    SwallowedFailure,
+    UsedAtTheEnd,
+)
 from hermetic.engine.run import DATABASE_ERROR, Raised, Run
 from hermetic.engine.session_types import MANAGED, REGISTRY, SessionType
 from hermetic.engine.state import (
@@ -24,6 +32,7 @@ from hermetic.engine.state import (
     SWALLOWED,
     WRITTEN,
     Commit,
+    Failure,
     Instance,
     Mark,
     State,
@@ -194,16 +203,34 @@ def _used_after_failure(run: Run, atom: Atom, track: Track, mark: Mark) -> None:
     """A session that failed is used without a rollback. A failed write makes it refuse every further use, wherever it
     was caught; a failed read is believed to matter only where the `try` itself reads and the handler lets it go on."""
     swallowed = track.mark(SWALLOWED)
-    handler = swallowed or (run.caught[-1][0] if run.caught else None)
     failed = track.mark(ts.FAILED)
-    if handler is None or failed is None:
-        return
     wrote = track.mark(FAILED_WRITE) is not None
-    if swallowed is None:
-        certain = wrote and run.trying <= run.caught[-1][1]  # under a `try` of its own, the handler only tidies up
-    else:
-        certain = wrote or hops(failed) <= hops(handler)
-    run.observe(("swallowed", handler, atom, certain), SwallowedFailure(handler, failed, mark, atom, certain))
+    for failure in track.further:
+        _swallowed(run, atom, failure, mark, failure.wrote or (not failure.before and _in_the_try(failure)))
+    if failed is None:
+        return
+    if swallowed is not None:
+        failure = Failure(swallowed, failed, wrote)
+        _swallowed(run, atom, failure, mark, wrote or _in_the_try(failure))
+    elif run.caught:
+        handler, trying = run.caught[-1]
+        # under a `try` of its own, the handler only tidies up
+        _swallowed(run, atom, Failure(handler, failed, wrote), mark, wrote and run.trying <= trying)
+    elif run.ending and ts.must(track.word, ts.FAILED):
+        run.observe(("used at the end", atom), UsedAtTheEnd(mark, failed, atom))
+
+
+def _swallowed(run: Run, atom: Atom, failure: Failure, mark: Mark, certain: bool) -> None:
+    """The use that comes before the handler is one in the next round of a loop."""
+    repeated = mark[1] < failure.handler[1] and run.made_in.get(atom, ()) != tuple(run.loops)
+    lives_on = failure.before or repeated
+    found = SwallowedFailure(failure.handler, failure.failed, mark, atom, certain, lives_on)
+    run.observe(("swallowed", failure.handler, atom, certain, lives_on), found)
+
+
+def _in_the_try(failure: Failure) -> bool:
+    """Is the failure one of the `try` itself, and not of something that it calls?"""
+    return hops(failure.failed) <= hops(failure.handler)
 
 
 def hops(mark: Mark) -> int:

@@ -226,9 +226,8 @@ class Solver:
             atom = (v.PARAM, run.fn.id, number)
             if number and param[1] is not None and fact is None and is_entity(run, atom):
                 state.put(atom, Instance(None, ENTITY_FOREIGN))
-        for number, where in self.injection.begun(run.fn):
-            begun = Track(ts.put(ts.FOREIGN, ts.TRANSACTION), ((ts.TRANSACTION, where),))
-            state.put((v.PARAM, run.fn.id, number), begun)
+        for number, track in self.injection.at_entry(run.fn):
+            state.put((v.PARAM, run.fn.id, number), track)
         return state
 
     # -- closures and functions as arguments --------------------------------------------------------------------

@@ -24,12 +24,24 @@ TRUE, FALSE, NONE, SOME = "true", "false", "none", "some"
 EQUAL = ".=="
 
 
+class Failure(NamedTuple):
+    """A failure of a session that the handler let pass without a rollback. `wrote`: as FAILED_WRITE; `before`: in a
+    dependency that a framework called before this function."""
+
+    handler: Mark
+    failed: Mark
+    wrote: bool
+    before: bool = False
+
+
 class Track(NamedTuple):
-    """A session: its word (see `typestate`), where its flags were set, and what was written but not committed."""
+    """A session: its word (see `typestate`), where its flags were set, what was written but not committed, and the
+    failures of other paths to here than the one that its marks tell of."""
 
     word: int
     marks: tuple[tuple[int, Mark], ...] = ()
     pending: frozenset[Atom] = frozenset()
+    further: tuple[Failure, ...] = ()
 
     def mark(self, flag: int) -> Mark | None:
         """Where a flag was set."""
@@ -51,7 +63,7 @@ class Track(NamedTuple):
     def recovered(self) -> Track:
         """Nothing is left of a failure: it was rolled back, or is no concern of ours any more."""
         marks = tuple(mark for mark in self.marks if mark[0] not in OF_A_FAILURE)
-        return self._replace(word=ts.clear(self.word, ts.FAILED), marks=marks)
+        return self._replace(word=ts.clear(self.word, ts.FAILED), marks=marks, further=())
 
     def unconcerned(self) -> Track:
         """The failure is no concern of the code at hand: it has neither failed nor been rolled back by it."""
@@ -73,7 +85,8 @@ LENT = 109  # given, after a write, to a call that nobody can follow
 LOST = 110  # closed with something written and not committed
 OF_A_WRITE = frozenset((WRITTEN, ASSIGNED, LENT))
 TOLD = 111  # the function that swallowed it returns what it returns on no other path
-OF_A_FAILURE = frozenset((ts.FAILED, SWALLOWED, FAILED_WRITE, RECORDED, TOLD))
+IN_PART = 112  # the failure was caught where it was of some type, and went on where it was not
+OF_A_FAILURE = frozenset((ts.FAILED, SWALLOWED, FAILED_WRITE, RECORDED, TOLD, IN_PART))
 
 # Flags of an instance, in the same three-outcome form
 EXPIRED, DETACHED, STALE, EXPUNGED, LOCKED, DELETED = range(6)
@@ -322,7 +335,8 @@ def _absent_too(track: Any, atom: Atom) -> Any:
 def join_tracks(ours: Any, theirs: Any) -> Any:
     """The least track that covers both."""
     if type(ours) is Track and type(theirs) is Track:
-        return Track(ours.word | theirs.word, _joined_marks(ours, theirs), ours.pending | theirs.pending)
+        word, pending = ours.word | theirs.word, ours.pending | theirs.pending
+        return Track(word, _joined_marks(ours, theirs), pending, _further_failures(ours, theirs))
     if type(ours) is Instance and type(theirs) is Instance:
         marks = ours.marks + tuple(mark for mark in theirs.marks if ours.mark(mark[0]) is None)
         owner = ours.owner if ours.owner is not None else theirs.owner
@@ -336,14 +350,38 @@ def join_tracks(ours: Any, theirs: Any) -> Any:
 
 
 def _joined_marks(ours: Track, theirs: Track) -> tuple[tuple[int, Mark], ...]:
-    """The marks of both. Those of a failure belong together: of two failures a write's tells more than a read's."""
-    first, second = ours, theirs
-    if theirs.mark(FAILED_WRITE) is not None and ours.mark(FAILED_WRITE) is None:
-        first, second = theirs, ours
+    """The marks of both; those of a failure belong together."""
+    first, second = _told_first(ours, theirs)
     told = first.mark(ts.FAILED) is not None
     return first.marks + tuple(
         mark for mark in second.marks if first.mark(mark[0]) is None and not (told and mark[0] in OF_A_FAILURE)
     )
+
+
+MOST_FAILURES = 3  # of other paths, that are remembered
+
+
+def _further_failures(ours: Track, theirs: Track) -> tuple[Failure, ...]:
+    """The failures of both that the joined marks do not tell of."""
+    kept, other = _told_first(ours, theirs)
+    if kept.mark(ts.FAILED) is None:
+        kept, other = other, kept
+    told, handler, failed = kept.mark(SWALLOWED), other.mark(SWALLOWED), other.mark(ts.FAILED)
+    if not ours.further and not theirs.further and (handler is None or handler == told):
+        return ()
+    found = {failure.handler: failure for failure in (*theirs.further, *ours.further)}
+    if handler is not None and failed is not None:
+        found.setdefault(handler, Failure(handler, failed, other.mark(FAILED_WRITE) is not None))
+    return tuple([failure for failure in found.values() if failure.handler != told][:MOST_FAILURES])
+
+
+def _told_first(ours: Track, theirs: Track) -> tuple[Track, Track]:
+    """Of two failures a write's tells more than a read's, and most if nobody handled it in part."""
+    if theirs.mark(FAILED_WRITE) is None:
+        return ours, theirs
+    if ours.mark(FAILED_WRITE) is None or (theirs.mark(IN_PART) is None and ours.mark(IN_PART) is not None):
+        return theirs, ours
+    return ours, theirs
 
 
 MOST_COMMITS = 5

@@ -357,7 +357,9 @@ class Types:
             given = self.returned(atom[1], None) if atom[0] == v.FUNCTION else v.UNKNOWN
             if given and all(inner[0] == v.ANY_SESSION for inner in given):
                 out = v.union(out, frozenset((v.FACTORY, inner[1]) for inner in given))
-            else:
+            elif (
+                given or atom[0] != v.FUNCTION
+            ):  # what a function gives of which nothing is known may well be a session
                 out = v.union(out, v.one(atom))
         return out
 

@@ -8,7 +8,8 @@ one bad row in a loop takes all rows after it down, and the log shows the second
 
 ## What to do
 
-Roll back in the handler, or let the exception leave a `with` block that discards the session. A part that may fail
+Roll back in the handler, or let the exception leave a `with` block that discards the session. A `finally` that
+uses the session comes after a failure as well, and an endpoint after the dependencies that share its session. A part that may fail
 on its own belongs into `with session.begin_nested():`, a savepoint that undoes only itself. Sessions that are not
 opened in a `with` need `try: ... commit() / except: rollback(); raise / finally: close()`.
 
@@ -102,6 +103,7 @@ def load_each(rows):
 
 def check(program: Program) -> Iterator[Finding]:
     yield from _swallowed(program)
+    yield from _used_at_the_end(program)
     yield from _unguarded(program)
 
 
@@ -114,8 +116,18 @@ def _swallowed(program: Program) -> Iterator[Finding]:
             trace.append(Step(program.position(failure.used), "the failed session is used again"))
         message = "a database error is caught here, and the session is used again without `rollback()`"
         fix = Fix("safe", "call `rollback()` in the handler, or run the part that may fail in `begin_nested()`")
-        severity = Severity.ERROR if failure.certain else Severity.HINT
+        weak = Severity.WARNING if failure.lives_on else Severity.HINT
+        severity = Severity.ERROR if failure.certain else weak
         yield Finding(program.position(handler), severity, message, tuple(trace), fix)
+
+
+def _used_at_the_end(program: Program) -> Iterator[Finding]:
+    for _, use in program.uses_at_the_end():
+        at = program.position(use.used)
+        trace = (*program.steps(use.failed, "fails here"), Step(at, "the `finally` uses the failed session"))
+        message = "after a database error this `finally` uses the session without `rollback()`"
+        fix = Fix("safe", "roll back in an `except` that raises again")
+        yield Finding(at, Severity.WARNING, message, trace, fix)
 
 
 def _unguarded(program: Program) -> Iterator[Finding]:
@@ -141,9 +153,13 @@ def _worst(program: Program) -> Iterator[SwallowedFailure]:
     found: dict[object, SwallowedFailure] = {}
     for _, failure in program.swallowed_failures():
         key = program.innermost(failure.handler)
-        if key not in found or (failure.certain and not found[key].certain):
+        if key not in found or _weight(failure) > _weight(found[key]):
             found[key] = failure
     yield from found.values()
+
+
+def _weight(failure: SwallowedFailure) -> tuple[bool, bool]:
+    return failure.certain, failure.lives_on
 
 
 RULE = Rule(
