@@ -351,15 +351,13 @@ class Types:
         return out
 
     def _as_factory(self, value: Value) -> Value:
-        """A function that gives a session is as good as a factory."""
+        """A function that gives a session is as good as a factory; one that gives nobody knows what may be, too."""
         out = v.UNKNOWN
         for atom in v.ordered(value):
             given = self.returned(atom[1], None) if atom[0] == v.FUNCTION else v.UNKNOWN
             if given and all(inner[0] == v.ANY_SESSION for inner in given):
                 out = v.union(out, frozenset((v.FACTORY, inner[1]) for inner in given))
-            elif (
-                given or atom[0] != v.FUNCTION
-            ):  # what a function gives of which nothing is known may well be a session
+            elif given or atom[0] != v.FUNCTION:
                 out = v.union(out, v.one(atom))
         return out
 

@@ -9,9 +9,9 @@ one bad row in a loop takes all rows after it down, and the log shows the second
 ## What to do
 
 Roll back in the handler, or let the exception leave a `with` block that discards the session. A `finally` that
-uses the session comes after a failure as well, and an endpoint after the dependencies that share its session. A part that may fail
-on its own belongs into `with session.begin_nested():`, a savepoint that undoes only itself. Sessions that are not
-opened in a `with` need `try: ... commit() / except: rollback(); raise / finally: close()`.
+uses the session comes after a failure as well, and an endpoint after the dependencies that share its session. A part
+that may fail on its own belongs into `with session.begin_nested():`, a savepoint that undoes only itself. Sessions
+that are not opened in a `with` need `try: ... commit() / except: rollback(); raise / finally: close()`.
 
 ## When it stays silent
 
