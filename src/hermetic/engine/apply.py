@@ -38,6 +38,7 @@ from hermetic.engine.state import (
     Mark,
     State,
     Track,
+    hops,
 )
 from hermetic.engine.summary import NO_EFFECTS, Effects, Summary
 from hermetic.engine.values import Atom, Value
@@ -227,12 +228,10 @@ class Substitution:
 
 
 def trail(run: Run, position: ir.Pos, inner: Mark | None) -> Mark:
-    """The call, leading to a place in the callee."""
-    length, mark = 1, inner
-    while mark is not None:
-        length += 1
-        mark = mark[2]
-    return (run.fn.module, position, inner if length <= LONGEST_TRAIL else None)
+    """The call, leading to a place in the callee; of a long way there the next stop is left out."""
+    if inner is not None and hops(inner) + 2 > LONGEST_TRAIL:
+        inner = inner[2]
+    return (run.fn.module, position, inner)
 
 
 def apply(run: Run, state: State, summary: Summary, sub: Substitution, callee: Function) -> Value:

@@ -28,6 +28,7 @@ from hermetic.engine.state import (
     Mark,
     State,
     Track,
+    hops,
     join,
     join_tracks,
 )
@@ -322,11 +323,17 @@ _UNTOUCHED = Track(ts.FOREIGN)
 
 def _believed(track: Track) -> Track:
     """A function that rolls back after one failure is taken to know what it does: where a failed read (mostly after
-    the commit) or an error of another type leaves the session failed, its caller is not blamed for it."""
+    the commit), an error of another type or a failure further away leaves the session failed, its caller is not blamed
+    for it."""
     if not (ts.may(track.word, ts.FAILED) and ts.may_be_clear(track.word, ts.FAILED)):
         return track
-    is_known = track.mark(FAILED_WRITE) is None or track.mark(IN_PART) is not None
-    return track.recovered() if is_known else track
+    failed = track.mark(ts.FAILED)
+    is_near = failed is not None and hops(failed) <= NEAR
+    left = is_near and track.mark(FAILED_WRITE) is not None and track.mark(IN_PART) is None
+    return track if left else track.recovered()
+
+
+NEAR = 2  # so many calls away a function is taken to know what fails
 
 
 def effects_of(run: Run, state: State, value: Value) -> Effects:

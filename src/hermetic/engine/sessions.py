@@ -37,6 +37,7 @@ from hermetic.engine.state import (
     Mark,
     State,
     Track,
+    hops,
     join_logs,
 )
 from hermetic.engine.values import Atom, Value
@@ -216,7 +217,7 @@ def _used_after_failure(run: Run, atom: Atom, track: Track, mark: Mark) -> None:
         handler, trying = run.caught[-1]
         # under a `try` of its own, the handler only tidies up
         _swallowed(run, atom, Failure(handler, failed, wrote), mark, wrote and run.trying <= trying)
-    elif run.ending and ts.must(track.word, ts.FAILED):
+    elif run.ending and ts.must(track.word, ts.FAILED) and hops(failed) <= 1:  # farther away others may roll back
         run.observe(("used at the end", atom), UsedAtTheEnd(mark, failed, atom))
 
 
@@ -231,15 +232,6 @@ def _swallowed(run: Run, atom: Atom, failure: Failure, mark: Mark, certain: bool
 def _in_the_try(failure: Failure) -> bool:
     """Is the failure one of the `try` itself, and not of something that it calls?"""
     return hops(failure.failed) <= hops(failure.handler)
-
-
-def hops(mark: Mark) -> int:
-    """How many calls a mark leads through."""
-    count = 0
-    while mark[2] is not None:
-        count += 1
-        mark = mark[2]
-    return count
 
 
 def write(

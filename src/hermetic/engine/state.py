@@ -15,6 +15,16 @@ from hermetic.engine.values import Atom, Value
 # (module, position, mark in the callee or None): a place, and the place inside the callee that it stands for.
 Mark = tuple[int, tuple[int, int, int, int], Any]
 
+
+def hops(mark: Mark) -> int:
+    """How many calls a mark leads through."""
+    count = 0
+    while mark[2] is not None:
+        count += 1
+        mark = mark[2]
+    return count
+
+
 # More states than this are joined, whatever their facts.
 MOST_STATES = 4
 
@@ -376,12 +386,17 @@ def _further_failures(ours: Track, theirs: Track) -> tuple[Failure, ...]:
 
 
 def _told_first(ours: Track, theirs: Track) -> tuple[Track, Track]:
-    """Of two failures a write's tells more than a read's, and most if nobody handled it in part."""
+    """Of two failures a write's tells more than a read's, most if nobody handled it in part, and the nearer one."""
     if theirs.mark(FAILED_WRITE) is None:
         return ours, theirs
-    if ours.mark(FAILED_WRITE) is None or (theirs.mark(IN_PART) is None and ours.mark(IN_PART) is not None):
+    if ours.mark(FAILED_WRITE) is None:
         return theirs, ours
-    return ours, theirs
+    return (theirs, ours) if _distance(theirs) < _distance(ours) else (ours, theirs)
+
+
+def _distance(track: Track) -> tuple[bool, int]:
+    failed = track.mark(ts.FAILED)
+    return track.mark(IN_PART) is not None, hops(failed) if failed is not None else 0
 
 
 MOST_COMMITS = 5
