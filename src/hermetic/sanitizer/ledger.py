@@ -10,10 +10,10 @@ import itertools
 from collections import deque
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
+from hermetic.sanitizer.clock import perf_counter
 from hermetic.sanitizer.operations import Operation
 from hermetic.sanitizer.stacks import Actor, Frames
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from hermetic.sanitizer import evidence, redact
+from hermetic.sanitizer.clock import perf_counter
 from hermetic.sanitizer.ledger import Hold, SessionRecord
 from hermetic.sanitizer.stacks import Actor, Frames, actor_name, frames_now, has_ended
 from hermetic.sanitizer.watch import current

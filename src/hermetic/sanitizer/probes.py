@@ -14,7 +14,6 @@ from _thread import get_ident
 from asyncio.events import _get_running_loop
 from collections.abc import Callable, Iterable
 from random import random
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from weakref import ref
 
@@ -24,6 +23,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 from sqlalchemy.pool import Pool
 
 from hermetic.sanitizer import hooks, internals, patches, redact, waits
+from hermetic.sanitizer.clock import perf_counter
 from hermetic.sanitizer.detector import Detector, Mode
 from hermetic.sanitizer.frameworks import Installed
 from hermetic.sanitizer.ledger import ATTRIBUTE, EXPECTED, Busy, EngineRecord, Failure, Hold, SessionRecord

@@ -8,7 +8,6 @@ https://opentelemetry.io/docs/specs/semconv/registry/attributes/code/).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from time import perf_counter
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -19,6 +18,7 @@ from sqlalchemy.pool import QueuePool
 
 import hermetic
 from hermetic.finding import Finding, Severity
+from hermetic.sanitizer.clock import perf_counter
 from hermetic.sanitizer.detector import EVERYWHERE, Detector
 from hermetic.sanitizer.ledger import Hold, SessionRecord
 from hermetic.sanitizer.watch import Watch, current

@@ -15,13 +15,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet, ref
 
 from hermetic.finding import Finding
 from hermetic.sanitizer import redact
 from hermetic.sanitizer.children import Children
+from hermetic.sanitizer.clock import perf_counter
 from hermetic.sanitizer.detector import EVERYWHERE, Detector
 from hermetic.sanitizer.evidence import function, place, where
 from hermetic.sanitizer.ledger import EngineRecord, Failure, Hold, SessionRecord

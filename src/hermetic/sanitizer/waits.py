@@ -10,8 +10,10 @@ import sys
 from _thread import get_ident, get_native_id
 from collections.abc import Callable
 from threading import local
-from time import perf_counter, process_time, thread_time
+from time import process_time, thread_time
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hermetic.sanitizer.clock import perf_counter
 
 if TYPE_CHECKING:
     from hermetic.sanitizer.ledger import SessionRecord

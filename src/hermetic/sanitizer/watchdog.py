@@ -12,9 +12,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from time import perf_counter
 from typing import TYPE_CHECKING
 
+from hermetic.sanitizer.clock import perf_counter
 from hermetic.sanitizer.evidence import where
 from hermetic.sanitizer.ledger import EXPECTED, Hold, SessionRecord
 from hermetic.sanitizer.others import being_debugged, in_database, is_kept_waiting, processor_seconds

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from freezegun import freeze_time
 from sqlalchemy import Engine, func, insert, select
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.exc import CompileError
@@ -329,5 +330,17 @@ def test_somebody_has_looked_around_in_pdb(sync_engine: Engine, found: Found) ->
         debugger.reset()
         debugger.interaction(sys._getframe(), None)
         count(session)
+
+    assert found.codes == []
+
+
+def test_a_test_moves_the_time(sync_engine: Engine, found: Found) -> None:
+    with Session(sync_engine) as session:
+        session.execute(select(User))
+        with freeze_time("2020-01-01") as frozen:
+            session.execute(select(User))
+            frozen.tick(3600)
+            session.execute(select(User))
+        session.execute(select(User))
 
     assert found.codes == []

@@ -10,7 +10,6 @@ expressions that the database evaluates. A lock is known by table.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from time import perf_counter
 from typing import Any, NamedTuple
 
 from sqlalchemy import inspect
@@ -20,6 +19,7 @@ from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.sql.util import find_tables
 
 from hermetic.finding import Severity
+from hermetic.sanitizer.clock import perf_counter
 from hermetic.sanitizer.detector import IN_TESTS, Detector
 from hermetic.sanitizer.evidence import Act
 from hermetic.sanitizer.ledger import SessionRecord

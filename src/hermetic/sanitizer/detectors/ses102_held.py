@@ -7,9 +7,8 @@ is a warning there, because another one may have taken the session over.
 
 from __future__ import annotations
 
-from time import perf_counter
-
 from hermetic.finding import Severity
+from hermetic.sanitizer.clock import perf_counter
 from hermetic.sanitizer.detector import Detector, Mode
 from hermetic.sanitizer.evidence import Act
 from hermetic.sanitizer.ledger import Hold, SessionRecord
