@@ -162,8 +162,10 @@ class Running:
     @guarded
     def _begin(self, test: str, ignored: frozenset[str]) -> None:
         self._charges.mark(test, ignored)
-        if test in self._ran and self.watch is not None:
-            self.watch.forget(test)
+        if self.watch is not None:
+            self.watch.begin_test()
+            if test in self._ran:
+                self.watch.forget(test)
         self._ran.add(test)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -285,7 +285,7 @@ class Probes:
     def _acts(self, record: SessionRecord) -> None:
         """A session is about to do something: was it idle until now?"""
         seconds = waits.waited(record, self.watch.idle) if self.detailed else 0.0
-        if seconds:
+        if seconds and record.last_wall >= self.watch.test_began:
             record.waits += 1
             if record.is_open:
                 self.tell("idled", record, seconds)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from hermetic.finding import Finding, Severity
 from hermetic.sanitizer import detectors as detector_package, evidence
+from hermetic.sanitizer.clock import perf_counter
 from hermetic.sanitizer.detector import Detector, Mode
 from hermetic.sanitizer.evidence import Act
 from hermetic.sanitizer.ledger import Ledger, SessionRecord
@@ -69,6 +70,7 @@ class Watch:
         self.ledger = Ledger()
         self.calls = Calls()
         self._scope = ""
+        self.test_began = 0.0  # of the clock; what a session of several tests did before was for another one
         self.findings: deque[Finding] = deque(maxlen=MOST_FINDINGS)
         self.errors = 0  # of hermetic's own, swallowed
         self.last_error = ""
@@ -158,6 +160,10 @@ class Watch:
         """Ask the detectors that listen to a moment which no act of the application's brings about."""
         if self._probes is not None:
             self._probes.tell(moment, *details)
+
+    def begin_test(self) -> None:
+        """Another test begins: that a session has been left alone until now is no wait of what it tests."""
+        self.test_began = perf_counter()
 
     def end_scope(self, scope: str) -> None:
         """A test or another span is over: what it has left open is judged now."""

@@ -388,3 +388,38 @@ def test_the_installed_copy_of_the_project(suite: Suite, sources: str) -> None:
         ("site-packages/shop/stock.py", ["tests/test_shop.py::test_leaks"]),
         ("tests/test_shop.py", ["tests/test_shop.py::test_library"]),
     ]
+
+
+def test_a_session_of_several_tests_waits_for_none_of_them(suite: Suite) -> None:
+    suite.settings("hermetic_idle_ms = 100")
+
+    done = suite.run(
+        "--hermetic=fail",
+        test_app="""
+            import time, pytest
+            from app import Session, engine, text
+
+            @pytest.fixture(scope="module")
+            def session():
+                with Session(engine) as session:
+                    yield session
+
+            def test_uses_it(session):
+                session.scalar(text("SELECT 1"))
+
+            def test_takes_its_time():
+                time.sleep(0.3)
+
+            def test_uses_it_again(session):
+                session.scalar(text("SELECT 1"))
+
+            def test_waits(session):
+                session.scalar(text("SELECT 1"))
+                time.sleep(0.3)
+                session.scalar(text("SELECT 1"))
+        """,
+    )
+
+    assert done.outcomes == {"passed": 3, "failed": 1}
+    assert "SES102 transaction-held-across-slow-work: 1 warning" in done.summary
+    assert "by test_app.py::test_waits" in done.summary
