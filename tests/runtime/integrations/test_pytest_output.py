@@ -218,3 +218,27 @@ def test_without_the_plugin_no_trace_is_written(suite: Suite) -> None:
     suite.run("--hermetic=off", "--hermetic-trace=trace.json", test_app=MIXED)
 
     assert not (suite.pytester.path / "trace.json").exists()
+
+
+def test_of_equal_findings_in_a_function_the_first_is_reported(suite: Suite) -> None:
+    done = suite.run(
+        "--hermetic-report=report.json",
+        shop="""
+            from app import Session, engine, kept
+
+            def leak_twice():
+                kept.append(session := Session(engine))
+                session.connection()
+                kept.append(session := Session(engine))
+                session.connection()
+        """,
+        test_shop="""
+            import shop
+
+            def test_leaks():
+                shop.leak_twice()
+        """,
+    )
+
+    assert done.outcomes == {"passed": 1, "errors": 1}
+    assert suite.places() == [("SES001", "shop.py", 5, ["test_shop.py::test_leaks"])]
