@@ -32,7 +32,7 @@ class Seen:
     statements: int = 0
 
     def distinct(self) -> list[Finding]:
-        """Each finding once, in the order of places, whichever worker was first; of a function's equal ones the first."""
+        """Each finding once, in the order of places, whichever worker was first; of equal ones the first."""
         ordered = sorted(self.charges, key=lambda charge: (charge.cause, charge.finding.at), reverse=True)
         found = {charge.finding.fingerprint: charge.finding for charge in ordered}
         return sorted(found.values(), key=lambda finding: (finding.at, finding.rule, finding.message))
