@@ -76,13 +76,19 @@ def _before(run: Run, state: State, atom: Atom, name: str, first: Value, positio
     elif name in ("execute", "scalar", "scalars", "exec", "stream"):
         for statement in first:
             if statement[0] == v.STATEMENT and statement[1] in WRITING:
-                sessions.write(run, state, atom, statement[3], run.mark(position), frozenset())
+                sessions.write(run, state, atom, _with_rows(run, statement[3]), run.mark(position), frozenset())
             elif statement[0] == v.STATEMENT and statement[1] == sessions.SCHEMA:
                 step: Atom = (v.ORIGIN, (position[0], position[1], run.salt), sessions.SCHEMA)
                 run.made_from[step] = statement[3]
                 sessions.write(run, state, atom, frozenset((step,)), run.mark(position), frozenset())
     elif name in ("bulk_insert_mappings", "bulk_update_mappings"):
         sessions.write(run, state, atom, v.sources(first), run.mark(position), frozenset())
+
+
+def _with_rows(run: Run, sources: frozenset[Atom]) -> frozenset[Atom]:
+    """What a statement is made from, and the rows that it names by their keys: mostly it is they that it writes."""
+    named = {source[1] for source in sources if source[0] == v.FIELD and entities.is_identity(run, *source[1:])}
+    return sources | named
 
 
 def _is_made_here(given: Value) -> bool:
@@ -247,7 +253,7 @@ def query_operation(
         owner = target
         if ending == "write":
             came_from = query[4] | v.sources(v.derived(*args, *kwargs.values()))
-            sessions.write(run, state, target, came_from, run.mark(position), frozenset())
+            sessions.write(run, state, target, _with_rows(run, came_from), run.mark(position), frozenset())
         _send(run, state, target, type_, position)
     if ending == "write" or ending == "derived" or query[2] is None:
         return _unknown_rows(run, query[4] | v.sources(v.derived(*args)), position)

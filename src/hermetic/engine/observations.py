@@ -87,16 +87,19 @@ class Split(NamedTuple):
     same_session: bool
 
 
+# What is written after a wait, seen from the row that was read before it, the strongest first
+SAME_ROW, MADE_FROM_IT, OTHER_ROW = range(3)
+
+
 class StaleWrite(NamedTuple):
-    """State that was read before a wait decides a write after it. `use` is the decision, else the write. `related`:
-    what is written is the row that was read, or is made from it."""
+    """State that was read before a wait decides a write after it. `use` is the decision, else the write."""
 
     use: Mark
     wait: Mark
     loaded: Mark | None
     write: Mark
     attribute: str
-    related: bool
+    writes: int  # SAME_ROW, MADE_FROM_IT or OTHER_ROW
 
 
 class Unsaved(NamedTuple):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from hermetic.engine import typestate as ts, unsaved, values as v
 from hermetic.engine.observations import (
+    MADE_FROM_IT,
+    OTHER_ROW,
+    SAME_ROW,
     Concurrent,
     EndedUse,
     Held,
@@ -286,9 +289,12 @@ def stale(
         wait = instance.mark(STALE)
         if wait is not None:
             use = run.solver.decision_marks.get((run.fn.id, source)) if source in state.decisions else None
-            related = source[1] in written or root_of(source) in _origins(run, sources)
-            found = StaleWrite(use or mark, wait, instance.mark(LOADED), mark, source[2], related)
-            run.observe(("stale", source[1], related), found)
+            if source[1] in written or source[1] in sources:
+                writes = SAME_ROW
+            else:
+                writes = MADE_FROM_IT if root_of(source) in _origins(run, sources) else OTHER_ROW
+            found = StaleWrite(use or mark, wait, instance.mark(LOADED), mark, source[2], writes)
+            run.observe(("stale", source[1], writes), found)
 
 
 def _is_versioned(run: Run, instance: Atom) -> bool:

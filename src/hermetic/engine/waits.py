@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hermetic.engine.link import Codebase, Function
-from hermetic.models.waiting import LOCAL, LOCAL_METHODS, WAITS
+from hermetic.models.waiting import LOCAL, LOCAL_METHODS, LOCAL_METHODS_OF, WAITS
 
 # Calls between a function and a slow one that it is asked about; further away nobody looks.
 MOST_HOPS = 3
@@ -28,8 +28,11 @@ class SlowCalls:
     def kind(self, name: str) -> str | None:
         """What a call of a library waits for, by the longest known beginning of its full name."""
         known = self._by_root.get(name.partition(".")[0])
-        if known is None or "()" in name or name in LOCAL or name.rpartition(".")[2] in LOCAL_METHODS:
+        method = name.rpartition(".")[2]
+        if known is None or "()" in name or name in LOCAL or method in LOCAL_METHODS:
             return None  # with brackets in it, it is a method of an answer
+        if method in LOCAL_METHODS_OF.get(name.partition(".")[0], ()):
+            return None
         best = None
         for beginning, kind in known:
             if name == beginning or (beginning.endswith(".") and name.startswith(beginning)):

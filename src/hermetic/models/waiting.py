@@ -197,6 +197,14 @@ LOCAL_METHODS: frozenset[str] = frozenset(
     )
 )
 
+# Those of single packages: what reads an answer that is there, or only makes a client.
+LOCAL_METHODS_OF: dict[str, frozenset[str]] = {
+    "stripe": frozenset(("get", "items", "keys", "values", "to_dict")),  # of a StripeObject, which is a dictionary
+    "azure": frozenset(  # https://learn.microsoft.com/python/api/azure-storage-blob/
+        ("from_connection_string", "get_container_client", "get_blob_client", "get_queue_client")
+    ),
+}
+
 # Awaits of these are no step outside of the process, or none that lets the data change in a way we could judge.
 NO_WAIT: tuple[str, ...] = (
     "asyncio.Lock",

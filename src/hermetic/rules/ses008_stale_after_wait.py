@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hermetic.engine.observations import MADE_FROM_IT, OTHER_ROW, SAME_ROW
 from hermetic.engine.program import Program
 from hermetic.finding import Finding, Fix, Severity, Step
 from hermetic.rule import Example, Rule
@@ -90,6 +91,11 @@ async def charge(client: httpx.AsyncClient, key: int) -> None:
 )
 
 
+# A row that is made from the one that was checked may be right whatever has become of that one, a log entry say; of
+# other rows nothing is known.
+SEVERITIES = {SAME_ROW: Severity.ERROR, MADE_FROM_IT: Severity.WARNING, OTHER_ROW: Severity.HINT}
+
+
 def check(program: Program) -> Iterator[Finding]:
     for _, stale in program.stale_writes():
         trace: list[Step] = []
@@ -101,9 +107,7 @@ def check(program: Program) -> Iterator[Finding]:
         trace.append(Step(program.position(stale.write), "and this is written"))
         message = f"`{stale.attribute}` was read before a wait and decides a write after it"
         fix = Fix("unsafe", "after the wait, `refresh()` the instance or load it with `with_for_update`, then decide")
-        # A write to other rows may be right whatever has become of this one: a check of a flag, then a log entry.
-        severity = Severity.ERROR if stale.related else Severity.HINT
-        yield Finding(at, severity, message, tuple(trace), fix)
+        yield Finding(at, SEVERITIES[stale.writes], message, tuple(trace), fix)
 
 
 RULE = Rule(
