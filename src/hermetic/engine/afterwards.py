@@ -8,7 +8,7 @@ from hermetic.engine.observations import Outlives
 from hermetic.engine.project import Arguments, Keywords
 from hermetic.engine.run import Run
 from hermetic.engine.session_types import MANAGED
-from hermetic.engine.sessions import sessions_in
+from hermetic.engine.session_values import sessions_in
 from hermetic.engine.state import ENTERED, State, Track
 from hermetic.engine.values import Atom, Value
 from hermetic.models.frameworks import BACKGROUND_METHODS, STREAMING_RESPONSES

@@ -7,22 +7,11 @@ from collections.abc import Callable
 from hermetic.engine import entities, ir, typestate as ts, unsaved, values as v
 from hermetic.engine.fields import read_field, read_parameter, write_field
 from hermetic.engine.link import Function
+from hermetic.engine.operations import ABSENT, record
 from hermetic.engine.run import Raised, Run
 from hermetic.engine.session_types import SessionType
-from hermetic.engine.sessions import (
-    ABSENT,
-    NO_ATOMS,
-    dirty,
-    each_instance,
-    expires,
-    hold,
-    lapse,
-    let_go,
-    record,
-    sessions_in,
-    stale,
-    touch,
-)
+from hermetic.engine.session_values import sessions_in
+from hermetic.engine.sessions import NO_ATOMS, dirty, each_instance, expires, hold, lapse, let_go, stale, touch
 from hermetic.engine.state import (
     CHANGED,
     DELETED,

@@ -21,7 +21,7 @@ from hermetic.engine.project import (
 )
 from hermetic.engine.run import Run
 from hermetic.engine.scopes import MODES
-from hermetic.engine.sessions import sessions_in
+from hermetic.engine.session_values import sessions_in
 from hermetic.engine.state import CREATED, ENTERED, SCOPED, State, Track
 from hermetic.engine.values import Atom, Value
 from hermetic.models.scopes import READER

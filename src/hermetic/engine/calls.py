@@ -33,7 +33,7 @@ from hermetic.engine.project import (
 from hermetic.engine.run import ERROR, ITEM, Run
 from hermetic.engine.scopes import given_by, opened_by
 from hermetic.engine.session_types import REGISTRY
-from hermetic.engine.sessions import sessions_in
+from hermetic.engine.session_values import sessions_in
 from hermetic.engine.state import State, join
 from hermetic.engine.values import Atom, Value, elements
 from hermetic.models.advanced_alchemy import NEW

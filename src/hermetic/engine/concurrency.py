@@ -8,7 +8,8 @@ from hermetic.engine.fields import SESSION_OF, reachable_sessions, read_field
 from hermetic.engine.observations import Concurrent
 from hermetic.engine.project import Arguments, Keywords, bind, key_of
 from hermetic.engine.run import ERROR, Run
-from hermetic.engine.sessions import hold, sessions_in
+from hermetic.engine.session_values import sessions_in
+from hermetic.engine.sessions import hold
 from hermetic.engine.state import CREATED, HANDED_OVER, Mark, State, Track
 from hermetic.engine.values import Atom, Value
 from hermetic.models.sqlalchemy import ASYNC

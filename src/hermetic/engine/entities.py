@@ -5,9 +5,10 @@ from __future__ import annotations
 from hermetic.engine import ir, typestate as ts, values as v
 from hermetic.engine.classes import COLUMN, OTHER, RELATIONSHIP, ClassTable
 from hermetic.engine.observations import EndedUse
+from hermetic.engine.operations import MOMENT
 from hermetic.engine.run import Run
 from hermetic.engine.session_types import Made
-from hermetic.engine.sessions import MOMENT, expires, write
+from hermetic.engine.sessions import expires, write
 from hermetic.engine.state import (
     CHANGED,
     DELETED,

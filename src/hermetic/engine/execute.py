@@ -9,8 +9,8 @@ from hermetic.engine.evaluate import assign, evaluate
 from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.guards import assume
 from hermetic.engine.ir import Block, Node
+from hermetic.engine.operations import ABSENT
 from hermetic.engine.run import EXPLICIT, Exits, Raised, Run
-from hermetic.engine.sessions import ABSENT
 from hermetic.engine.state import FALSE, NONE, State
 from hermetic.engine.values import Atom, Value
 

@@ -7,11 +7,13 @@ from hermetic.engine.entities import ALL_DEFERRED, ANY_ATTRIBUTE, is_entity
 from hermetic.engine.fields import SESSION_OF, reachable_sessions, read_field
 from hermetic.engine.library import class_reference, relationship_names
 from hermetic.engine.observations import OptionMisused
+from hermetic.engine.operations import SCHEMA
 from hermetic.engine.project import Arguments, Keywords, make_session
 from hermetic.engine.run import ERROR, Run
 from hermetic.engine.scopes import given_by, opened_by
 from hermetic.engine.session_types import BORROWED, PLAIN, SessionType
-from hermetic.engine.sessions import SCHEMA, sessions_in, wait
+from hermetic.engine.session_values import sessions_in
+from hermetic.engine.sessions import wait
 from hermetic.engine.state import State
 from hermetic.engine.stores import write_attribute
 from hermetic.engine.values import Value, elements

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from hermetic.engine import census, entities, ir, sessions, typestate as ts, values as v
+from hermetic.engine.operations import SCHEMA
 from hermetic.engine.project import Arguments, Keywords, make_session
 from hermetic.engine.run import DATABASE_ERROR, EXPLICIT, Run
 from hermetic.engine.session_types import REGISTRY, SessionType
-from hermetic.engine.sessions import sessions_in
+from hermetic.engine.session_values import sessions_in
 from hermetic.engine.state import DETACHED, EXPIRED, EXPUNGED, STALE, Instance, State
 from hermetic.engine.values import Atom, Value, elements
 from hermetic.models.exceptions import RESULT_ERRORS
@@ -77,8 +78,8 @@ def _before(run: Run, state: State, atom: Atom, name: str, first: Value, positio
         for statement in first:
             if statement[0] == v.STATEMENT and statement[1] in WRITING:
                 sessions.write(run, state, atom, _with_rows(run, statement[3]), run.mark(position), frozenset())
-            elif statement[0] == v.STATEMENT and statement[1] == sessions.SCHEMA:
-                step: Atom = (v.ORIGIN, (position[0], position[1], run.salt), sessions.SCHEMA)
+            elif statement[0] == v.STATEMENT and statement[1] == SCHEMA:
+                step: Atom = (v.ORIGIN, (position[0], position[1], run.salt), SCHEMA)
                 run.made_from[step] = statement[3]
                 sessions.write(run, state, atom, frozenset((step,)), run.mark(position), frozenset())
     elif name in ("bulk_insert_mappings", "bulk_update_mappings"):

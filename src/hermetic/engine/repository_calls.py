@@ -7,7 +7,7 @@ from hermetic.engine.library import loader_options, relationship_names
 from hermetic.engine.project import Arguments, Keywords
 from hermetic.engine.run import ERROR, Run
 from hermetic.engine.session_types import SessionType
-from hermetic.engine.sessions import sessions_in
+from hermetic.engine.session_values import sessions_in
 from hermetic.engine.state import DETACHED, EXPUNGED, Fields, State
 from hermetic.engine.values import Atom, Value, elements
 from hermetic.models import advanced_alchemy as models

@@ -10,16 +10,15 @@ from hermetic.engine.observations import (
     Concurrent,
     EndedUse,
     Held,
-    Split,
     StaleWrite,
     SwallowedFailure,
     UsedAtTheEnd,
 )
+from hermetic.engine.operations import ABSENT, origins, record, root_of
 from hermetic.engine.run import DATABASE_ERROR, Raised, Run
 from hermetic.engine.session_types import MANAGED, REGISTRY, SessionType
 from hermetic.engine.state import (
     ASSIGNED,
-    CHANGED,
     CREATED,
     DELETED,
     DETACHED,
@@ -41,15 +40,9 @@ from hermetic.engine.state import (
     State,
     Track,
     hops,
-    join_logs,
 )
 from hermetic.engine.values import Atom, Value
 from hermetic.models.sqlalchemy import ASYNC, SYNC
-
-# Among the decisions of a state: that a row was looked for and not found.
-ABSENT: Atom = (v.CONSTANT, "absent")
-# What stands last in a source that is no row: a statement that changes tables, the time put into a row.
-SCHEMA, MOMENT = "schema", "@moment"
 
 NO_NAMES: frozenset[str] = frozenset()
 NO_ATOMS: frozenset[Atom] = frozenset()
@@ -58,26 +51,6 @@ MOST_WAITS = 4  # of a function, that its summary tells apart
 COMMITTING = frozenset(("commit",))
 # What an operation that writes what is pending fails with, by its name.
 WRITING_OUT = {"commit": COMMITTING, "flush": frozenset(("flush",))}
-
-
-def sessions_in(run: Run, value: Value) -> list[tuple[Atom, SessionType]]:
-    """The sessions that a value can be."""
-    found = []
-    for atom in value:
-        if atom[0] == v.SESSION:
-            found.append((atom, atom[2]))
-        elif atom[0] == v.ANY_SESSION:
-            found.append((atom, atom[1]))
-        elif atom[0] in v.PLACES:
-            for kind in v.ordered(run.type_of(atom)):
-                if kind[0] == v.ANY_SESSION or kind[0] == v.REGISTRY:
-                    found.append((atom, kind[1]))
-                    break
-    return sorted(found, key=v.text) if len(found) > 1 else found
-
-
-def is_session(run: Run, atom: Atom) -> bool:
-    return bool(sessions_in(run, frozenset((atom,))))
 
 
 def operate(run: Run, state: State, atom: Atom, type_: SessionType, name: str, mark: Mark, weak: bool) -> None:
@@ -292,7 +265,7 @@ def stale(
             if source[1] in written or source[1] in sources:
                 writes = SAME_ROW
             else:
-                writes = MADE_FROM_IT if root_of(source) in _origins(run, sources) else OTHER_ROW
+                writes = MADE_FROM_IT if root_of(source) in origins(run, sources) else OTHER_ROW
             found = StaleWrite(use or mark, wait, instance.mark(LOADED), mark, source[2], writes)
             run.observe(("stale", source[1], writes), found)
 
@@ -327,87 +300,6 @@ def let_go(state: State, owner: Atom, mark: Mark) -> None:
 def expires(run: Run, type_: SessionType) -> bool:
     """Does a commit expire the instances of such a session? Where no code says, as the project's others do."""
     return run.solver.expire_default(type_.flavour) if type_.expire is None else type_.expire
-
-
-def record(run: Run, state: State, done: Commit) -> None:
-    """Add to the log of commits; a later one that belongs to an earlier one splits the operation."""
-    if done.wrote and done.certain and not run.caught:  # what a handler writes tells of the failure
-        for earlier in state.log:
-            if not earlier.wrote or not earlier.certain or earlier.committed[:2] == done.committed[:2]:
-                continue  # two commits inside of one call are that callee's to answer for
-            if _may_stand_apart(run, earlier, done):
-                continue
-            related = _related(run, earlier, done)
-            if related is not None:
-                same = earlier.session == done.session
-                run.observe(("split", done.session, done.committed[1]), Split(earlier, done, related, same))
-                break
-    state.log = join_logs(state.log, (done,))
-    for atom, track in state.heap.items():
-        if type(track) is Instance and track.mark(CHANGED) is not None:
-            state.put(atom, track.settled())
-
-
-def _may_stand_apart(run: Run, earlier: Commit, later: Commit) -> bool:
-    """Are the two meant to be separate, or repeatable: steps of a schema upgrade, rows that are made when they are
-    missing, one batch of items after another, the time at which a batch was through?"""
-    if earlier.missing and later.missing:
-        return True
-    in_a_later_loop = bool(run.loops) and run.loops[-1] > earlier.committed[1][0]
-    if earlier.repeated and (later.repeated or in_a_later_loop or _is_only(later, MOMENT)):
-        return True
-    return _is_only(earlier, SCHEMA) and _is_only(later, SCHEMA)
-
-
-def _is_only(done: Commit, what: str) -> bool:
-    """Has nothing else been written? `what` stands last in such sources."""
-    return bool(done.sources) and all(source[-1] == what for source in done.sources)
-
-
-def _related(run: Run, earlier: Commit, later: Commit) -> bool | None:
-    """Do two pieces of writing belong together: have they an origin in common, or are they the work of one helper,
-    called twice? False if nothing is known of one of them, None if they have nothing in common.
-
-    A helper with a session of its own does one thing completely, as a cache, a log or a counter does: of the same row
-    it may do that twice, unless the same values go into both."""
-    left, right = _origins(run, earlier.sources), _origins(run, later.sources)
-    by_one_helper = earlier.committed[2] is not None and earlier.committed[2] == later.committed[2]
-    if by_one_helper and earlier.session != later.session:
-        return True if any(not _is_a_key(run, origin) for origin in left & right) else None
-    if by_one_helper or left & right:
-        return True
-    return None if left and right else False
-
-
-def _is_a_key(run: Run, origin: Atom) -> bool:
-    """Does a parameter, by its name, say which row is meant?"""
-    if origin[0] != v.PARAM:
-        return False
-    name = run.code.functions[origin[1]].params[origin[2]][0]
-    return name in ("self", "cls", "id") or name.endswith("_id")
-
-
-def _origins(run: Run, sources: frozenset[Atom]) -> set[Atom]:
-    """What the sources were made from, and what that was made from in turn."""
-    found: set[Atom] = set()
-    pending = [root_of(atom) for atom in sources]
-    while pending:
-        atom = pending.pop()
-        if atom not in found:
-            found.add(atom)
-            pending.extend(root_of(source) for source in run.made_from.get(atom, ()))
-    return {atom for atom in found if atom[-1] != SCHEMA and not is_session(run, atom)}
-
-
-def root_of(source: Atom) -> Atom:
-    """The instance whose attribute a source is, else the source itself."""
-    while (
-        source[0] == v.FIELD
-        and source[1][0] in (v.ENTITY, v.FIELD, v.PARAM)
-        and not (source[1][0] == v.PARAM and source[1][2] == 0)
-    ):
-        source = source[1]
-    return source
 
 
 def each_instance(state: State, owner: Atom, flag: int, mark: Mark, only_loaded: bool = False) -> None:
@@ -496,13 +388,9 @@ __all__ = [
     "expires",
     "fetch",
     "hold",
-    "is_session",
     "lapse",
     "let_go",
     "operate",
-    "record",
-    "root_of",
-    "sessions_in",
     "stale",
     "statement",
     "to_savepoint",

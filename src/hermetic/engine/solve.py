@@ -35,7 +35,7 @@ from hermetic.engine.reads import CertainReads, certain_reads
 from hermetic.engine.relevance import relevant_functions
 from hermetic.engine.run import Raised, Run
 from hermetic.engine.session_types import Made
-from hermetic.engine.sessions import sessions_in
+from hermetic.engine.session_values import sessions_in
 from hermetic.engine.state import ENTITY_FOREIGN, Fields, Instance, Mark, State, Track, join
 from hermetic.engine.summary import NEVER_RETURNING, OPAQUE, TRIVIAL, Summary
 from hermetic.engine.types import Types

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hermetic.engine import entities, ir, library, sessions, values as v
 from hermetic.engine.project import Arguments, Keywords
 from hermetic.engine.run import Run
-from hermetic.engine.sessions import sessions_in
+from hermetic.engine.session_values import sessions_in
 from hermetic.engine.state import DETACHED, EXPIRED, EXPUNGED, STALE, Instance, State
 from hermetic.engine.values import Atom, Value, elements
 from hermetic.models import toolkit as models
