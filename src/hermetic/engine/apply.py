@@ -199,10 +199,13 @@ class Substitution:
         return list(self._made.values())
 
     def value(self, value: Value) -> Value:
+        if len(value) == 1:
+            return self.atom(next(iter(value)))
+        parts = [self.atom(atom) for atom in v.ordered(value)]
         out = v.UNKNOWN
-        for atom in v.ordered(value):
-            out = v.union(out, self.atom(atom))
-        return out
+        for part in parts:
+            out = v.union(out, part)
+        return out if all(parts) else v.either(out, v.UNKNOWN)
 
     def sources(self, sources: frozenset[Atom]) -> frozenset[Atom]:
         if not sources:

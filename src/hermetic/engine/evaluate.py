@@ -207,7 +207,7 @@ def _boolean(run: Run, state: State, node: Node) -> Value:
             state.log, state.stores, state.floating = taken.log, taken.stores, taken.floating
         elif not taken.dead:
             state.become(join(state, taken))
-        value = v.union(value, further)
+        value = v.either(value, further)
     return value
 
 
@@ -234,7 +234,7 @@ def _conditional(run: Run, state: State, node: Node) -> Value:
         return evaluate(run, state, node[3])
     value = evaluate(run, state, node[2])
     if else_possible:
-        value = v.union(value, evaluate(run, other, node[3]))
+        value = v.either(value, evaluate(run, other, node[3]))
         state.become(join(state, other))
     return value
 

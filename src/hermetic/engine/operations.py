@@ -17,21 +17,27 @@ SCHEMA, MOMENT = "schema", "@moment"
 
 def record(run: Run, state: State, done: Commit) -> None:
     """Add to the log of commits; a later one that belongs to an earlier one splits the operation."""
-    if done.wrote and done.certain and not run.caught:  # what a handler writes tells of the failure
+    if done.wrote and (done.certain or _may_follow(done)) and not run.caught:  # a handler tells of the failure
         for earlier in state.log:
             if not earlier.wrote or not earlier.certain or earlier.committed[:2] == done.committed[:2]:
                 continue  # two commits inside of one call are that callee's to answer for
             if _may_stand_apart(run, earlier, done):
                 continue
             related = _related(run, earlier, done)
-            if related is not None:
-                same = earlier.session == done.session
+            same = earlier.session == done.session
+            if related is not None and (done.certain or (related and same)):
                 run.observe(("split", done.session, done.committed[1]), Split(earlier, done, related, same))
                 break
     state.log = join_logs(state.log, (done,))
     for atom, track in state.heap.items():
         if type(track) is Instance and track.mark(CHANGED) is not None:
             state.put(atom, track.settled())
+
+
+def _may_follow(done: Commit) -> bool:
+    """Of what a helper commits on some of its paths only: can it be the second part of an operation? Not what it makes
+    because it is missing, nor what it does with each of many."""
+    return done.always and not done.repeated and not done.missing
 
 
 def _may_stand_apart(run: Run, earlier: Commit, later: Commit) -> bool:

@@ -288,9 +288,9 @@ class Solver:
         if not after:
             state.dead = True
             return v.UNKNOWN
-        value = v.UNKNOWN
+        value = after[0].env.get(RETURNED, v.NOTHING)
         for left in after:
-            value = v.union(value, left.env.get(RETURNED, v.NOTHING))
+            value = v.either(value, left.env.get(RETURNED, v.NOTHING))
             left.env, left.facts = state.env, state.facts
         end = after[0]
         for left in after[1:]:

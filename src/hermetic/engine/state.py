@@ -313,7 +313,7 @@ def join_variables(left: dict[str, Value], right: dict[str, Value]) -> dict[str,
         ours = left.get(name)
         if ours is theirs:
             continue
-        joined = theirs if ours is None else v.union(ours, theirs)
+        joined = theirs if ours is None else v.either(ours, theirs)
         if joined is not ours:
             if out is left:
                 out = left.copy()

@@ -112,6 +112,18 @@ def union(left: Value, right: Value) -> Value:
     return _limited_alternatives(left | right) if left else right
 
 
+SOMETHING: Atom = (DERIVED, frozenset())  # an alternative that nothing is known of
+
+
+def either(left: Value, right: Value) -> Value:
+    """What a variable holds that has the one value on some paths and the other on the rest. Beside constants the paths
+    on which nothing is known are kept in mind: there it is none of them."""
+    if left and right:
+        return union(left, right)
+    known = left or right
+    return known | {SOMETHING} if any(atom[0] == CONSTANT for atom in known) else known
+
+
 def union_all(values: Iterable[Value]) -> Value:
     """The least value that covers all of these, in whatever order they come."""
     found = UNKNOWN

@@ -117,13 +117,13 @@ def check(program: Program) -> Iterator[Finding]:
 
 def _finding(program: Program, place: Place, splits: list[Split]) -> Finding:
     """One finding an operation: the first commit that comes after another, further ones as steps."""
-    first = splits[0]
+    first = next((split for split in splits if split.second.certain), splits[0])
     trace = [*program.steps(first.first.committed, "the first part is committed")]
     trace += program.steps(first.second.committed, "the second part is committed; if it fails, the first stays")
-    for further in splits[1:]:
+    for further in (split for split in splits if split is not first):
         trace.append(Step(program.position(further.second.committed), "a further part is committed"))
     message = f"`{place.function.name}` commits one operation in {'two' if len(splits) == 1 else 'several'} parts"
-    proven = first.related and not program.may_join_a_scope(place, first.second)
+    proven = first.related and first.second.certain and not program.may_join_a_scope(place, first.second)
     severity = Severity.ERROR if proven else Severity.WARNING
     fix = Fix("unsafe", "write all parts, `flush()` where an id is needed, and commit once at the end")
     return Finding(program.position(first.second.committed), severity, message, tuple(trace), fix)
