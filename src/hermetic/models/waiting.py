@@ -203,6 +203,7 @@ LOCAL_METHODS_OF: dict[str, frozenset[str]] = {
     "azure": frozenset(  # https://learn.microsoft.com/python/api/azure-storage-blob/
         ("from_connection_string", "get_container_client", "get_blob_client", "get_queue_client")
     ),
+    "google": frozenset(("bucket", "blob")),  # https://cloud.google.com/python/docs/reference/storage/latest
 }
 
 # Awaits of these are no step outside of the process, or none that lets the data change in a way we could judge.
