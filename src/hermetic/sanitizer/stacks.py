@@ -7,6 +7,7 @@ variables alive, and a session that lives longer because it is watched would be 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 import sysconfig
@@ -31,6 +32,11 @@ LIBRARIES = ("sqlalchemy", "sqlmodel", "greenlet", "pytest", "_pytest", "pluggy"
 
 # Where an event loop runs a task or a callback. Whoever runs the loop stands below it on the stack, and did not do it.
 LOOPS = ("asyncio/events.py", "asyncio/runners.py")
+
+# What stands between whoever awaits and what runs: in `async for`, at the end of a dependency with `yield`, behind an
+# `__await__` method. Only the collector knows what it is of.
+STEPS = frozenset("async_generator_asend async_generator_athrow anext_awaitable coroutine_wrapper".split())
+RUNNING = frozenset("coroutine async_generator".split())
 
 APPLICATION, LIBRARY, LOOP = 0, 1, 2
 _kinds: dict[str, int] = {}  # of files, by name
@@ -178,8 +184,16 @@ def _task_stack(task: asyncio.Task[Any]) -> list[FrameType]:
         frame = getattr(awaitable, "cr_frame", None) or getattr(awaitable, "ag_frame", None)
         if frame is not None:
             frames.append(frame)
-        awaitable = getattr(awaitable, "cr_await", None) or getattr(awaitable, "ag_await", None)
+        awaitable = _awaited(awaitable)
     return frames[::-1]
+
+
+def _awaited(awaitable: Any) -> Any:
+    """What a coroutine or an asynchronous generator waits for; a step of a generator leads to the generator itself."""
+    if type(awaitable).__name__ in STEPS:
+        inside = (each for each in gc.get_referents(awaitable) if type(each).__name__ in STEPS | RUNNING)
+        return next(inside, None)
+    return getattr(awaitable, "cr_await", None) or getattr(awaitable, "ag_await", None)
 
 
 def _thread_stack(ident: int) -> list[FrameType]:
