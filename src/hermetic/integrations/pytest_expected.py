@@ -2,6 +2,7 @@
 
 Told by the error itself, wherever it comes from, and not by the text of the test. pytest has no hook for this, so the
 end of these blocks is patched. A block names an error if it expects a class of SQLAlchemy's, and not any exception.
+`pytest.raises(error, function)` is such a block from pytest 8.4 on.
 """
 
 from __future__ import annotations
