@@ -16,6 +16,7 @@ from asyncio import current_task
 from asyncio.events import _get_running_loop
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_ITERABLE_COROUTINE
 from threading import current_thread
 from types import CodeType, FrameType
 from typing import Any
@@ -37,6 +38,8 @@ LOOPS = ("asyncio/events.py", "asyncio/runners.py")
 # `__await__` method. Only the collector knows what it is of.
 STEPS = frozenset("async_generator_asend async_generator_athrow anext_awaitable coroutine_wrapper".split())
 RUNNING = frozenset("coroutine async_generator".split())
+
+ASYNC = CO_COROUTINE | CO_ITERABLE_COROUTINE | CO_ASYNC_GENERATOR
 
 APPLICATION, LIBRARY, LOOP = 0, 1, 2
 _kinds: dict[str, int] = {}  # of files, by name
@@ -71,12 +74,15 @@ def _collect(frame: FrameType | None, taken: list[Frame], limit: int, patience: 
     """Add the application frames of a stack. Is it worth going on with the greenlet that waits for this one?"""
     known = _kinds
     left = patience
+    inner: FrameType | None = None
     while frame is not None:
         code = frame.f_code
         kind = known.get(code.co_filename)
         if kind is None:
             kind = _kind(code.co_filename)
         if kind == APPLICATION:
+            if not taken and inner is not None and inner.f_code.co_flags & ASYNC and not code.co_flags & ASYNC:
+                return False  # it runs the loop, as uvloop's, which has no frames of its own
             taken.append((code, frame.f_lasti))
             if len(taken) >= limit:
                 return False
@@ -87,7 +93,7 @@ def _collect(frame: FrameType | None, taken: list[Frame], limit: int, patience: 
                 return False
         elif kind == LOOP:
             return False
-        frame = frame.f_back
+        inner, frame = frame, frame.f_back
     return True
 
 

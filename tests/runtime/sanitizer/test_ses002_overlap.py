@@ -288,7 +288,10 @@ def test_threads_that_run_library_code_alone(sync_engine: Engine, gate: Gate, fo
     assert found.places("SES002", here) == ("made", {"made"})
 
 
-def test_who_runs_the_loop_has_not_run_the_statements(aiosqlite_url: str, found: Found) -> None:
+@pytest.mark.parametrize("new_event_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_who_runs_the_loop_has_not_run_the_statements(
+    aiosqlite_url: str, found: Found, new_event_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
     async def load() -> None:
         engine = create_async_engine(aiosqlite_url)
         async with AsyncSession(engine) as session:
@@ -296,9 +299,12 @@ def test_who_runs_the_loop_has_not_run_the_statements(aiosqlite_url: str, found:
             await gathered(session)
         await engine.dispose()
 
-    asyncio.run(load())
+    loop = new_event_loop()
+    loop.run_until_complete(load())
+    loop.close()
 
     assert found.places("SES002", gathered) == ("both", {"both"})
+    assert not [step for step in found.findings[0].trace if "statement in `test_who_runs" in step.text]
 
 
 # Taking turns is allowed.
