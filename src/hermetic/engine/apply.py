@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hermetic.engine import entities, ir, typestate as ts, unsaved, values as v
+from hermetic.engine import entities, ir, stale, typestate as ts, unsaved, values as v
 from hermetic.engine.fields import read_field, read_parameter, write_field
 from hermetic.engine.link import Function
 from hermetic.engine.operations import ABSENT, record
 from hermetic.engine.run import Raised, Run
 from hermetic.engine.session_types import SessionType
 from hermetic.engine.session_values import sessions_in
-from hermetic.engine.sessions import NO_ATOMS, dirty, each_instance, expires, hold, lapse, let_go, stale, touch
+from hermetic.engine.sessions import NO_ATOMS, dirty, each_instance, expires, hold, let_go, touch
 from hermetic.engine.state import (
     CHANGED,
     DELETED,
     DETACHED,
     EXPIRED,
+    LOCKED,
     OF_A_FAILURE,
     SCOPED,
     TOLD,
@@ -172,7 +173,7 @@ class Substitution:
             what = self._class(atom[2]) if atom[0] == v.ENTITY else atom[2]
             known = self._made[atom] = (atom[0], (line, column, number), *self._class_of_object(atom, what))
             if atom[0] != v.SESSION:
-                self.run.made_from[known] = self._given()
+                self.run.made_from[known] = self.given()
         return known
 
     def _class_of_object(self, atom: Atom, declared: object) -> tuple[object, ...]:
@@ -185,7 +186,7 @@ class Substitution:
                     return (declared, called_on)
         return (declared,)
 
-    def _given(self) -> frozenset[Atom]:
+    def given(self) -> frozenset[Atom]:
         """The sources of the call's arguments."""
         if self._arguments is None:
             found: frozenset[Atom] = frozenset()
@@ -239,15 +240,19 @@ def apply(run: Run, state: State, summary: Summary, sub: Substitution, callee: F
     state.touched = state.touched or summary.touches
     waits = (summary.slow[0], sub.trail(summary.slow[1])) if summary.slow is not None else None
     if waits is not None and summary.writes_after_wait:
-        lapse(run, state, *waits)
+        stale.lapse(run, state, *waits, sub.given())
     if run.slow is not None and _writes(summary.effects):
         run.writes_after_wait = True
+    if summary.governs or summary.assigns:
+        stale.called(run, state, summary, sub)
     apply_effects(run, state, summary.effects, sub)
-    run.rechecks = run.rechecks or summary.rechecks
+    run.rechecks = run.rechecks or (summary.rechecks and not run.writes_after_wait)
     if waits is not None and not summary.writes_after_wait:
-        lapse(run, state, *waits)
-    elif waits is not None and not summary.rechecks and _writes(summary.effects):
-        stale(run, state, run.mark(sub.position), NO_ATOMS, sources=_written_from(summary.effects, sub))
+        stale.lapse(run, state, *waits, sub.given())
+    elif run.slow is not None and not summary.rechecks and _writes(summary.effects):
+        judged = frozenset(target for row, *_ in summary.assigns for target in sub.atom(row))
+        sources = _written_from(summary.effects, sub)
+        stale.written(run, state, run.mark(sub.position), NO_ATOMS, v.UNKNOWN, sources, judged)
     return sub.value(summary.returns)
 
 
@@ -459,7 +464,10 @@ def _instance(run: Run, state: State, atom: Atom, track: Instance, sub: Substitu
             continue
         known = state.instance(target)
         if known is None or atom[0] == v.ENTITY:
-            state.put(target, Instance(owner, track.word, track.loaded, marks))
+            fresh = Instance(owner, track.word, track.loaded, marks)
+            again = run.slow is not None and not ts.may(track.word, LOCKED)
+            came_from = run.made_from.get(target, frozenset()) if again else frozenset()
+            state.put(target, stale.reasked(run, state, target, fresh, came_from) if came_from else fresh)
         else:
             merged = dict(known.marks) | dict(marks)
             word = ts_then_entity(known.word, track.word)

@@ -156,6 +156,8 @@ def _of_object(run: Run, state: State, atom: Atom, name: str, position: ir.Pos) 
         out = v.union(
             out, stored if stored is not None else call_function(run, state, function, atom, [], {}, position)
         )
+    if reading.is_row and reading.properties and out and not v.sources(out):  # known by type alone
+        out = v.union(out, v.one((v.DERIVED, frozenset(((v.FIELD, atom, name),)))))
     if reading.is_field or not out:
         out = v.union(out, read_field(run, state, atom, name))
     return out

@@ -36,6 +36,7 @@ from hermetic.engine.session_types import REGISTRY
 from hermetic.engine.session_values import sessions_in
 from hermetic.engine.state import State, join
 from hermetic.engine.values import Atom, Value, elements
+from hermetic.engine.waits import stays_near
 from hermetic.models.advanced_alchemy import NEW
 from hermetic.models.python import (
     DEFAULTING,
@@ -43,7 +44,7 @@ from hermetic.models.python import (
     OFFLOADING_METHODS,
     SPAWNING_METHODS,
 )
-from hermetic.models.sqlalchemy import ASYNC, RESULT_METHODS, STATEMENT_METHODS, SYMBOLS
+from hermetic.models.sqlalchemy import ASYNC, RESULT_METHODS, SYMBOLS
 from hermetic.models.waiting import NO_WAIT
 
 
@@ -301,7 +302,7 @@ def _method_of_unknown(
         return made
     kind = run.solver.slow.kind(full) if full else _inherited_wait(run, receiver, name)
     if kind is not None:
-        sessions.wait(run, state, kind, run.mark(position))
+        sessions.wait(run, state, kind, run.mark(position), v.sources(v.derived(*args, *kwargs.values())))
     if name not in NEVER_RAISING_METHODS:
         run.raise_(state, ERROR, run.mark(position))
     for argument in (*args, *kwargs.values()):
@@ -397,27 +398,13 @@ def await_(run: Run, state: State, value: Value, node: ir.Node) -> Value:
             out = v.union(out, v.one(atom))
         else:
             out = v.union(out, v.one(atom))
-    if not known and _asks_a_database(run, node[1]):
+    if not known and stays_near(run, node[1]):
         run.raise_(state, ERROR, run.mark(position))
     elif not known:
         run.raise_(state, ERROR, run.mark(position))
-        sessions.wait(run, state, sessions.OUTSIDE, run.mark(position))
+        sessions.wait(run, state, sessions.OUTSIDE, run.mark(position), v.sources(out))
         out = v.answered(out)
     return out
-
-
-def _asks_a_database(run: Run, expression: ir.Expr) -> bool:
-    """Is it the call of a session's method, on an object of which nothing is known? A heuristic, by the method's name;
-    `get` is one only with a mapped class."""
-    if type(expression) is not tuple or expression[0] != ir.CALL or type(expression[1]) is not tuple:
-        return False
-    callee, arguments = expression[1], expression[2]
-    if callee[0] != ir.ATTR:
-        return False
-    if callee[2] == "get" and arguments:
-        given = run.types.infer(arguments[0], run.fn)
-        return any(atom[0] == v.CLASS and run.types.classes.is_model(atom[1]) for atom in given)
-    return callee[2] in STATEMENT_METHODS
 
 
 def _stays_inside(run: Run, atom: Atom) -> bool:

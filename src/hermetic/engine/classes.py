@@ -237,6 +237,11 @@ class ClassTable:
         declared = self.declared(class_id, name)
         return declared is not None and not COLLECTIONS.isdisjoint(_named_classes(declared[1]))
 
+    def is_flag(self, class_id: int, name: str) -> bool:
+        """Is it a column of truth values, or of the members of an enumeration?"""
+        declared = self.declared(class_id, name)
+        return declared is not None and not FLAGS.isdisjoint(_named_classes(declared[1]))
+
     def is_versioned(self, class_id: int) -> bool:
         """Has its mapper a version counter, so that writing a stale row raises StaleDataError?"""
         known = self._versioned.get(class_id)
@@ -283,6 +288,9 @@ class ClassTable:
 
 
 COLLECTIONS = frozenset(("list", "List", "set", "Set", "Collection", "Sequence", "Iterable"))
+
+
+FLAGS = frozenset(("bool", "Boolean", "Enum"))
 
 
 def _named_classes(attribute: Node) -> set[str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hermetic.engine import blocks, calls, ir, typestate as ts, values as v
-from hermetic.engine.entities import is_identity
 from hermetic.engine.evaluate import assign, evaluate
 from hermetic.engine.guards import assume
 from hermetic.engine.ir import Block, Expr, Node
 from hermetic.engine.run import DATABASE_ERROR, ERROR, EXPLICIT, THROWN, Exits, Raised, Run
+from hermetic.engine.stale import decision, is_identity
 from hermetic.engine.state import IN_PART, RECORDED, SWALLOWED, Mark, State, Track
 from hermetic.engine.values import Atom, Value
 from hermetic.engine.walk import last_name
@@ -31,8 +31,9 @@ def decided_by(run: Run, state: State, value: Value, line: int) -> frozenset[Ato
     found = set()
     for source in v.sources(value):
         if source[0] == v.FIELD and state.instance(source[1]) is not None and not is_identity(run, *source[1:]):
-            found.add(source)
-            run.solver.decision_marks[(run.fn.id, source)] = run.line_mark(line)
+            made = decision(state, source)
+            found.add(made)
+            run.solver.decision_marks[(run.fn.id, made)] = run.line_mark(line)
     return frozenset(found)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from hermetic.engine import ir, typestate as ts, values as v
+from hermetic.engine import ir, stale, typestate as ts, values as v
 from hermetic.engine.classes import COLUMN, OTHER, RELATIONSHIP, ClassTable
 from hermetic.engine.observations import EndedUse
 from hermetic.engine.operations import MOMENT
 from hermetic.engine.run import Run
 from hermetic.engine.session_types import Made
 from hermetic.engine.sessions import expires, write
+from hermetic.engine.stale import is_identity, kind_of, reasked, row_class
 from hermetic.engine.state import (
     CHANGED,
     DELETED,
@@ -32,9 +33,6 @@ from hermetic.models.sqlalchemy import ASYNC
 # A column that is loaded when it is read: of the kinds of `classes.attribute_kind` it is a COLUMN.
 DEFERRED = "deferred"
 
-# The name of an attribute that is only known when the code runs: `setattr(instance, name, value)`.
-ANY_ATTRIBUTE = "*"
-
 # In `loaded` of an instance: whatever column is deferred.
 ALL_DEFERRED = "*deferred"
 
@@ -57,23 +55,15 @@ def loaded(
     word = ENTITY_FRESH
     if "for_update" in options:
         word = ts.put(word, LOCKED)
-        run.rechecks = True
-    state.put(atom, Instance(owner, word, frozenset(options), ((LOADED, run.mark(position)),)))
+        _recheck(run)
+    fresh = Instance(owner, word, frozenset(options), ((LOADED, run.mark(position)),))
+    again = run.slow is not None and "for_update" not in options
+    state.put(atom, reasked(run, state, atom, fresh, came_from) if again else fresh)
     return v.one(atom)
 
 
 def is_entity(run: Run, atom: Atom) -> bool:
-    return entity_class(run, atom) is not None
-
-
-def entity_class(run: Run, atom: Atom) -> int | None:
-    """The mapped class of an atom, if it is an instance of one."""
-    if atom[0] == v.ENTITY:
-        return run.class_of(atom[2])
-    for kind in run.type_of(atom) if atom[0] in v.PLACES else (atom,):
-        if kind[0] == v.INSTANCE and run.types.classes.is_model(kind[1]):
-            return int(kind[1])
-    return None
+    return row_class(run, atom) is not None
 
 
 def adopt(run: Run, state: State, atom: Atom, owner: Atom | None) -> None:
@@ -84,6 +74,12 @@ def adopt(run: Run, state: State, atom: Atom, owner: Atom | None) -> None:
     if known is None:
         known = Instance(owner, ENTITY_FOREIGN)
     state.put(atom, known._replace(owner=owner).clear(DETACHED))
+
+
+def _recheck(run: Run) -> None:
+    """Something is locked or read anew; what comes after the write is for the caller to read."""
+    if not run.writes_after_wait:
+        run.rechecks = True
 
 
 def delete(run: Run, state: State, atom: Atom, owner: Atom, mark: Mark) -> None:
@@ -99,9 +95,16 @@ def delete(run: Run, state: State, atom: Atom, owner: Atom, mark: Mark) -> None:
 def refreshed(run: Run, state: State, atom: Atom, names: frozenset[str] = frozenset()) -> None:
     """`session.refresh(instance, names)`: what is named is loaded, relationships too."""
     known = state.instance(atom)
-    run.rechecks = True
+    _recheck(run)
     if known is not None:
         state.put(atom, known._replace(loaded=known.loaded | names).clear(EXPIRED, STALE))
+
+
+def lock(state: State, atom: Atom, mark: Mark) -> None:
+    """The row is locked: nobody else changes it until the transaction ends."""
+    known = state.instance(atom)
+    if known is not None:
+        state.put(atom, known.put(LOCKED, mark))
 
 
 def awaited(state: State, atom: Atom, name: str) -> None:
@@ -115,7 +118,7 @@ def merged(run: Run, state: State, owner: Atom, given: Value, position: ir.Pos) 
     """`session.merge(instance)` gives another instance, which is in the session."""
     out = v.UNKNOWN
     for atom in given:
-        class_id = entity_class(run, atom)
+        class_id = row_class(run, atom)
         if class_id is None:
             out = v.union(out, v.one(atom))
             continue
@@ -134,7 +137,7 @@ def read(run: Run, state: State, atom: Atom, name: str, mark: Mark) -> None:
     known = state.instance(atom)
     if known is None and atom[0] != v.PARAM:
         return
-    class_id = entity_class(run, atom)
+    class_id = row_class(run, atom)
     if class_id is None or name.startswith("__"):
         return
     kind = run.types.classes.attribute_kind(class_id, name)
@@ -279,18 +282,6 @@ def _loads_lazily(classes: ClassTable, class_id: int, name: str) -> bool:
     return True
 
 
-def is_identity(run: Run, instance: Atom, name: str) -> bool:
-    """Does the attribute say which row it is, or of what kind? Such state hardly changes while somebody waits."""
-    class_id = entity_class(run, instance)
-    if class_id is not None and run.types.classes.is_key(class_id, name):
-        return True
-    return (
-        name in ("id", "pk", "uuid")
-        or name.endswith(("_id", "_pk", "_uuid", "_type", "_name"))
-        or name in ("name", "created_at", ANY_ATTRIBUTE)
-    )
-
-
 def _is_a_moment(value: Value) -> bool:
     """Is it the time at which the code runs?"""
     return bool(value) and all(atom[0] == v.EXT_OBJECT and atom[1] in CLOCKS for atom in value)
@@ -307,6 +298,8 @@ def store(run: Run, state: State, atom: Atom, name: str, value: Value, position:
         if source[0] == v.FIELD and source[1] == atom and not is_identity(run, atom, source[2])
     )
     mark = run.mark(position)
+    is_own = (v.FIELD, atom, name) in v.sources(value)
+    stale.assigned(run, state, atom, name, kind_of(run.stored, value, is_own), mark)
     write(run, state, owner, sources, mark, own, v.one(atom), assigned=True)
     if owner is None and known is not None and known.mark(CHANGED) is None:
         state.put(atom, known._replace(marks=(*known.marks, (CHANGED, mark))))

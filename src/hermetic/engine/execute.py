@@ -10,7 +10,7 @@ from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.guards import assume
 from hermetic.engine.ir import Block, Node
 from hermetic.engine.operations import ABSENT
-from hermetic.engine.run import EXPLICIT, Exits, Raised, Run
+from hermetic.engine.run import CALLED, EXPLICIT, Exits, Raised, Run
 from hermetic.engine.state import FALSE, NONE, State
 from hermetic.engine.values import Atom, Value
 
@@ -55,8 +55,10 @@ def _assign(run: Run, node: Node, states: list[State]) -> list[State]:
         value = evaluate(run, state, expression)
         if annotation is not None and not any(atom[0] not in (v.DERIVED, v.CONSTANT) for atom in value):
             value = v.union(value, run.types.annotation(annotation, run.fn))
+        run.stored = expression
         for target in targets:
             assign(run, state, target, value, line)
+        run.stored = CALLED
     return alive(states)
 
 
@@ -93,7 +95,9 @@ def _augmented(run: Run, node: Node, states: list[State]) -> list[State]:
         if type(node[1]) is str:
             kept = frozenset(atom for atom in before if atom[0] in (v.MANY, v.TUPLE, v.STATEMENT))
             value = v.union(value, kept)
+        run.stored = (ir.MIX, (node[1], node[2]))
         assign(run, state, node[1], value, node[3])
+        run.stored = CALLED
     return alive(states)
 
 

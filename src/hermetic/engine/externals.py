@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hermetic.engine import afterwards, census, concurrency, ir, library, unsaved, values as v
-from hermetic.engine.entities import ALL_DEFERRED, ANY_ATTRIBUTE, is_entity
+from hermetic.engine.entities import ALL_DEFERRED, is_entity
 from hermetic.engine.fields import SESSION_OF, reachable_sessions, read_field
 from hermetic.engine.library import class_reference, relationship_names
 from hermetic.engine.observations import OptionMisused
@@ -14,6 +14,7 @@ from hermetic.engine.scopes import given_by, opened_by
 from hermetic.engine.session_types import BORROWED, PLAIN, SessionType
 from hermetic.engine.session_values import sessions_in
 from hermetic.engine.sessions import wait
+from hermetic.engine.stale import ANY_ATTRIBUTE
 from hermetic.engine.state import State
 from hermetic.engine.stores import write_attribute
 from hermetic.engine.values import Value, elements
@@ -133,7 +134,7 @@ def _plain(run: Run, state: State, name: str, args: Arguments, kwargs: Keywords,
     if kind == SLEEP and args and args[0] == v.one((v.CONSTANT, 0)):
         kind = None  # only lets others run
     if kind is not None:
-        wait(run, state, kind, run.mark(position))
+        wait(run, state, kind, run.mark(position), v.sources(v.derived(*args, *kwargs.values())))
     held: set[v.Atom] = set()
     for value in (*args, *kwargs.values()):
         held |= reachable_sessions(state, value)

@@ -10,6 +10,7 @@ from hermetic.engine.project import Arguments, Keywords, make_session
 from hermetic.engine.run import DATABASE_ERROR, EXPLICIT, Run
 from hermetic.engine.session_types import REGISTRY, SessionType
 from hermetic.engine.session_values import sessions_in
+from hermetic.engine.stale import is_identity
 from hermetic.engine.state import DETACHED, EXPIRED, EXPUNGED, STALE, Instance, State
 from hermetic.engine.values import Atom, Value, elements
 from hermetic.models.exceptions import RESULT_ERRORS
@@ -88,7 +89,7 @@ def _before(run: Run, state: State, atom: Atom, name: str, first: Value, positio
 
 def _with_rows(run: Run, sources: frozenset[Atom]) -> frozenset[Atom]:
     """What a statement is made from, and the rows that it names by their keys: mostly it is they that it writes."""
-    named = {source[1] for source in sources if source[0] == v.FIELD and entities.is_identity(run, *source[1:])}
+    named = {source[1] for source in sources if source[0] == v.FIELD and is_identity(run, *source[1:])}
     return sources | named
 
 
@@ -129,6 +130,9 @@ def _result(
     named = [*args[1:], *(value for key, value in kwargs.items() if key == "attribute_names")]
     names = relationship_names([value | elements(value) for value in named])
     _instances(run, state, atom, result, first, names, position)
+    if result == "refreshed" and "for_update" in _options(kwargs):
+        for target in v.ordered(first):
+            entities.lock(state, target, run.mark(position))
     return v.UNKNOWN
 
 
@@ -180,7 +184,8 @@ def _options(kwargs: Keywords) -> tuple[str, ...]:
     found = []
     if any(
         atom[1] is not None and atom[1] is not False
-        for atom in kwargs.get("with_for_update", ())
+        for name in ("with_for_update", "populate_existing")
+        for atom in kwargs.get(name, ())
         if atom[0] == v.CONSTANT
     ):
         found.append("for_update")

@@ -87,19 +87,17 @@ class Split(NamedTuple):
     same_session: bool
 
 
-# What is written after a wait, seen from the row that was read before it, the strongest first
-SAME_ROW, MADE_FROM_IT, OTHER_ROW = range(3)
-
-
 class StaleWrite(NamedTuple):
-    """State that was read before a wait decides a write after it. `use` is the decision, else the write."""
+    """State of `row` that was read before a wait decides a write after it. `use` is the decision, else the write; `how`
+    much is known of that: error, warning or hint."""
 
     use: Mark
     wait: Mark
     loaded: Mark | None
     write: Mark
     attribute: str
-    writes: int  # SAME_ROW, MADE_FROM_IT or OTHER_ROW
+    how: str
+    row: Atom
 
 
 class Unsaved(NamedTuple):

@@ -122,13 +122,9 @@ class Program:
     def stale_writes(self) -> Iterator[tuple[Place, seen.StaleWrite]]:
         """Writes that depend on what was read before a wait. Where neither the function nor any caller asks anything
         of a database, the rows are copies that a service gave."""
-        strongest: dict[tuple[int, Mark], tuple[Place, seen.StaleWrite]] = {}
         for place, stale in self._observed(seen.StaleWrite):
             if self._is_near_a_database(place.function.id):
-                key = (place.function.id, stale.use)
-                if key not in strongest or stale.writes < strongest[key][1].writes:
-                    strongest[key] = (place, stale)
-        yield from strongest.values()
+                yield place, stale
 
     def outliving_sessions(self) -> Iterator[tuple[Place, seen.Outlives]]:
         """Sessions that go to what runs after their request."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hermetic.engine import values as v
+from hermetic.engine import ir, values as v
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import Function
 from hermetic.engine.session_types import MANAGED, SessionType
@@ -26,6 +26,10 @@ ITEM = "[]"
 
 # Pseudo attributes of an instance, see `fields.SESSION_OF`
 SESSION_FLAVOURS = {"$session": "sync", "$async_session": "async"}
+
+
+# What is stored where no assignment says.
+CALLED: Node = (ir.CALL, None, (), (), None)
 
 
 class Raised(NamedTuple):
@@ -69,6 +73,7 @@ class Run:
     """`frames`: variables of the functions around a call that is interpreted in place, by function."""
 
     __slots__ = (
+        "assigns",
         "awaited",
         "blocking",
         "call_node",
@@ -83,6 +88,7 @@ class Run:
         "fn",
         "frames",
         "globals",
+        "governs",
         "item_types",
         "kept",
         "loops",
@@ -100,6 +106,7 @@ class Run:
         "shared_uses",
         "slow",
         "solver",
+        "stored",
         "task_waits",
         "trying",
         "types",
@@ -121,6 +128,7 @@ class Run:
         self.salt = fn.id if depth else 0  # keeps what an inlined callee makes apart from what its caller makes
         self.call_node: Node | None = None
         self.awaited: Expr = None  # the operand of the `await` at hand
+        self.stored: Expr = CALLED  # what the assignment at hand stores
         self.exits = Exits()
         self.observations: dict[tuple[Any, ...], Any] = {}
         self.blocking: dict[Any, tuple[Mark, int | None]] = {}
@@ -144,6 +152,10 @@ class Run:
         self.globals = solver.globals_of(fn)
         self.readings: dict[tuple[Atom, str], Any] = {}  # see `attributes`
         # What is read of instances that a caller has: (instance, attribute or COLUMN) -> attribute, where first.
+        # Of rows that the caller has or may find: attribute and kind of value -> where assigned; attribute that decides
+        # -> where, and where that writes. See `stale`.
+        self.assigns: dict[tuple[Atom, str, str], Mark] = {}
+        self.governs: dict[tuple[Atom, str], tuple[Mark, Mark]] = {}
         self.reads: dict[tuple[Atom, str], tuple[str, Mark]] = {}
         self.opened: dict[Atom, Mark] = {}  # sessions that this function has to end
         self.entered: dict[Atom, Mark] = {}  # sessions of a manager object whose block ends them
@@ -230,6 +242,12 @@ class Run:
             return self.types.field(class_id, name)
         init = self.code.functions[found.item]
         number = init.parameter(name)
+        for owner in self.types.classes.mro(class_id) if number is None else ():  # it passes on what it gets
+            method = self.code.classes[owner].methods.get("__init__")
+            if method is not None and self.code.functions[method].parameter(name) is not None:
+                init = self.code.functions[method]
+                number = init.parameter(name)
+                break
         if number is None:
             return v.UNKNOWN
         return self.types.constructed_with(class_id, init, number) or self.types.param(init, number)

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from hermetic.engine import typestate as ts, unsaved, values as v
-from hermetic.engine.observations import (
-    MADE_FROM_IT,
-    OTHER_ROW,
-    SAME_ROW,
-    Concurrent,
-    EndedUse,
-    Held,
-    StaleWrite,
-    SwallowedFailure,
-    UsedAtTheEnd,
-)
-from hermetic.engine.operations import ABSENT, origins, record, root_of
+from hermetic.engine import stale, typestate as ts, unsaved, values as v
+from hermetic.engine.observations import Concurrent, EndedUse, Held, SwallowedFailure, UsedAtTheEnd
+from hermetic.engine.operations import ABSENT, record
 from hermetic.engine.run import DATABASE_ERROR, Raised, Run
 from hermetic.engine.session_types import MANAGED, REGISTRY, SessionType
 from hermetic.engine.state import (
@@ -28,9 +18,7 @@ from hermetic.engine.state import (
     FAILED_WRITE,
     HANDED_OVER,
     LOADED,
-    LOCKED,
     NONE,
-    STALE,
     SWALLOWED,
     WRITTEN,
     Commit,
@@ -222,7 +210,7 @@ def write(
 ) -> None:
     """Something was added, changed or deleted, made from `sources`: `instances`, if it was they. `own` are the sources
     that were read from the written instance itself. `assigned`: by `row.attribute = value`."""
-    stale(run, state, mark, own, instances, sources)
+    stale.written(run, state, mark, own, instances, sources, instances if assigned else NO_ATOMS)
     if run.slow is not None:
         run.writes_after_wait = True
     if atom is None:
@@ -241,37 +229,6 @@ def dirty(state: State, atom: Atom, mark: Mark, assigned: bool) -> None:
         if track.mark(flag) is None:
             track = track.with_mark(flag, mark)
     state.put(atom, track._replace(word=ts.put(ts.put(track.word, ts.DIRTY), ts.WROTE)))
-
-
-def stale(
-    run: Run,
-    state: State,
-    mark: Mark,
-    own: frozenset[Atom],
-    written: Value = v.UNKNOWN,
-    sources: frozenset[Atom] = NO_ATOMS,
-) -> None:
-    """Something is written here, made from `sources`: does what was read before a wait decide it, or go into it? A row
-    whose version is counted is written as it was read, or not at all."""
-    for source in (*v.ordered(state.decisions), *v.ordered(own - state.decisions)):
-        instance = state.instance(source[1]) if source[0] == v.FIELD else None
-        if instance is None or not ts.may(instance.word, STALE):
-            continue
-        if source[1] in written and _is_versioned(run, source[1]):
-            continue
-        wait = instance.mark(STALE)
-        if wait is not None:
-            use = run.solver.decision_marks.get((run.fn.id, source)) if source in state.decisions else None
-            if source[1] in written or source[1] in sources:
-                writes = SAME_ROW
-            else:
-                writes = MADE_FROM_IT if root_of(source) in origins(run, sources) else OTHER_ROW
-            found = StaleWrite(use or mark, wait, instance.mark(LOADED), mark, source[2], writes)
-            run.observe(("stale", source[1], writes), found)
-
-
-def _is_versioned(run: Run, instance: Atom) -> bool:
-    return any(kind[0] == v.INSTANCE and run.types.classes.is_versioned(kind[1]) for kind in run.type_of(instance))
 
 
 def commit(run: Run, state: State, atom: Atom, type_: SessionType, mark: Mark) -> None:
@@ -318,31 +275,11 @@ def each_instance(state: State, owner: Atom, flag: int, mark: Mark, only_loaded:
         state.heap = changed
 
 
-def wait(run: Run, state: State, kind: str, mark: Mark) -> None:
-    """Something slow or outside of this process happens."""
-    lapse(run, state, kind, mark)
+def wait(run: Run, state: State, kind: str, mark: Mark, sent: frozenset[Atom] = NO_ATOMS) -> None:
+    """Something slow or outside of this process happens; `sent` goes out with the request."""
+    stale.lapse(run, state, kind, mark, sent)
     if kind != OUTSIDE:
         hold(run, state, kind, mark)
-
-
-def lapse(run: Run, state: State, kind: str, mark: Mark) -> None:
-    """Time goes by: what was read before may have changed meanwhile."""
-    if run.caught:
-        return  # the pause between two attempts is no step of the operation
-    if run.slow is None:
-        run.slow = (kind, mark)
-    changed = None
-    for atom, track in state.heap.items():
-        if type(track) is Instance and not ts.may(track.word, LOCKED) and not ts.must(track.word, STALE):
-            if ts.must(track.word, EXPIRED):
-                continue  # it is read anew when it is needed
-            if _is_ours_alone(state, track):
-                continue
-            if changed is None:
-                changed = dict(state.heap)
-            changed[atom] = track.put(STALE, mark)
-    if changed is not None:
-        state.heap = changed
 
 
 def hold(run: Run, state: State, kind: str, mark: Mark, settled: frozenset[Atom] = NO_ATOMS) -> None:
@@ -372,13 +309,6 @@ def _is_prepared_once(run: Run, state: State) -> bool:
     return any(fact == NONE and path.startswith(attributes) for path, fact in state.facts.items())
 
 
-def _is_ours_alone(state: State, instance: Instance) -> bool:
-    """Was it made here, and not committed yet? Nobody else can have changed it."""
-    if instance.mark(LOADED) is not None or "*" not in instance.loaded:
-        return False
-    return instance.owner is None or not ts.may(state.track(instance.owner).word, ts.COMMITTED)
-
-
 __all__ = [
     "ASYNC",
     "OUTSIDE",
@@ -388,10 +318,8 @@ __all__ = [
     "expires",
     "fetch",
     "hold",
-    "lapse",
     "let_go",
     "operate",
-    "stale",
     "statement",
     "to_savepoint",
     "touch",

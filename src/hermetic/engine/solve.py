@@ -224,7 +224,7 @@ class Solver:
                 run.place_types = {(v.PARAM, run.fn.id, number): v.one((v.INSTANCE, seen))}  # of this version only
             state.set(param[0], value)
             atom = (v.PARAM, run.fn.id, number)
-            if number and param[1] is not None and fact is None and is_entity(run, atom):
+            if (number or run.fn.class_id is None) and param[1] is not None and fact is None and is_entity(run, atom):
                 state.put(atom, Instance(None, ENTITY_FOREIGN))
         for number, track in self.injection.at_entry(run.fn):
             state.put((v.PARAM, run.fn.id, number), track)

@@ -126,6 +126,9 @@ class Instance(NamedTuple):
         marks = (*((k, p) for k, p in self.marks if k != flag), (flag, place))
         return self._replace(word=ts.put(self.word, flag), marks=marks)
 
+    def noted(self, what: int, place: Mark) -> Instance:
+        return self._replace(marks=(*((k, p) for k, p in self.marks if k != what), (what, place)))
+
     def clear(self, *flags: int) -> Instance:
         word = self.word
         for flag in flags:
@@ -136,6 +139,8 @@ class Instance(NamedTuple):
 # Marks of an instance beyond its flags
 LOADED = 100  # where it was loaded
 CHANGED = 101  # where it was changed while nobody knew whose session it is in
+CONSUMED = 102  # what it was stale after: its state went out with that
+REASKED = 103  # as LOADED, by the key of a stale one: it is the same
 
 
 class Fields(NamedTuple):

@@ -7,6 +7,7 @@ from hermetic.engine.classes import OTHER
 from hermetic.engine.fields import reachable_sessions, write_field
 from hermetic.engine.ir import Expr
 from hermetic.engine.run import Run
+from hermetic.engine.stale import ANY_ATTRIBUTE, row_class
 from hermetic.engine.state import State
 from hermetic.engine.values import Atom, Value
 
@@ -17,12 +18,12 @@ MUTATING = GROWING | frozenset(("remove", "discard", "pop", "clear", "update", "
 
 
 def write_attribute(run: Run, state: State, base: Value, name: str, value: Value, position: ir.Pos) -> None:
-    """`base.name = value`, or `setattr(base, name, value)`; the name can be `entities.ANY_ATTRIBUTE`."""
+    """`base.name = value`, or `setattr(base, name, value)`; the name can be `ANY_ATTRIBUTE`."""
     for atom in v.ordered(base):
         if entities.is_entity(run, atom):
             entities.store(run, state, atom, name, value, position)
         elif atom[0] in v.PLACES or atom[0] in (v.OBJECT, v.INSTANCE):
-            if name != entities.ANY_ATTRIBUTE:
+            if name != ANY_ATTRIBUTE:
                 write_field(run, state, atom, name, value)
             else:
                 state.escaped |= reachable_sessions(state, value)
@@ -58,10 +59,10 @@ def change_collection(run: Run, state: State, collection: Value, path: Expr, arg
 def _is_of_an_instance(run: Run, atom: Atom) -> bool:
     if atom[0] != v.FIELD:
         return False
-    class_id = entities.entity_class(run, atom[1])
+    class_id = row_class(run, atom[1])
     if class_id is None:
         return False
-    return atom[2] == entities.ANY_ATTRIBUTE or run.types.classes.attribute_kind(class_id, atom[2]) != OTHER
+    return atom[2] == ANY_ATTRIBUTE or run.types.classes.attribute_kind(class_id, atom[2]) != OTHER
 
 
 def _is_unknown(run: Run, atom: Atom) -> bool:
@@ -74,7 +75,7 @@ def _link(run: Run, state: State, name: str, owner: frozenset[Atom], item: Value
     """A row is put into a collection of something unknown: into a relationship, where a mapped class has one of that
     name for rows of this kind."""
     for atom in v.ordered(item):
-        class_id = entities.entity_class(run, atom)
+        class_id = row_class(run, atom)
         if class_id is not None and run.types.classes.relates(name, class_id):
             known = state.instance(atom)
             session = known.owner if known is not None else None

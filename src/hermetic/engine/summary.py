@@ -50,6 +50,10 @@ class Summary(NamedTuple):
     waits: tuple[tuple[frozenset[Atom], str, Mark], ...] = ()
     # attributes of the caller's instances that are read here: instance, attribute, where
     reads: tuple[tuple[Atom, str, Mark], ...] = ()
+    # rows that are assigned to here: row, attribute, kind of value, where; and those whose attribute decides what is
+    # written to them: row, attribute, where that is, and the write
+    assigns: tuple[tuple[Atom, str, str, Mark], ...] = ()
+    governs: tuple[tuple[Atom, str, Mark, Mark], ...] = ()
     writes_after_wait: bool = False
     keeps: frozenset[Atom] = frozenset()  # engines that it puts where later calls find them
     touches: bool = False  # it asks something of a database, over whatever session

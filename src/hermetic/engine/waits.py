@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from hermetic.engine import ir, values as v
 from hermetic.engine.link import Codebase, Function
-from hermetic.models.waiting import LOCAL, LOCAL_METHODS, LOCAL_METHODS_OF, WAITS
+from hermetic.engine.run import Run
+from hermetic.engine.walk import last_name
+from hermetic.models.sqlalchemy import STATEMENT_METHODS
+from hermetic.models.waiting import LOCAL, LOCAL_METHODS, LOCAL_METHODS_OF, NEAR, WAITS
 
 # Calls between a function and a slow one that it is asked about; further away nobody looks.
 MOST_HOPS = 3
@@ -41,9 +45,13 @@ class SlowCalls:
 
     def may_wait(self, function: Function) -> bool:
         """Can a function wait, by the words in it and in what it may call? Only then need it be interpreted."""
+        return function.is_async or self.reaches(function.id)
+
+    def reaches(self, function: int) -> bool:
+        """Can a function reach a call that waits, by the words in it and in what it may call?"""
         if self._candidates is None:
             self._candidates = self._find_candidates()
-        return function.is_async or function.id in self._candidates
+        return function in self._candidates
 
     def _named(self, extra: tuple[str, ...]) -> dict[int, str]:
         """The project's functions that settings name: `shop.mail.send` is `send` of src/shop/mail.py too."""
@@ -72,3 +80,25 @@ class SlowCalls:
                     newest.extend(user for user in users if user not in found)
                     found.update(users)
         return found
+
+
+def stays_near(run: Run, expression: ir.Expr) -> bool:
+    """Is it the call of a method of a session or repository, or of a cache, on an object of which nothing is known? A
+    heuristic, by the names of the method and of the object; `get` is a session's only with a mapped class."""
+    if type(expression) is not tuple or expression[0] != ir.CALL or type(expression[1]) is not tuple:
+        return False
+    callee, arguments = expression[1], expression[2]
+    if callee[0] != ir.ATTR:
+        return False
+    if run.fn.class_id is not None and run.fn.params and callee[1] == run.fn.params[0][0]:
+        return True  # a method of one's own, which is looked into where that is possible
+    methods = run.code.methods_named(callee[2])
+    if methods and not any(run.solver.slow.reaches(method) for _, method in methods):
+        return True  # the project's own, whichever it is
+    named = f"{last_name(callee[1])}.{callee[2]}".lower()
+    if any(word in named for word in NEAR) or callee[2].startswith("__"):
+        return True
+    if callee[2] == "get" and arguments:
+        given = run.types.infer(arguments[0], run.fn)
+        return any(atom[0] == v.CLASS and run.types.classes.is_model(atom[1]) for atom in given)
+    return callee[2] in STATEMENT_METHODS

@@ -206,6 +206,10 @@ LOCAL_METHODS_OF: dict[str, frozenset[str]] = {
     "google": frozenset(("bucket", "blob")),  # https://cloud.google.com/python/docs/reference/storage/latest
 }
 
+# Words in the names of objects that are no further away than the database is: awaiting what they do is no wait for
+# something outside, where nothing else is known of them.
+NEAR: tuple[str, ...] = ("repo", "dao", "redis", "cache", "task_group")
+
 # Awaits of these are no step outside of the process, or none that lets the data change in a way we could judge.
 NO_WAIT: tuple[str, ...] = (
     "asyncio.Lock",

@@ -15,7 +15,8 @@ version counter (`version_id_col`), so that a stale write fails.
 ## When it stays silent
 
 The row was refreshed or locked; the class has a version counter; the write does not depend on what was read (a
-constant, or an expression that the database evaluates).
+constant, or an expression that the database evaluates). An answer from outside replaces an old copy: whoever comes
+second stores it once more. Decisions on what hardly changes, the settings in a row say, are hints.
 
 ## References
 
@@ -27,7 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hermetic.engine.observations import MADE_FROM_IT, OTHER_ROW, SAME_ROW
+from hermetic.engine.observations import StaleWrite
 from hermetic.engine.program import Program
 from hermetic.finding import Finding, Fix, Severity, Step
 from hermetic.rule import Example, Rule
@@ -91,13 +92,16 @@ async def charge(client: httpx.AsyncClient, key: int) -> None:
 )
 
 
-# A row that is made from the one that was checked may be right whatever has become of that one, a log entry say; of
-# other rows nothing is known.
-SEVERITIES = {SAME_ROW: Severity.ERROR, MADE_FROM_IT: Severity.WARNING, OTHER_ROW: Severity.HINT}
+SEVERITIES = {"error": Severity.ERROR, "warning": Severity.WARNING, "hint": Severity.HINT}
 
 
 def check(program: Program) -> Iterator[Finding]:
-    for _, stale in program.stale_writes():
+    found: dict[tuple[object, ...], StaleWrite] = {}
+    for place, stale in program.stale_writes():
+        best = found.setdefault((place.function.id, stale.row), stale)
+        if SEVERITIES[stale.how] > SEVERITIES[best.how]:
+            found[(place.function.id, stale.row)] = stale
+    for stale in found.values():
         trace: list[Step] = []
         if stale.loaded is not None:
             trace.extend(program.steps(stale.loaded, "loaded here"))
@@ -107,7 +111,7 @@ def check(program: Program) -> Iterator[Finding]:
         trace.append(Step(program.position(stale.write), "and this is written"))
         message = f"`{stale.attribute}` was read before a wait and decides a write after it"
         fix = Fix("unsafe", "after the wait, `refresh()` the instance or load it with `with_for_update`, then decide")
-        yield Finding(at, SEVERITIES[stale.writes], message, tuple(trace), fix)
+        yield Finding(at, SEVERITIES[stale.how], message, tuple(trace), fix)
 
 
 RULE = Rule(
