@@ -187,7 +187,7 @@ def _reading(run: Run, state: State, atom: Atom, name: str, position: ir.Pos) ->
 def _of_kind(run: Run, state: State, atom: Atom, kind: Atom, name: str, position: ir.Pos) -> Value:
     if kind[0] in (v.CLASS, v.MODULE):
         found = read_atom(run, state, kind, name, position)
-        return _query_of(atom, kind, found) if name == "query" else found
+        return _of_place(atom, kind, found) if kind[0] == v.CLASS and run.types.classes.is_model(kind[1]) else found
     if kind[0] in LIBRARY:
         return _library(run, atom, name)
     if kind[0] == v.EXT_OBJECT:
@@ -195,10 +195,15 @@ def _of_kind(run: Run, state: State, atom: Atom, kind: Atom, name: str, position
     return v.one((v.OPERATION, atom, name)) if kind[0] in (v.MANY, v.TUPLE) else v.UNKNOWN
 
 
-def _query_of(place: Atom, class_: Atom, found: Value) -> Value:
-    """`model.query` of a place that holds mapped classes: a query of whatever class is there."""
+def _of_place(place: Atom, class_: Atom, found: Value) -> Value:
+    """`model.query`, or a class method, of a place that holds mapped classes: of whatever class is there."""
     return frozenset(
-        (*atom[:2], place, *atom[3:]) if atom[0] == v.QUERY and atom[2] == class_[1] else atom for atom in found
+        [
+            (*atom[:2], place, *atom[3:])
+            if (atom[0] == v.QUERY and atom[2] == class_[1]) or (atom[0] == v.METHOD and atom[2] == class_)
+            else atom
+            for atom in found
+        ]
     )
 
 

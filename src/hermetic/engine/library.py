@@ -169,7 +169,9 @@ def _instances(
     elif result == "expired":
         for target in targets:
             known = state.instance(target)
-            if known is not None:
+            if known is not None and names:
+                state.put(target, known._replace(loaded=known.loaded - names))
+            elif known is not None:
                 state.put(target, known.put(EXPIRED, mark).clear(STALE))  # what it is read for next is fresh
     elif result == "expired_all":
         sessions.each_instance(state, atom, EXPIRED, mark)

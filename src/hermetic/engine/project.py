@@ -143,7 +143,7 @@ def _result(
 ) -> Value:
     """The value of a call: what the summary says, else what types say, with where it comes from."""
     if all(atom[0] in UNTYPED for atom in value):
-        typed = run.types.given(fn.id, _seen_as(run, receiver))
+        typed = _of_the_receiver(run, receiver, run.types.given(fn.id, _seen_as(run, receiver)))
         value = v.union(value, frozenset([named(run, state, atom, position) for atom in typed])) if typed else value
     if committed or all(atom[0] in FROM_ARGUMENTS for atom in value):
         came_from = frozenset(((v.ORIGIN, (position[0], position[1], run.salt), fn.name),)) if committed else NOWHERE
@@ -165,6 +165,17 @@ def _seen_as(run: Run, receiver: Atom | None) -> Atom | None:
     if receiver is None or receiver[0] == v.CLASS:
         return receiver
     return next(iter(v.ordered(run.type_of(receiver))), None)
+
+
+def _of_the_receiver(run: Run, receiver: Atom | None, given: Value) -> Value:
+    """What a class method selects of its own class it selects of the class that it is called on: `select(cls)`."""
+    if receiver is None or receiver[0] not in v.PLACES or not any(atom[0] == v.STATEMENT for atom in given):
+        return given
+    class_id = run.class_of(receiver)
+    return frozenset(
+        (*atom[:2], receiver, *atom[3:]) if atom[0] == v.STATEMENT and atom[2] == class_id is not None else atom
+        for atom in given
+    )
 
 
 def bind(fn: Function, receiver: Atom | None, args: Arguments, kwargs: Keywords) -> dict[int, Value]:
