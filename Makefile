@@ -29,7 +29,7 @@ demo: $(READY)
 test: lint
 	@sh scripts/find-browser --install >/dev/null
 	@echo "== tests"
-	@sh scripts/twice $(BIN)/pytest
+	@$(BIN)/pytest -n $$(($$(getconf _NPROCESSORS_ONLN) * 2)) # many tests wait
 	@sh scripts/matrix
 	@sh scripts/fastapi
 	@sh scripts/arq

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import marshal
+import os
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -16,6 +18,23 @@ from hermetic.finding import Finding
 
 pytest_plugins = ["pytester"]
 collect_ignore = ["fixtures"]  # projects to analyse; some have tests of their own
+
+MEMORY = Path("/dev/shm")
+ENOUGH = 1 << 30  # bytes; a whole run leaves a twentieth of it
+
+
+def keeps_programs(directory: Path) -> bool:
+    """Is there room for the files of a run, those that are executed included?"""
+    try:
+        executes = not os.statvfs(directory).f_flag & os.ST_NOEXEC
+        return executes and os.access(directory, os.W_OK) and shutil.disk_usage(directory).free > ENOUGH
+    except (OSError, AttributeError):  # there is none, or no flags: other systems
+        return False
+
+
+# Nothing of what tests write has to outlive the machine, so they need not wait for a disk at every COMMIT of SQLite.
+if keeps_programs(MEMORY):
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 CheckProject = Callable[[Mapping[str, str]], list[Finding]]
 

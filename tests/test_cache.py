@@ -365,8 +365,8 @@ def test_next_to_nothing_is_imported(project: Path, tmp_path: Path) -> None:
     loaded = [line.rpartition("|")[2].strip() for line in run.stderr.splitlines() if line.startswith("import time:")]
 
     assert "SES001" in run.stdout
-    own = {"hermetic", "__future__", "gc", "_blake2"}
-    assert {name.partition(".")[0] for name in loaded[loaded.index("site") + 1 :]} == own
+    own = {name.partition(".")[0] for name in loaded[loaded.index("site") + 1 :]}
+    assert own - {"_blake2"} == {"hermetic", "__future__", "gc"}  # files younger than two seconds are known by content
     assert "hermetic.driver" not in loaded
 
 

@@ -104,7 +104,8 @@ def said(
     results = Results(findings, (), Summary(1, 1, 1, 0, len(findings), 0, 0.0))
     trace = (tmp_path / "trace.json").read_text()
     outputs = {
-        "findings": repr(reports),
+        # The error is what the application is about to see anyway.
+        "findings": repr([dataclasses.replace(report, error=None) for report in reports]),
         "sessions": repr(tables),
         "JSON report": json_report.render(results),
         "text report": text_report.render_findings(findings, PLAIN),
