@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from hermetic.sanitizer.watch import Watch, watch
     from hermetic.sanitizer.watchdog import long_running
     from hermetic.toolkit.async_database import AsyncDatabase
+    from hermetic.toolkit.async_session import AsyncSession
     from hermetic.toolkit.database import Database
     from hermetic.toolkit.errors import CallbackFailed, CancelledAfterCommit, CommitUnknown, ToolkitError, committed
-    from hermetic.toolkit.session import AsyncSession, Session
+    from hermetic.toolkit.session import Session
 
 __version__ = "0.1.0"
 
@@ -51,7 +52,7 @@ _HOMES = {
     "watch": "hermetic.sanitizer.watch",
     "AsyncDatabase": "hermetic.toolkit.async_database",
     "Database": "hermetic.toolkit.database",
-    "AsyncSession": "hermetic.toolkit.session",
+    "AsyncSession": "hermetic.toolkit.async_session",
     "Session": "hermetic.toolkit.session",
     "CallbackFailed": "hermetic.toolkit.errors",
     "CancelledAfterCommit": "hermetic.toolkit.errors",

@@ -100,7 +100,7 @@ SYMBOLS: dict[str, tuple[str, str]] = {
     "hermetic.Session": ("session", SYNC),  # [kit] a subclass of SQLAlchemy's, which a block makes
     "hermetic.toolkit.session.Session": ("session", SYNC),  # [kit] where it is defined
     "hermetic.AsyncSession": ("session", ASYNC),  # [kit]
-    "hermetic.toolkit.session.AsyncSession": ("session", ASYNC),  # [kit]
+    "hermetic.toolkit.async_session.AsyncSession": ("session", ASYNC),  # [kit]
     "hermetic.Database": ("database", SYNC),  # [kit]
     "hermetic.toolkit.database.Database": ("database", SYNC),  # [kit]
     "hermetic.AsyncDatabase": ("database", ASYNC),  # [kit]

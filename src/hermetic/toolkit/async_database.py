@@ -5,23 +5,25 @@ from __future__ import annotations
 import asyncio
 import time
 import warnings
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, Self, TypeVar as PlainTypeVar, cast, overload
 
-from sqlalchemy import URL, Engine, make_url
+from sqlalchemy import URL, Engine, make_url, orm
 from sqlalchemy.ext import asyncio as sa_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.util import greenlet_spawn
 from typing_extensions import TypeVar
 
 from hermetic.toolkit import ending, engines, errors, loading, parts, transactional
-from hermetic.toolkit.block import Block, Callback, Kind
+from hermetic.toolkit.async_session import AsyncSession, async_session_class
+from hermetic.toolkit.block import READ, TRANSACTION, Block, Callback, Kind
 from hermetic.toolkit.callbacks import call_async
 from hermetic.toolkit.completion import to_completion
 from hermetic.toolkit.core import Core, current_block, forget, leave_block, open_block
 from hermetic.toolkit.places import here, owner
-from hermetic.toolkit.session import AsyncSession, Session, async_session_class, of
+from hermetic.toolkit.session import Session, of
 from hermetic.toolkit.transactional import AsyncTransactional
 
 P = ParamSpec("P")
@@ -94,6 +96,7 @@ class AsyncDatabase(Generic[A]):
         def make(url: URL) -> Engine:
             made = create_async_engine(url, **engines.with_defaults(url, engine_options, is_async=True)).sync_engine
             engines.set_up_connections(made, statement=statement_timeout, idle=idle_in_transaction_timeout)
+            engines.ping_rested(made, engine_options)
             return made
 
         sources = [_inner(source) for source in (url_or_engine, *replicas)]
@@ -116,7 +119,7 @@ class AsyncDatabase(Generic[A]):
         """
         if join is not None:
             return _joined(self._core, join, reads=False)
-        return _Scope(self, Kind(independent=independent))
+        return _Scope(self, Kind(independent=True) if independent else TRANSACTION)
 
     def _scope(self, kind: Kind) -> _Scope[A]:
         """For what opens blocks in the name of others."""
@@ -146,7 +149,8 @@ class AsyncDatabase(Generic[A]):
         """See `Database.read`."""
         if join is not None:
             return _joined(self._core, join, reads=True)
-        return _Scope(self, Kind(reads=True, independent=independent, primary=primary))
+        kind = Kind(reads=True, independent=independent, primary=primary) if independent or primary else READ
+        return _Scope(self, kind)
 
     def savepoint(self, session: A) -> AbstractAsyncContextManager[A]:
         """See `Database.savepoint`."""
@@ -234,17 +238,20 @@ async def _released(core: Core, session: A) -> AsyncIterator[None]:
 class _Scope(Generic[A]):
     """What `transaction()` and `read()` give: a block of its own."""
 
-    _session: A | None = None
-    may_run_again = False
+    __slots__ = ("_database", "_kind", "_session", "may_run_again")
 
     def __init__(self, database: AsyncDatabase[A], kind: Kind) -> None:
-        self._database, self._core, self._kind = database, database._core, kind
+        self._database, self._kind = database, kind
+        self._session: A | None = None
+        self.may_run_again = False
 
     async def __aenter__(self) -> A:
-        block = open_block(self._core, self._kind)
-        bind = self._core.reader(primary=self._kind.primary) if self._kind.reads else self._core.engine
-        session: A = self._database._session_class(self._database._faces[id(bind)], block=block, **ending.STRICT)
-        ending.begin(of(session))
+        kind, database = self._kind, self._database
+        core = database._core
+        block = open_block(core, kind)
+        bind = core.reader(primary=kind.primary) if kind.reads else core.engine
+        session: A = database._session_class(database._faces[id(bind)], block=block, **ending.STRICT)
+        orm.Session.begin(session.sync_session)
         self._session = block.session = session
         return session
 
@@ -272,7 +279,7 @@ class _Scope(Generic[A]):
             give_up = time.monotonic() + self._database._commit_wait
             while block.using is not None and time.monotonic() < give_up:
                 await asyncio.sleep(0.005)
-            await _run(session, ending.abort, error)
+            await greenlet_spawn(ending.abort, of(session), error)
 
         _, cancelled = await to_completion(abort(), wait=self._database._commit_wait, may_stop=lambda: False)
         if cancelled is not None and not isinstance(error, asyncio.CancelledError):
@@ -283,8 +290,9 @@ class _Scope(Generic[A]):
             overlap = block.overlap("the end of the block", owner(), running, block.leaving or here())
             await self._abort(session, block, overlap)
             raise overlap
+        work = greenlet_spawn(ending.finish, session.sync_session)
         task, cancelled = await to_completion(
-            _run(session, ending.finish), wait=self._database._commit_wait, may_stop=lambda: not block.committing
+            work, wait=self._database._commit_wait, may_stop=lambda: not block.committing
         )
         failure = asyncio.CancelledError() if task.cancelled() else task.exception()
         if failure is None:
@@ -296,8 +304,11 @@ class _Scope(Generic[A]):
         else:
             raise failure
 
-    async def _succeed(self, callbacks: list[Callback], block: Block, cancelled: asyncio.CancelledError | None) -> None:
-        await call_async(callbacks, block)
+    async def _succeed(
+        self, callbacks: Sequence[Callback], block: Block, cancelled: asyncio.CancelledError | None
+    ) -> None:
+        if callbacks:
+            await call_async(callbacks, block)
         if cancelled is not None and block.committed:
             text = "the task was cancelled during COMMIT; the transaction is committed"
             raise cancelled from errors.CancelledAfterCommit(text)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Lock, get_ident
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -39,9 +40,14 @@ class Callback:
 class Use:
     """An operation of the session that has begun and not ended."""
 
-    by: Owner
+    thread: int
+    task: asyncio.Task[Any] | None
     at: Place | FrameType  # of an operation that runs, the frame knows its line when it is asked for
     what: str
+
+    @property
+    def by(self) -> Owner:
+        return Owner(self.thread, self.task)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,41 +69,44 @@ class Kind:
     primary: bool = False  # reads there though there are replicas
     serves: Serves | None = None
 
+    @property
+    def words(self) -> str:
+        return "`db.read()`" if self.reads else "`db.transaction()`"
 
-TRANSACTION = Kind()
+
+TRANSACTION, READ = Kind(), Kind(reads=True)
 
 
-@dataclass(slots=True, weakref_slot=True, eq=False)
 class Block:
     """Made when a block opens. Outlives it only as what later errors tell: where it was opened and ended."""
 
-    core: Core
-    reads: bool
-    opened: Place
-    by: Owner
-    outer: Block | None
-    serves: Serves | None = None
-    wrote: bool = False
-    shared: bool = False  # `allow()`
+    # What most blocks never set stands here, and costs them nothing.
+    using: Use | None = None
+    wrote = False
+    shared = False  # `allow()`
     session: Any = None  # the one that the application has
     connection: Connection | None = None
-    savepoints: list[str] = field(default_factory=list)
+    savepoints: tuple[str, ...] = ()
     releasing: str | None = None
-    joined: int = 0
-    failures: list[Failure] = field(default_factory=list)
+    joined = 0
+    failures: tuple[Failure, ...] = ()
     seen: BaseException | None = None  # the latest failure that was recorded, undone or not
-    callbacks: list[Callback] = field(default_factory=list)
-    using: Use | None = None
-    lock: Lock = field(default_factory=Lock)
-    committing: bool = False  # COMMIT may be under way
-    commit_sent: bool = False  # it was tried, and failed
-    committed: bool = False
+    callbacks: tuple[Callback, ...] = ()
+    committing = False  # COMMIT may be under way
+    commit_sent = False  # it was tried, and failed
+    committed = False
     rolled_back: Place | None = None
     released: Place | None = None
-    was_released: bool = False
-    may_run_again: bool = False  # it has failed with what another attempt may not meet
+    was_released = False
+    may_run_again = False  # it has failed with what another attempt may not meet
     leaving: Place | None = None  # where the block is being left
     ended: Place | None = None
+
+    def __init__(
+        self, core: Core, reads: bool, opened: Place, by: Owner, outer: Block | None, serves: Serves | None
+    ) -> None:
+        self.core, self.reads, self.opened, self.by, self.outer, self.serves = core, reads, opened, by, outer, serves
+        self.lock = Lock()  # of the operation that runs
 
     @property
     def word(self) -> str:
@@ -106,7 +115,8 @@ class Block:
     def fail(self, error: BaseException, *, lost: bool = False) -> None:
         if error is not self.seen:
             self.seen = error
-            self.failures.append(Failure(error, self.leaving or here(), len(self.savepoints), lost))
+            failure = Failure(error, self.leaving or here(), len(self.savepoints), lost)
+            self.failures = (*self.failures, failure)
 
     def after_commit(self, function: Callable[[], Any]) -> None:
         """Calls `function` after the commit. Raises ReadOnly in a read, which has none."""
@@ -114,11 +124,11 @@ class Block:
             text = "`on_commit()` in `db.read()`, which never commits"
             instead = "call the function itself, or open the block with `db.transaction()`"
             raise errors.ReadOnly(explain(text, called_at=here(), block_opened_at=self.opened, instead=instead))
-        self.callbacks.append(Callback(function, here(), len(self.savepoints)))
+        self.callbacks = (*self.callbacks, Callback(function, here(), len(self.savepoints)))
 
     def saved(self, name: str) -> None:
         self._settle()
-        self.savepoints.append(name)
+        self.savepoints = (*self.savepoints, name)
 
     def undone(self, name: str) -> None:
         """The work since this savepoint is undone, its failures and callbacks with it."""
@@ -126,8 +136,8 @@ class Block:
             self._settle()
         self.releasing = None
         depth = self._leave(name)
-        self.failures = [failure for failure in self.failures if failure.depth <= depth or failure.lost]
-        self.callbacks = [callback for callback in self.callbacks if callback.depth <= depth]
+        self.failures = tuple(failure for failure in self.failures if failure.depth <= depth or failure.lost)
+        self.callbacks = tuple(callback for callback in self.callbacks if callback.depth <= depth)
 
     def kept(self, name: str) -> None:
         """The work since this savepoint is to belong to what is around it: RELEASE is sent, and can still fail."""
@@ -147,18 +157,20 @@ class Block:
     def _leave(self, name: str) -> int:
         """How many savepoints are left without this one and those inside of it."""
         if name in self.savepoints:
-            del self.savepoints[self.savepoints.index(name) :]
+            self.savepoints = self.savepoints[: self.savepoints.index(name)]
         return len(self.savepoints)
 
     def check_usable(self, what: str) -> None:
-        """Raises BlockEnded, Released or OnEventLoop where the session must not be used."""
+        """Raises BlockEnded, Released, OnEventLoop or OtherLoop where the session must not be used."""
         if self.ended is not None or self.rolled_back is not None:
             raise self.gone(f"`session.{what}()`")
         if self.released is not None:
             text = f"`session.{what}()` while the session's connection is released"
             instead = "do this before `released()` or after it, or in a transaction of its own"
             raise errors.Released(explain(text, called_at=here(), released_at=self.released, instead=instead))
-        self.core.check_loop(f"`session.{what}()`", self.using.by.task if self.using else current_task())
+        task = current_task() if self.using is None else self.using.task
+        if task is not None and not self.core.fits(task):
+            self.core.check_loop(f"`session.{what}()`", task)
 
     def is_of(self, who: Owner) -> bool:
         """Whether code that runs there may treat this block as its own."""
@@ -186,27 +198,31 @@ class Block:
     def is_inner(self) -> bool:
         """Is this code part of an operation that runs?"""
         using = self.using
-        if using is None or using.by.thread != get_ident():
-            return False
-        return not self.core.is_async or using.by.task is current_task()
+        return (
+            using is not None and using.thread == get_ident() and (using.task is None or using.task is current_task())
+        )
 
     def begin_use(self, what: str, at: Place | FrameType) -> bool:
         """Whether an operation begins here, which `end_use` has to end; not, if it is part of one that runs.
 
         Raises Overlap if another task or thread is in the middle of one; where `allow()` says so, threads wait for it.
         """
-        me = owner()
-        while not self.lock.acquire(blocking=False):
+        if not self.lock.acquire(False) and not self._gets_turn(what, at):
+            return False
+        self.using = Use(get_ident(), current_task(), at, what)
+        return True
+
+    def _gets_turn(self, what: str, at: Place | FrameType) -> bool:
+        while not self.lock.acquire(False):
             running = self.using
             if running is None:  # it is about to begin or to end
                 continue
+            me = owner()
             if running.by == me:
                 return False
             if not (self.shared and me.task is None):
                 raise self.overlap(what, me, running, place_of(at))
-            self.lock.acquire()
-            break
-        self.using = Use(me, at, what)
+            return self.lock.acquire()
         return True
 
     def overlap(self, what: str, me: Owner, running: Use, at: Place) -> errors.Overlap:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -19,8 +20,24 @@ async def to_completion(
     """
     loop = asyncio.get_running_loop()
     task = loop.create_task(work)
-    cancelled: asyncio.CancelledError | None = None
-    deadline: float | None = None
+    done: asyncio.Future[None] = loop.create_future()
+    task.add_done_callback(functools.partial(_wake, done))
+    try:
+        await done  # what asyncio.wait() does, at a third of its cost
+    except asyncio.CancelledError as cancelled:
+        await _wait_though_cancelled(task, 0 if may_stop() else wait)
+        return task, cancelled
+    return task, None
+
+
+def _wake(waiting: asyncio.Future[None], task: asyncio.Task[Any]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)
+
+
+async def _wait_though_cancelled(task: asyncio.Task[Any], seconds: float) -> None:
+    loop = asyncio.get_running_loop()
+    deadline: float | None = loop.time() + seconds
     while not task.done():
         left = None if deadline is None else deadline - loop.time()
         if left is not None and left <= 0:
@@ -29,7 +46,5 @@ async def to_completion(
             continue
         try:
             await asyncio.wait((task,), timeout=left)
-        except asyncio.CancelledError as error:
-            if cancelled is None:
-                cancelled, deadline = error, loop.time() + (0 if may_stop() else wait)
-    return task, cancelled
+        except asyncio.CancelledError:
+            continue

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hermetic.toolkit import errors
 from hermetic.toolkit.block import Block, Kind
 from hermetic.toolkit.errors import explain
-from hermetic.toolkit.places import Place, here, owner
+from hermetic.toolkit.places import Owner, Place, here, owner
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine, Pool
@@ -50,29 +50,30 @@ class Core:
             return self.engine
         return self.replicas[next(self.turn) % len(self.replicas)]
 
-    def check_loop(self, what: str, task: asyncio.Task[Any] | None) -> None:
-        """Raises OnEventLoop for a synchronous database on a loop, OtherLoop for an asynchronous one on a second."""
+    def fits(self, task: asyncio.Task[Any] | None) -> bool:
+        """Whether it has been, or may be, used where this task runs; `check_loop` says more."""
+        if task is None:
+            return True  # of an asynchronous one, SQLAlchemy refuses what needs a loop
         if self.is_async:
-            self._check_same_loop(what)
-        elif task is not None and not self.allow_on_loop:
+            return self.loop is not None and self.loop() is task.get_loop()
+        return self.allow_on_loop
+
+    def check_loop(self, what: str, task: asyncio.Task[Any]) -> None:
+        """Where it does not fit: raises OnEventLoop for a synchronous database, OtherLoop on a second event loop."""
+        if not self.is_async:
             text = f"{what} of a synchronous Database in task {task.get_name()!r} would block its event loop"
             instead = (
                 "AsyncDatabase and `async with`; or `await asyncio.to_thread(...)`; in a notebook "
                 "`Database(..., allow_on_loop=True)`"
             )
             raise errors.OnEventLoop(explain(text, called_at=here(), database_made_at=self.made, instead=instead))
-
-    def _check_same_loop(self, what: str) -> None:
-        loop = asyncio._get_running_loop()
-        if loop is None:
-            return  # SQLAlchemy refuses what needs one
         if self.loop is None:
-            self.loop, self.loop_used = weakref.ref(loop), here()
-        elif self.loop() is not loop:
-            text = f"{what} of an AsyncDatabase on a second event loop: its connections belong to the first"
-            instead = "one AsyncDatabase for each loop: make it in the coroutine that owns it, and `await db.dispose()`"
-            places = {"called_at": here(), "first_used_at": self.loop_used, "database_made_at": self.made}
-            raise errors.OtherLoop(explain(text, instead=instead, **places))
+            self.loop, self.loop_used = weakref.ref(task.get_loop()), here()
+            return
+        text = f"{what} of an AsyncDatabase on a second event loop: its connections belong to the first"
+        instead = "one AsyncDatabase for each loop: make it in the coroutine that owns it, and `await db.dispose()`"
+        places = {"called_at": here(), "first_used_at": self.loop_used, "database_made_at": self.made}
+        raise errors.OtherLoop(explain(text, instead=instead, **places))
 
     def check_open(self, what: str) -> None:
         if self.disposed is not None:
@@ -96,19 +97,18 @@ def open_block(core: Core, kind: Kind) -> Block:
 
     Raises NestedBlock or InheritedBlock where one is open around it, unless it is `independent`.
     """
-    serves = kind.serves
-    word = "`db.read()`" if kind.reads else "`db.transaction()`"
-    core.check_open(word)
-    me = owner()
-    if serves is None or not serves.threads:
-        core.check_loop(word, me.task)
-    if not kind.independent and (around := ambient(core)) is not None:
-        raise _nested(word, around)
+    serves, me = kind.serves, owner()
+    if core.disposed is not None:
+        core.check_open(kind.words)
+    if not core.fits(me.task) and me.task is not None and (serves is None or not serves.threads):
+        core.check_loop(kind.words, me.task)
     outer = _innermost.get()
-    while outer is not None and outer.ended is not None:
-        outer = outer.outer
-    opened = here() if serves is None or serves.at is None else serves.at
-    block = Block(core, kind.reads, opened, me, outer, serves)
+    if outer is not None:
+        if not kind.independent and (around := ambient(core)) is not None:
+            raise _nested(kind.words, around)
+        while outer is not None and outer.ended is not None:
+            outer = outer.outer
+    block = Block(core, kind.reads, here() if serves is None or serves.at is None else serves.at, me, outer, serves)
     core.open_blocks.add(block)
     _innermost.set(block)
     return block
@@ -119,9 +119,9 @@ def leave_block(block: Block) -> None:
     block.ended = block.opened if block.serves is not None else block.leaving or here()
     block.core.open_blocks.discard(block)
     forget(block)
-    block.by = block.by._replace(task=None)
+    block.by = Owner(block.by.thread, None)
     block.connection = block.seen = block.session = None
-    block.failures, block.callbacks = [], []
+    block.failures = block.callbacks = ()
 
 
 def forget(block: Block) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import URL, Engine, create_engine, make_url, orm
 from typing_extensions import TypeVar
 
 from hermetic.toolkit import ending, engines, loading, parts, transactional
-from hermetic.toolkit.block import Kind
+from hermetic.toolkit.block import READ, TRANSACTION, Kind
 from hermetic.toolkit.callbacks import call
 from hermetic.toolkit.core import Core, current_block, open_block
 from hermetic.toolkit.places import here
@@ -95,6 +95,7 @@ class Database(Generic[S]):
         def make(url: URL) -> Engine:
             engine = create_engine(url, **engines.with_defaults(url, engine_options, is_async=False))
             engines.set_up_connections(engine, statement=statement_timeout, idle=idle_in_transaction_timeout)
+            engines.ping_rested(engine, engine_options)
             return engine
 
         sources = [source if isinstance(source, Engine) else make_url(source) for source in (url_or_engine, *replicas)]
@@ -120,7 +121,7 @@ class Database(Generic[S]):
         """
         if join is not None:
             return _joined(self._core, join, reads=False)
-        return _Scope(self, Kind(independent=independent))
+        return _Scope(self, Kind(independent=True) if independent else TRANSACTION)
 
     def _scope(self, kind: Kind) -> _Scope[S]:
         """For what opens blocks in the name of others."""
@@ -172,7 +173,8 @@ class Database(Generic[S]):
         """
         if join is not None:
             return _joined(self._core, join, reads=True)
-        return _Scope(self, Kind(reads=True, independent=independent, primary=primary))
+        kind = Kind(reads=True, independent=independent, primary=primary) if independent or primary else READ
+        return _Scope(self, kind)
 
     def savepoint(self, session: S) -> AbstractContextManager[S]:
         """A part of a block that is undone alone when an error leaves it; the rest of the block goes on.
@@ -263,17 +265,19 @@ def _released(core: Core, session: S) -> Iterator[None]:
 class _Scope(Generic[S]):
     """What `transaction()` and `read()` give: a block of its own."""
 
-    _session: Session | None = None
-    may_run_again = False
+    __slots__ = ("_database", "_kind", "_session", "may_run_again")
 
     def __init__(self, database: Database[S], kind: Kind) -> None:
-        self._database, self._core, self._kind = database, database._core, kind
+        self._database, self._kind = database, kind
+        self._session: Session | None = None
+        self.may_run_again = False
 
     def __enter__(self) -> S:
-        block = open_block(self._core, self._kind)
-        bind = self._core.reader(primary=self._kind.primary) if self._kind.reads else self._core.engine
+        kind, core = self._kind, self._database._core
+        block = open_block(core, kind)
+        bind = core.reader(primary=kind.primary) if kind.reads else core.engine
         session: Session = self._database._session_class(bind, block=block, **ending.STRICT)
-        ending.begin(session)
+        orm.Session.begin(session)
         self._session = block.session = session
         return cast(S, session)
 
@@ -283,17 +287,19 @@ class _Scope(Generic[S]):
         session, self._session = self._session, None
         if session is None:
             return False
-        session._block.leaving = here()
+        block = session._block
+        block.leaving = here()
         if error is not None:
             ending.abort(session, error)
-            self.may_run_again = session._block.may_run_again
+            self.may_run_again = block.may_run_again
             return False
         try:
             callbacks = ending.finish(session)
         except BaseException:
-            self.may_run_again = session._block.may_run_again
+            self.may_run_again = block.may_run_again
             raise
-        call(callbacks, session._block)
+        if callbacks:
+            call(callbacks, block)
         return False
 
     def __getattr__(self, name: str) -> Any:

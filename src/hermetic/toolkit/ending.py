@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from collections.abc import Sequence
 
 from sqlalchemy import Connection, event, exc as sa_exc, orm
 
@@ -15,7 +15,7 @@ from hermetic.toolkit.block import Block, Callback
 from hermetic.toolkit.core import leave_block
 from hermetic.toolkit.ended import mark, refuse_ended
 from hermetic.toolkit.errors import explain
-from hermetic.toolkit.hooks import hold
+from hermetic.toolkit.hooks import hold, refuse_writes
 from hermetic.toolkit.places import here
 from hermetic.toolkit.session import Session, changed, dropped
 from hermetic.toolkit.transient import is_connect_trouble, is_transient, sqlstate
@@ -26,13 +26,6 @@ STRICT = {"autobegin": False, "close_resets_only": False, "expire_on_commit": Fa
 # Seconds that the end of a block waits for an operation of another thread.
 IN_MIDDLE = 10.0
 
-# On the connection, for as long as the pool keeps it.
-_READ_ONLY = "_hermetic_read_only"
-
-
-def begin(session: Session) -> None:
-    orm.Session.begin(session)
-
 
 @event.listens_for(Session, "after_begin")
 def _after_begin(session: Session, transaction: orm.SessionTransaction, connection: Connection) -> None:
@@ -40,11 +33,10 @@ def _after_begin(session: Session, transaction: orm.SessionTransaction, connecti
         return
     block = session._block
     hold(connection, block)
-    if block.reads:
-        _begin_read_only(connection, block)
-    elif connection.info.get(_READ_ONLY):  # of a block that was never left
-        _end_read_only(connection)
-    if connection.dialect.name == "sqlite":
+    sqlite = connection.dialect.name == "sqlite"
+    if block.reads and (sqlite or not block.core.in_one_transaction):
+        refuse_writes(connection)
+    if sqlite:
         _begin_sqlite(connection, block)
 
 
@@ -53,28 +45,6 @@ def _begin_sqlite(connection: Connection, block: Block) -> None:
     driver = connection.connection.driver_connection
     if driver is not None and not driver.in_transaction:
         connection.exec_driver_sql("BEGIN" if block.reads else "BEGIN IMMEDIATE")
-
-
-def _begin_read_only(connection: Connection, block: Block) -> None:
-    """The server refuses what `hooks` does not see: functions that write, statements past SQLAlchemy."""
-    dialect: Any = connection.dialect
-    if dialect.name == "sqlite":
-        connection.exec_driver_sql("PRAGMA query_only = ON")
-    elif dialect.name == "postgresql" and not block.core.in_one_transaction:
-        # As `postgresql_readonly` does, without what execution options cost: the driver begins later, with this.
-        dialect.set_readonly(connection.connection.dbapi_connection, True)
-    else:
-        return
-    connection.info[_READ_ONLY] = True
-
-
-def _end_read_only(connection: Connection) -> None:
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("PRAGMA query_only = OFF")
-    else:
-        dialect: Any = connection.dialect
-        dialect.set_readonly(connection.connection.dbapi_connection, False)
-    connection.info.pop(_READ_ONLY)
 
 
 @event.listens_for(Session, "before_flush")
@@ -99,7 +69,7 @@ def _after_commit(session: Session) -> None:
         session._block.committed = True
 
 
-def finish(session: Session) -> list[Callback]:
+def finish(session: Session) -> Sequence[Callback]:
     """Commits, or in `read()` makes sure that nothing is left to write, and closes the session.
 
     Raises SwallowedFailure, ChangesDropped, Overlap, CommitUnknown, or what the database says; nothing is applied then,
@@ -127,7 +97,7 @@ def finish(session: Session) -> list[Callback]:
                 raise unknown from error
             raise error from unknown  # KeyboardInterrupt has to stay what it is
         raise
-    callbacks = block.callbacks if block.committed else []
+    callbacks = block.callbacks if block.committed else ()
     _close(session, block)
     return callbacks
 
@@ -173,29 +143,21 @@ def _waited_for(block: Block) -> bool:
 
 def _close(session: Session, block: Block) -> None:
     mark(session.identity_map.all_states(), block)
-    if block.reads:
-        with contextlib.suppress(Exception):  # of a connection that is lost, and not used again
-            end_transaction(block)
+    connection = block.connection
     leave_block(block)
+    if block.reads and connection is not None:
+        # What a read is sent was read before. Closed like this, the pool need not roll back a second time.
+        with contextlib.suppress(Exception):
+            connection.close()
     orm.Session.close(session)
-    if block.core.disposed is not None:
-        for pool in (*block.core.old_pools, *(engine.pool for engine in block.core.owned)):
+    core = block.core
+    if core.disposed is not None:
+        for pool in (*core.old_pools, *(engine.pool for engine in core.owned)):
             pool.dispose()
 
 
-def end_transaction(block: Block) -> None:
-    """The transaction of a read ends, before whoever has the connection next may write again."""
-    connection = block.connection
-    if connection is None or connection.closed or connection.invalidated or not connection.info.get(_READ_ONLY):
-        return
-    transaction = connection.get_transaction()
-    if transaction is not None and transaction.is_active:
-        transaction.rollback()
-    _end_read_only(connection)
-
-
 def _check_nothing_left(session: Session, block: Block) -> None:
-    if session.identity_map.check_modified() or session.new or session.deleted:
+    if not session._is_clean():
         left = changed(session, (*session.new, *session.dirty, *session.deleted))
         if left:
             raise errors.ChangesDropped(dropped("the end of `db.read()`", left, block))

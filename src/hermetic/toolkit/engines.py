@@ -1,6 +1,7 @@
 """One engine for each URL: the registry, and defaults by dialect.
 
-Sources: [pool] https://docs.sqlalchemy.org/en/20/core/pooling.html [pg]
+Sources: [pool] https://docs.sqlalchemy.org/en/20/core/pooling.html [hikari] `aliveBypassWindowMs` in
+https://github.com/brettwooldridge/HikariCP/blob/dev/src/main/java/com/zaxxer/hikari/pool/HikariPool.java [pg]
 https://www.postgresql.org/docs/current/runtime-config-client.html [sqlite] https://www.sqlite.org/foreignkeys.html and
 https://www.sqlite.org/wal.html [fork] https://docs.sqlalchemy.org/en/20/core/pooling.html#using-connection-pools-with-multiprocessing-or-os-fork
 """
@@ -11,10 +12,12 @@ import os
 import weakref
 from collections.abc import Callable, Sequence
 from threading import Lock
+from time import monotonic
 from typing import Any
 
-from sqlalchemy import URL, Engine, event
-from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool
+from sqlalchemy import URL, Dialect, Engine, event, exc as sa_exc
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, QueuePool
 
 from hermetic.toolkit import errors, hooks
 from hermetic.toolkit.core import Core
@@ -24,12 +27,15 @@ from hermetic.toolkit.places import Place, here
 # Seconds, but for the two sizes. A process then holds at most 20 connections, and a request that finds none says so
 # within 10 seconds; idle connections are replaced before a firewall forgets them. [pool]
 POOL: dict[str, Any] = {
-    "pool_pre_ping": True,
     "pool_recycle": 1800,
     "pool_size": 10,
     "max_overflow": 10,
     "pool_timeout": 10,
 }
+
+# Seconds after which a connection that is taken from the pool is asked whether it lives, as `pool_pre_ping` does each
+# time. One that was in use a moment ago has nearly always outlived it, and the question costs a round trip. [hikari]
+RESTED = 0.5
 
 # One connection for all, which they wait for: a second one would be another, empty database.
 MEMORY_POOL: dict[str, Any] = {"pool_size": 1, "max_overflow": 0}
@@ -50,6 +56,8 @@ Key = tuple[str, str, str | None]
 _made: dict[Key, Place] = {}
 _registering = Lock()
 _cores: weakref.WeakSet[Core] = weakref.WeakSet()
+# In the `info` of a connection: when it was last taken.
+_TAKEN = "_hermetic_taken"
 # Sessions that were open when the process forked. Collecting them would end the parent's transactions.
 _of_the_parent: list[object] = []
 
@@ -95,7 +103,7 @@ def with_defaults(url: URL, given: dict[str, Any], *, is_async: bool) -> dict[st
         arguments = {"check_same_thread": False, **given.get("connect_args", {})}
         return {"poolclass": queue, **MEMORY_POOL, **given, "connect_args": arguments}
     if url.get_backend_name() == "sqlite":
-        return {"poolclass": queue, **POOL, "pool_pre_ping": False, **given}
+        return {"poolclass": queue, **POOL, **given}
     return {**POOL, **given}
 
 
@@ -123,6 +131,24 @@ def _teller(commands: list[str]) -> Callable[[Any, Any], None]:
         connection.commit()
 
     return tell
+
+
+def ping_rested(engine: Engine, given: dict[str, Any]) -> None:
+    """Pings connections that have rested, unless the caller's own options say how, or nothing is lost with them."""
+    if engine.dialect.name != "sqlite" and not {"pool_pre_ping", "pool", "poolclass"} & given.keys():
+        event.listen(engine, "checkout", _pinger(engine.dialect))
+
+
+def _pinger(dialect: Dialect) -> Callable[[DBAPIConnection, ConnectionPoolEntry, Any], None]:
+    def ping(connection: DBAPIConnection, record: ConnectionPoolEntry, fairy: Any) -> None:
+        now, info = monotonic(), record.info
+        rested = now - info.get(_TAKEN, now) > RESTED  # a new connection has not been taken before
+        info[_TAKEN] = now
+        # As the pool does for `pool_pre_ping`: what is found dead has usually died with all others.
+        if rested and not dialect._do_ping_w_event(connection):
+            raise sa_exc.InvalidatePoolError
+
+    return ping
 
 
 def set_up(

@@ -7,16 +7,17 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, Pool, event
 from sqlalchemy.engine import ExceptionContext, ExecutionContext
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from hermetic.toolkit import errors
 from hermetic.toolkit.block import Block
 from hermetic.toolkit.errors import explain
 from hermetic.toolkit.places import here
 
-# How a connection knows the block that holds it. Connections have a `__dict__`, and end with their session.
-_KEY = "_hermetic_block"
+# In the `info` of a connection that is set to refuse writes: its dialect, which takes that back.
+READ_ONLY = "_hermetic_read_only"
 
 _FIRST_WORD = re.compile(r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*(\w+)", re.DOTALL)
 _READS = frozenset("select values table show describe desc pragma begin savepoint release rollback set fetch".split())
@@ -41,36 +42,34 @@ def writes(statement: str) -> bool:
     return word not in _READS
 
 
-def block_of(connection: Connection | None) -> Block | None:
-    return None if connection is None else vars(connection).get(_KEY)
-
-
 def hold(connection: Connection, block: Block) -> None:
-    """The connection works for this block from now on."""
-    vars(connection)[_KEY] = block
+    """The connection works for this block until it is closed, with its session."""
+    connection._hermetic_block = block  # type: ignore[attr-defined]
     block.connection = connection
+
+
+def block_of(connection: Connection | None) -> Block | None:
+    return getattr(connection, "_hermetic_block", None)
 
 
 # Returning None lets the dialect go on.
 def do_execute(cursor: Any, statement: str, parameters: Any, context: ExecutionContext) -> None:
-    _seen(context.root_connection, statement)
+    block = block_of(context.root_connection)
+    if block is not None:
+        if statement.startswith(_SAVEPOINT_WORDS):
+            _note_savepoint(block, statement)
+        if not block.wrote and writes(statement):
+            _note_write(block, statement)
 
 
 do_executemany = do_execute
 
 
 def do_execute_no_params(cursor: Any, statement: str, context: ExecutionContext) -> None:
-    _seen(context.root_connection, statement)
+    do_execute(cursor, statement, None, context)
 
 
-def _seen(connection: Connection, statement: str) -> None:
-    block = block_of(connection)
-    if block is None:
-        return
-    if statement.startswith(_SAVEPOINT_WORDS):
-        _note_savepoint(block, statement)
-    if block.wrote or not writes(statement):
-        return
+def _note_write(block: Block, statement: str) -> None:
     if block.reads:
         text = f"a write in `db.read()`: {statement.split()[0]}"
         instead = "`with db.transaction() as session:`"
@@ -104,7 +103,35 @@ def handle_error(context: ExceptionContext) -> None:
         block.fail(context.sqlalchemy_exception or context.original_exception, lost=context.is_disconnect)
 
 
-# All are events of the dialect: those of an engine would cost each of its connections 30 µs, heard or not.
+def checkin(dbapi_connection: Any, record: ConnectionPoolEntry) -> None:
+    """The connection goes back to its pool: whoever has it next may write again."""
+    dialect = record.info.pop(READ_ONLY, None)
+    if dialect is not None and dbapi_connection is not None:
+        try:
+            _set_read_only(dialect, dbapi_connection, False)
+        except Exception as error:  # of any driver: a connection that is lost, or still in the middle of something
+            record.invalidate(error)
+
+
+def refuse_writes(connection: Connection) -> None:
+    """The server refuses what `do_execute` does not see: functions that write, statements past SQLAlchemy."""
+    taken = connection.connection
+    if connection.dialect.name in ("sqlite", "postgresql"):
+        taken.info[READ_ONLY] = connection.dialect
+        _set_read_only(connection.dialect, taken.dbapi_connection, True)
+
+
+def _set_read_only(dialect: Any, dbapi_connection: Any, value: bool) -> None:
+    """On PostgreSQL as `postgresql_readonly` does, without what execution options cost; it is sent with BEGIN."""
+    if dialect.name == "postgresql":
+        dialect.set_readonly(dbapi_connection, value)
+    else:
+        cursor = dbapi_connection.cursor()
+        cursor.execute(f"PRAGMA query_only = {value:d}")
+        cursor.close()
+
+
+# All are events of the dialect: an engine's would cost each of its connections 30 µs, heard or not.
 _HOOKS: dict[str, Callable[..., None]] = {
     "do_execute": do_execute,
     "do_executemany": do_executemany,
@@ -117,9 +144,16 @@ def install(engine: Engine) -> None:
     for name, hook in _HOOKS.items():
         if not event.contains(engine, name, hook):
             event.listen(engine, name, hook)
+    watch_returns(engine.pool)
+
+
+def watch_returns(pool: Pool) -> None:
+    if not event.contains(pool, "checkin", checkin):
+        event.listen(pool, "checkin", checkin)
 
 
 def uninstall(engine: Engine) -> None:
+    """What watches the pool stays: a connection may still be out."""
     for name, hook in _HOOKS.items():
         if event.contains(engine, name, hook):
             event.remove(engine, name, hook)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from sqlalchemy import orm
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from hermetic.toolkit import ending, errors, loading
 from hermetic.toolkit.block import Block
@@ -19,7 +19,7 @@ from hermetic.toolkit.places import here
 from hermetic.toolkit.session import Session, changed, dropped, of
 
 
-def own_session(core: Core, session: orm.Session | AsyncSession, what: str) -> Session:
+def own_session(core: Core, session: Any, what: str) -> Session:
     """The toolkit's session. Raises TypeError for one of another database, BlockEnded after its end."""
     inner = of(session)
     if inner._block.core is not core:
@@ -40,7 +40,7 @@ def using(session: Session, what: str) -> Iterator[None]:
             session._block.end_use()
 
 
-def enter_joined(core: Core, session: orm.Session | AsyncSession, *, reads: bool) -> Session:
+def enter_joined(core: Core, session: Any, *, reads: bool) -> Session:
     inner = own_session(core, session, f"`{'read' if reads else 'transaction'}(join=session)`")
     block = inner._block
     if block.reads and not reads:
@@ -92,7 +92,6 @@ def release(session: Session) -> list[loading.Kept]:
         block.check_usable("released")
         _check_release(session, block)
         kept = loading.remember(session)
-        ending.end_transaction(block)
         transaction = session.get_transaction()
         if transaction is not None:
             transaction.close()
@@ -121,7 +120,7 @@ def resume(session: Session, kept: list[loading.Kept], error: BaseException | No
     block = session._block
     with using(session, "released"):
         block.released = None
-        ending.begin(session)
+        orm.Session.begin(session)
         if error is not None:
             orm.Session.expire_all(session)
             return

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import sqlalchemy
 
+# A named tuple's own `__new__` is written in Python.
+_new = tuple.__new__
 _get_running_loop, _current_task = asyncio._get_running_loop, asyncio.current_task
 
 # Frames of these say nothing about the application.
@@ -28,10 +30,17 @@ _LIBRARIES = (
 
 
 class Place(NamedTuple):
-    """A line of the application; rendered only when an error needs it."""
+    """A line of the application; its number is looked up only when an error needs it."""
 
     code: CodeType
-    line: int
+    instruction: int  # the offset of an instruction in the code; -1 for where the code begins
+
+    @property
+    def line(self) -> int:
+        for start, end, line in self.code.co_lines():
+            if start <= self.instruction < end and line is not None:
+                return line
+        return self.code.co_firstlineno
 
     def __str__(self) -> str:
         path = os.path.relpath(self.code.co_filename)
@@ -58,12 +67,19 @@ def current_task() -> asyncio.Task[Any] | None:
 
 
 def owner() -> Owner:
-    return Owner(get_ident(), current_task())
+    return _new(Owner, (get_ident(), current_task()))
 
 
-@functools.cache
-def _is_library(path: str) -> bool:
-    return path.startswith(("<frozen ", "<sqlalchemy ")) or any(library in path for library in _LIBRARIES)
+class _IsLibrary(dict[str, bool]):
+    """Path of a file -> whether its frames are passed over."""
+
+    def __missing__(self, path: str) -> bool:
+        found = path.startswith(("<frozen ", "<sqlalchemy ")) or any(library in path for library in _LIBRARIES)
+        self[path] = found
+        return found
+
+
+_is_library = _IsLibrary()
 
 
 def _frames(frame: FrameType | None) -> Iterator[FrameType]:
@@ -90,8 +106,8 @@ def here() -> Place:
     """The innermost line of the application, or where nothing is of the application, the outermost line of all."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:  # what it nearly always is, without the cost of looking behind greenlets
-        if not _is_library(frame.f_code.co_filename):
-            return Place(frame.f_code, frame.f_lineno)
+        if not _is_library[frame.f_code.co_filename]:
+            return _new(Place, (frame.f_code, frame.f_lasti))
         frame = frame.f_back
     return place_of(sys._getframe(1))
 
@@ -102,6 +118,6 @@ def place_of(at: Place | FrameType) -> Place:
         return at
     frame = at
     for frame in _frames(at):
-        if not _is_library(frame.f_code.co_filename):
+        if not _is_library[frame.f_code.co_filename]:
             break
-    return Place(frame.f_code, frame.f_lineno)
+    return Place(frame.f_code, frame.f_lasti)

@@ -1,34 +1,31 @@
 """The sessions that blocks give: SQLAlchemy's own, which refuse what their block forbids.
 
-They are made by `Database` and `AsyncDatabase` alone, and never outlive their block.
+They are made by `Database` and `AsyncDatabase` alone, and never outlive their block. `async_session` has the asyncio
+ones, apart from these, because SQLAlchemy's need greenlet.
 """
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn, TypeVar, cast
 
 from sqlalchemy import exc as sa_exc, inspect, orm
-from sqlalchemy.ext import asyncio as sa_asyncio
 
 from hermetic.toolkit import errors
 from hermetic.toolkit.block import Block
 from hermetic.toolkit.ended import refuse_ended
 from hermetic.toolkit.errors import explain
-from hermetic.toolkit.places import Place, here, in_greenlet
+from hermetic.toolkit.places import here, in_greenlet
 
 M = TypeVar("M")
 
-# Each is one operation: it must not overlap with another task's, nor come after the end of the block.
+# Each is one operation: it must not overlap with another task's, nor come after the end of the block. `exec` is
+# SQLModel's: https://sqlmodel.tiangolo.com/tutorial/select/
 OPERATIONS = tuple(
     "execute scalar scalars get get_one refresh flush connection add add_all delete bulk_save_objects "
-    "bulk_insert_mappings bulk_update_mappings".split()
-)
-ASYNC_OPERATIONS = tuple(
-    "execute scalar scalars get get_one refresh flush connection merge delete stream stream_scalars run_sync".split()
+    "bulk_insert_mappings bulk_update_mappings exec".split()
 )
 
 
@@ -40,6 +37,7 @@ class Session(orm.Session):
     """
 
     _block: Block
+    _merge_alone: Callable[..., Any]
 
     def __init__(self, *args: Any, block: Block | None = None, **options: Any) -> None:
         if block is None:
@@ -114,7 +112,7 @@ class Session(orm.Session):
 
     def merge(self, instance: M, **options: Any) -> M:
         refuse_ended(inspect(cast(Any, instance)))
-        return _operate(self, "merge", instance, **options)  # type: ignore[no-any-return]
+        return self._merge_alone(instance, **options)  # type: ignore[no-any-return]
 
     def expunge(self, instance: object) -> None:
         self._keep_changes("expunge", (instance,))
@@ -161,21 +159,27 @@ def dropped(what: str, lost: Sequence[object], block: Block) -> str:
     )
 
 
-def _operate(session: Session, name: str, *args: Any, **options: Any) -> Any:
-    block = session._block
-    begun = not block.is_inner() and block.begin_use(name, sys._getframe(1))
-    try:
-        if begun:
-            block.check_usable(name)
-            if block.core.is_async:
-                _check_greenlet(block, name)
-        return getattr(super(Session, session), name)(*args, **options)
-    except (sa_exc.DBAPIError, sa_exc.TimeoutError) as error:
-        block.fail(error)  # what has a connection was seen by the hooks; this is a connection that could not be had
-        raise
-    finally:
-        if begun:
-            block.end_use()
+def _guard(name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
+    """The operation, alone on its session and inside of its block. What it calls on the session is a part of it."""
+
+    @functools.wraps(plain)
+    def guarded(self: Session, *args: Any, **options: Any) -> Any:
+        block = self._block
+        begun = not block.is_inner() and block.begin_use(name, sys._getframe())
+        try:
+            if begun:
+                block.check_usable(name)
+                if block.core.is_async:
+                    _check_greenlet(block, name)
+            return plain(self, *args, **options)
+        except (sa_exc.DBAPIError, sa_exc.TimeoutError) as error:
+            block.fail(error)  # what has a connection was seen by the hooks; this is one that could not be had
+            raise
+        finally:
+            if begun:
+                block.end_use()
+
+    return guarded
 
 
 def _check_greenlet(block: Block, name: str) -> None:
@@ -191,64 +195,18 @@ def _check_greenlet(block: Block, name: str) -> None:
         raise errors.NotAwaited(text)
 
 
-def _guard(name: str) -> Callable[..., Any]:
-    @functools.wraps(getattr(orm.Session, name))
-    def guarded(self: Session, *args: Any, **options: Any) -> Any:
-        return _operate(self, name, *args, **options)
-
-    return guarded
+def _guards(wanted: type[orm.Session]) -> dict[str, Callable[..., Any]]:
+    guards = {name: _guard(name, getattr(wanted, name)) for name in OPERATIONS if hasattr(wanted, name)}
+    return {**guards, "_merge_alone": _guard("merge", wanted.merge)}
 
 
-for _name in OPERATIONS:
-    setattr(Session, _name, _guard(_name))
+for _name, _guarded in _guards(orm.Session).items():
+    setattr(Session, _name, _guarded)
 
 
-class AsyncSession(sa_asyncio.AsyncSession):
-    """An SQLAlchemy asyncio session that belongs to one block of an `AsyncDatabase`; see `Session`."""
-
-    sync_session_class: type[orm.Session] = Session
-    _turn: asyncio.Lock | None = None
-
-    def on_commit(self, function: Callable[[], Any]) -> None:
-        """See `Session.on_commit`; the function may be a coroutine function, which is awaited."""
-        of(self).on_commit(function)
-
-    async def lock(self, entity: type[M], identity: Any, *, nowait: bool = False) -> M:
-        """See `Session.lock`."""
-        return await self.run_sync(lambda session: cast(Session, session).lock(entity, identity, nowait=nowait))
-
-
-async def _operate_async(session: AsyncSession, name: str, at: Place, args: Any, options: Any) -> Any:
-    if session._turn is not None:
-        async with session._turn:
-            return await getattr(super(AsyncSession, session), name)(*args, **options)
-    block = of(session)._block
-    begun = block.begin_use(name, at)
-    try:
-        if begun:
-            block.check_usable(name)
-        return await getattr(super(AsyncSession, session), name)(*args, **options)
-    finally:
-        if begun:
-            block.end_use()
-
-
-def _guard_async(name: str) -> Callable[..., Any]:
-    # No coroutine function: in `gather(session.get(...), session.get(...))` the caller's line is known now or never.
-    @functools.wraps(getattr(sa_asyncio.AsyncSession, name))
-    def guarded(self: AsyncSession, *args: Any, **options: Any) -> Any:
-        return _operate_async(self, name, here(), args, options)
-
-    return guarded
-
-
-for _name in ASYNC_OPERATIONS:
-    setattr(AsyncSession, _name, _guard_async(_name))
-
-
-def of(session: orm.Session | sa_asyncio.AsyncSession) -> Session:
+def of(session: Any) -> Session:
     """The toolkit's synchronous session; of an asynchronous one, the one inside. Raises TypeError for any other."""
-    inner = session.sync_session if isinstance(session, sa_asyncio.AsyncSession) else session
+    inner = getattr(session, "sync_session", session)
     if not isinstance(inner, Session):
         raise TypeError(
             f"{type(session).__name__} is no session of a block; `with db.transaction() as session:` gives one"
@@ -260,11 +218,4 @@ def session_class(wanted: type[orm.Session]) -> type[orm.Session]:
     """A class that is a block's session and the wanted one, such as SQLModel's."""
     if issubclass(wanted, Session):
         return wanted
-    return type(wanted.__name__, (Session, wanted), {})
-
-
-def async_session_class(wanted: type[sa_asyncio.AsyncSession]) -> type[sa_asyncio.AsyncSession]:
-    if issubclass(wanted, AsyncSession):
-        return wanted
-    inner = session_class(wanted.sync_session_class)
-    return type(wanted.__name__, (AsyncSession, wanted), {"sync_session_class": inner})
+    return type(wanted.__name__, (Session, wanted), _guards(wanted))

@@ -27,6 +27,7 @@ from hermetic.toolkit.core import Core
 from hermetic.toolkit.database import Database
 from hermetic.toolkit.engines import is_memory
 from hermetic.toolkit.errors import explain
+from hermetic.toolkit.hooks import watch_returns
 from hermetic.toolkit.places import here
 
 # Seconds after which a block that finds the connection in use gives up: nobody in a test holds it for that long.
@@ -169,6 +170,7 @@ def _one_connection(core: Core, outer: _Outer) -> Iterator[None]:
     engine.pool = pool_class(
         outer.take, pool_size=1, max_overflow=0, timeout=WAIT, reset_on_return=None, dialect=dialect
     )
+    watch_returns(engine.pool)
     core.replicas, core.in_one_transaction = (), True
     vars(dialect).update(zip(_REPLACED, (outer.begin, outer.commit, outer.roll_back), strict=True))
     try:

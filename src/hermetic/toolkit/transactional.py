@@ -9,12 +9,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from sqlalchemy import orm
-from sqlalchemy.ext import asyncio as sa_asyncio
 
 from hermetic.toolkit.block import TRANSACTION, Kind
 from hermetic.toolkit.core import current_session
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext import asyncio as sa_asyncio
+
     from hermetic.toolkit.async_database import AsyncDatabase
     from hermetic.toolkit.database import Database
 
@@ -22,10 +23,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Instance = TypeVar("Instance")
 S = TypeVar("S", bound=orm.Session)
-A = TypeVar("A", bound=sa_asyncio.AsyncSession)
+A = TypeVar("A", bound="sa_asyncio.AsyncSession")
 # A function that takes any session will do where this one is given.
 S_co = TypeVar("S_co", bound=orm.Session, covariant=True)
-A_co = TypeVar("A_co", bound=sa_asyncio.AsyncSession, covariant=True)
+A_co = TypeVar("A_co", bound="sa_asyncio.AsyncSession", covariant=True)
 
 # Seconds to wait before the next attempt: a random time below a bound that doubles from the first to the second.
 WAIT, LONGEST_WAIT = 0.02, 1.0

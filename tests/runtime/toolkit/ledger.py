@@ -22,9 +22,10 @@ from sqlalchemy import ForeignKey, func, insert, make_url, select, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from hermetic.toolkit.async_database import AsyncDatabase
+from hermetic.toolkit.async_session import AsyncSession
 from hermetic.toolkit.database import Database
 from hermetic.toolkit.errors import committed
-from hermetic.toolkit.session import AsyncSession, Session
+from hermetic.toolkit.session import Session
 from runtime.toolkit.lossy import LossyProxy
 from runtime.toolkit.servers import outside
 

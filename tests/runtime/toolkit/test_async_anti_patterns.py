@@ -11,7 +11,7 @@ from sqlalchemy import exc as sa_exc, select, update
 
 from hermetic.toolkit import errors
 from hermetic.toolkit.async_database import AsyncDatabase
-from hermetic.toolkit.session import AsyncSession
+from hermetic.toolkit.async_session import AsyncSession
 from runtime.models import Account, User
 
 Pay = Callable[[AsyncDatabase], Awaitable[None]]

@@ -12,7 +12,7 @@ from sqlalchemy import event, func, select
 
 from hermetic.toolkit import errors
 from hermetic.toolkit.async_database import AsyncDatabase
-from hermetic.toolkit.session import AsyncSession
+from hermetic.toolkit.async_session import AsyncSession
 from runtime.models import Account, User
 from runtime.toolkit.servers import kill, killed_at_commit, make_commits_slow
 

@@ -32,7 +32,7 @@ COMMAND = Serves(what="the command", instead=f"what runs later (an exit handler,
 def place_of(function: Callable[..., Any] | None) -> Place | None:
     """What errors name instead of the framework's line that opened a block."""
     code = getattr(inspect.unwrap(function), "__code__", None) if function is not None else None
-    return None if code is None else Place(code, code.co_firstlineno)
+    return None if code is None else Place(code, -1)
 
 
 def function_block(

@@ -11,8 +11,9 @@ from sqlalchemy import func, select
 
 from hermetic.toolkit.adapters.fastapi import read, transaction
 from hermetic.toolkit.async_database import AsyncDatabase
+from hermetic.toolkit.async_session import AsyncSession
 from hermetic.toolkit.database import Database
-from hermetic.toolkit.session import AsyncSession, Session
+from hermetic.toolkit.session import Session
 from runtime.models import Account, Payment
 
 

@@ -11,9 +11,10 @@ from sqlalchemy import event, text
 
 from hermetic.toolkit.adapters.fastapi import transaction
 from hermetic.toolkit.async_database import AsyncDatabase
+from hermetic.toolkit.async_session import AsyncSession
 from hermetic.toolkit.database import Database
 from hermetic.toolkit.errors import committed
-from hermetic.toolkit.session import AsyncSession, Session
+from hermetic.toolkit.session import Session
 from runtime.models import Account
 from runtime.rows import count
 

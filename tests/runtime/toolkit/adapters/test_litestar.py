@@ -18,8 +18,9 @@ from sqlalchemy import func, make_url, select
 from hermetic.toolkit import errors
 from hermetic.toolkit.adapters.litestar import read, transaction
 from hermetic.toolkit.async_database import AsyncDatabase
+from hermetic.toolkit.async_session import AsyncSession
 from hermetic.toolkit.database import Database
-from hermetic.toolkit.session import AsyncSession, Session
+from hermetic.toolkit.session import Session
 from runtime.models import Account, Payment
 from runtime.rows import count
 

@@ -16,8 +16,9 @@ from hermetic.finding import Finding
 from hermetic.sanitizer.watch import watch
 from hermetic.toolkit.adapters.fastapi import read, transaction
 from hermetic.toolkit.async_database import AsyncDatabase
+from hermetic.toolkit.async_session import AsyncSession
 from hermetic.toolkit.database import Database
-from hermetic.toolkit.session import AsyncSession, Session
+from hermetic.toolkit.session import Session
 from runtime.models import Account
 from runtime.rows import count
 from runtime.toolkit.adapters.servers import served
