@@ -15,20 +15,22 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from sqlalchemy import Dialect, Engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, Pool, PoolProxiedConnection, QueuePool
 from sqlalchemy.util import greenlet_spawn
 
 from hermetic.toolkit import errors
-from hermetic.toolkit.async_database import AsyncDatabase
 from hermetic.toolkit.core import Core
 from hermetic.toolkit.database import Database
 from hermetic.toolkit.engines import is_memory
 from hermetic.toolkit.errors import explain
 from hermetic.toolkit.hooks import watch_returns
 from hermetic.toolkit.places import here
+
+if TYPE_CHECKING:
+    from hermetic.toolkit.async_database import AsyncDatabase  # needs greenlet
 
 # Seconds after which a block that finds the connection in use gives up: nobody in a test holds it for that long.
 WAIT = 3

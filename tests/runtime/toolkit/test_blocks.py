@@ -295,6 +295,27 @@ def test_a_write_is_possible_after_a_read(db: Database) -> None:
             session.add(User(name=name))
 
 
+def test_a_plain_session_of_the_same_engine_writes_after_a_read(db: Database) -> None:
+    assert names(db) == []
+    with orm.Session(db.engine) as session:
+        session.add(User(name="Ada"))
+        session.commit()
+
+    assert names(db) == ["Ada"]
+
+
+def test_a_write_is_possible_after_a_read_that_was_never_left(db: Database) -> None:
+    scope = db.read()
+    session = scope.__enter__()
+    session.execute(select(User))
+    with pytest.warns(ResourceWarning, match="never left"):
+        del scope, session
+    with db.transaction() as session:
+        session.add(User(name="Ada"))
+
+    assert names(db) == ["Ada"]
+
+
 @pytest.mark.parametrize("method", ["expunge", "expire"])
 def test_changes_of_an_instance_are_not_dropped(filled: Database, method: str) -> None:
     with pytest.raises(errors.ChangesDropped, match=method), filled.transaction() as session:

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, create_engine, event, exc as sa_exc, orm, select, text
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.engine.interfaces import DBAPIConnection
 
 import hermetic
-from hermetic.toolkit import errors
+from hermetic.toolkit import engines, errors
 from hermetic.toolkit.async_database import AsyncDatabase
 from hermetic.toolkit.database import Database
 from hermetic.toolkit.engines import POOL
 from runtime.models import Base, Post, User
+from runtime.toolkit.servers import backend, kill
 
 
 def test_a_second_database_for_one_url_is_refused(sqlite_url: str) -> None:
@@ -278,3 +281,83 @@ def _in_child(db: Database, session: hermetic.Session) -> int:
         with db.read() as own:
             return 0 if own.scalar(select(User.name)) is None else 2
     return 1
+
+
+@pytest.fixture
+def pings(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The connections that were asked whether they live."""
+    asked: list[object] = []
+    plain = PGDialect_psycopg.do_ping
+
+    def ping(dialect: PGDialect_psycopg, connection: DBAPIConnection) -> bool:
+        asked.append(connection)
+        return bool(plain(dialect, connection))  # type: ignore[no-untyped-call]
+
+    monkeypatch.setattr(PGDialect_psycopg, "do_ping", ping)
+    return asked
+
+
+def read_twice(db: Database) -> None:
+    for _ in range(2):
+        with db.read() as session:
+            session.scalar(select(User.name))
+
+
+def test_a_connection_that_was_just_in_use_is_not_pinged(postgres_url: str, pings: list[object]) -> None:
+    with Database(postgres_url) as db:
+        read_twice(db)
+
+    assert pings == []
+
+
+def test_a_connection_that_has_rested_is_pinged(
+    postgres_url: str, pings: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "RESTED", 0)
+    with Database(postgres_url) as db:
+        read_twice(db)
+
+    assert len(pings) == 1
+
+
+def test_connections_are_pinged_each_time_on_demand(postgres_url: str, pings: list[object]) -> None:
+    with Database(postgres_url, pool_pre_ping=True) as db:
+        read_twice(db)
+
+    assert len(pings) == 1
+
+
+def test_a_connection_that_died_while_it_rested_is_replaced(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "RESTED", 0)
+    with Database(postgres_url) as db:
+        with db.read() as session:
+            killed = backend(session.connection())
+        kill(postgres_url, killed)
+        with db.read() as session:
+            assert backend(session.connection()) != killed
+            assert session.scalar(select(User.name)) is None
+
+
+async def test_a_connection_that_died_while_it_rested_is_replaced_in_a_coroutine(
+    postgres_async_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "RESTED", 0)
+    async with AsyncDatabase(postgres_async_url) as db:
+        async with db.read() as session:
+            killed = backend(await session.run_sync(lambda inner: inner.connection()))
+        await asyncio.to_thread(kill, postgres_async_url, killed)
+        async with db.read() as session:
+            assert await session.scalar(select(User.name)) is None
+
+
+def test_one_that_dies_in_use_is_found_by_its_statement_and_runs_again(postgres_url: str) -> None:
+    with Database(postgres_url) as db:
+        with db.read() as session:
+            killed = backend(session.connection())
+        kill(postgres_url, killed)
+
+        @db.transactional(retry=1)
+        def name(session: hermetic.Session) -> str | None:
+            return session.scalar(select(User.name))
+
+        assert name() is None

@@ -32,12 +32,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hermetic.toolkit.async_database import AsyncDatabase
 from hermetic.toolkit.database import Database
 from hermetic.toolkit.testing import rolled_back
 
 if TYPE_CHECKING:
     from hermetic.toolkit.adapters.postgres import Postgres
+    from hermetic.toolkit.async_database import AsyncDatabase  # needs greenlet
 
 _async_fixture: Callable[..., Any]
 try:
@@ -72,7 +72,7 @@ def application_database() -> Database[Any] | AsyncDatabase[Any]:
 @pytest.fixture
 def hermetic_database(application_database: Database[Any]) -> Iterator[Database[Any]]:
     """The application's Database; what the test writes to it is undone. Raises TypeError for an AsyncDatabase."""
-    if isinstance(application_database, AsyncDatabase):
+    if not isinstance(application_database, Database):
         raise TypeError("`application_database` gives an AsyncDatabase: use `hermetic_async_database`")
     with rolled_back(application_database):
         yield application_database

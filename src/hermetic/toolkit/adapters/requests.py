@@ -14,7 +14,6 @@ import anyio.to_thread
 from hermetic.toolkit import errors
 from hermetic.toolkit.adapters.serving import REQUEST, AnyDatabase, place_of
 from hermetic.toolkit.adapters.turns import turn
-from hermetic.toolkit.async_database import AsyncDatabase
 from hermetic.toolkit.block import Kind
 from hermetic.toolkit.completion import to_completion
 from hermetic.toolkit.database import Database
@@ -35,7 +34,7 @@ async def request_block(
     """
     threads = isinstance(database, Database)
     kind = Kind(reads=reads, primary=primary, serves=replace(REQUEST, at=place_of(function), threads=threads))
-    if isinstance(database, AsyncDatabase):
+    if not isinstance(database, Database):
         async with database._scope(kind) as session:
             yield session
         return

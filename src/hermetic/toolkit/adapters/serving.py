@@ -5,18 +5,20 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from sqlalchemy import orm
 
 from hermetic.toolkit import transactional
-from hermetic.toolkit.async_database import AsyncDatabase
 from hermetic.toolkit.block import Kind, Serves
 from hermetic.toolkit.database import Database
 from hermetic.toolkit.places import Place
 from hermetic.toolkit.transactional import Transactional
 
-AnyDatabase = Database[Any] | AsyncDatabase[Any]
+if TYPE_CHECKING:
+    from hermetic.toolkit.async_database import AsyncDatabase  # needs greenlet
+
+AnyDatabase: TypeAlias = "Database[Any] | AsyncDatabase[Any]"
 S = TypeVar("S", bound=orm.Session)
 
 _LATER = "opens its own block, `with db.read() as session:`, and gets ids; or do it before the function returns"
@@ -49,5 +51,5 @@ def function_block(
 
 def refuse_async(database: AnyDatabase, why: str) -> None:
     """Raises TypeError for an AsyncDatabase, where the framework has no event loop that lasts."""
-    if isinstance(database, AsyncDatabase):
+    if not isinstance(database, Database):
         raise TypeError(f"{why}, and an AsyncDatabase belongs to one; use a Database")

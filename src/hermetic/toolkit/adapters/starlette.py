@@ -16,20 +16,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from sqlalchemy import orm
-from sqlalchemy.ext import asyncio as sa_asyncio
 
 from hermetic.toolkit import transactional
 from hermetic.toolkit.adapters.serving import REQUEST, AnyDatabase, function_block, place_of
-from hermetic.toolkit.async_database import AsyncDatabase
 from hermetic.toolkit.block import Kind
 from hermetic.toolkit.database import Database
 from hermetic.toolkit.transactional import AsyncTransactional, Transactional
 
+if TYPE_CHECKING:  # they need greenlet
+    from sqlalchemy.ext import asyncio as sa_asyncio
+
+    from hermetic.toolkit.async_database import AsyncDatabase
+
 S = TypeVar("S", bound=orm.Session)
-A = TypeVar("A", bound=sa_asyncio.AsyncSession)
+A = TypeVar("A", bound="sa_asyncio.AsyncSession")
 
 
 @overload
