@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hermetic.engine import entities, ir, stale, typestate as ts, unsaved, values as v
+from hermetic.engine import copies, entities, ir, stale, typestate as ts, unsaved, values as v
 from hermetic.engine.fields import read_field, read_parameter, write_field
 from hermetic.engine.link import Function
 from hermetic.engine.operations import ABSENT, record
@@ -172,6 +172,8 @@ class Substitution:
             number = len(self._made) + 1
             what = self._class(atom[2]) if atom[0] == v.ENTITY else atom[2]
             known = self._made[atom] = (atom[0], (line, column, number), *self._class_of_object(atom, what))
+            if atom[0] == v.ENTITY and self.run.slow is not None:
+                copies.forget(self.state, known)
             if atom[0] != v.SESSION:
                 self.run.made_from[known] = self.given()
         return known
@@ -253,7 +255,10 @@ def apply(run: Run, state: State, summary: Summary, sub: Substitution, callee: F
         judged = frozenset(target for row, *_ in summary.assigns for target in sub.atom(row))
         sources = _written_from(summary.effects, sub)
         stale.written(run, state, run.mark(sub.position), NO_ATOMS, v.UNKNOWN, sources, judged)
-    return sub.value(summary.returns)
+    value = sub.value(summary.returns)
+    if run.edits and (summary.effects.commits or _writes(summary.effects)):
+        copies.written_back(run, state, sub.made_here(), run.mark(sub.position))
+    return value
 
 
 def _held(run: Run, state: State, summary: Summary, sub: Substitution) -> None:

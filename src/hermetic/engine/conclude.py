@@ -220,7 +220,7 @@ def _summary(run: Run, normal: list[State], raised: list[Raised]) -> Summary:
         writes_after_wait=run.writes_after_wait,
         rechecks=run.rechecks,
         keeps=run.kept,
-        touches=any(state.touched for state in normal),
+        touches=any(state.touched for state in normal or [exit_.state for exit_ in raised]),
         yields=yields,
         after=after,
         after_raise=after_raise,

@@ -81,6 +81,7 @@ class Run:
         "code",
         "depth",
         "disposed",
+        "edits",
         "ending",
         "engines",
         "entered",
@@ -134,6 +135,7 @@ class Run:
         self.blocking: dict[Any, tuple[Mark, int | None]] = {}
         self.rechecks = False  # something was locked or refreshed
         self.slow: tuple[str, Mark] | None = None  # the first wait
+        self.edits = False  # a copy of a row was changed after it
         # Slow steps, the first for each set of the caller's sessions whose transaction is not as it was at entry.
         # What tasks that were started here wait for, by what starting one gives.
         self.task_waits: dict[Atom, tuple[str, Mark]] = {}

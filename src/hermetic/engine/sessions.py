@@ -210,7 +210,8 @@ def write(
 ) -> None:
     """Something was added, changed or deleted, made from `sources`: `instances`, if it was they. `own` are the sources
     that were read from the written instance itself. `assigned`: by `row.attribute = value`."""
-    stale.written(run, state, mark, own, instances, sources, instances if assigned else NO_ATOMS)
+    judged = instances if assigned else NO_ATOMS
+    stale.written(run, state, mark, own, instances, sources, judged, by_key=not instances)
     if run.slow is not None:
         run.writes_after_wait = True
     if atom is None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hermetic.engine import ir, typestate as ts, values as v
+from hermetic.engine import copies, ir, typestate as ts, values as v
 from hermetic.engine.classes import ClassTable
 from hermetic.engine.ir import Expr
 from hermetic.engine.observations import StaleWrite
@@ -67,6 +67,7 @@ def lapse(run: Run, state: State, kind: str, mark: Mark, sent: frozenset[Atom] =
             changed[atom] = grown.noted(CONSUMED, mark) if _goes_out(run, atom, sent) else grown
     if changed is not None:
         state.heap = changed
+    copies.grow_stale(state, mark)
 
 
 def _is_ours_alone(state: State, instance: Instance) -> bool:
@@ -250,9 +251,11 @@ def written(
     rows: Value,
     sources: frozenset[Atom],
     judged: frozenset[Atom] = NO_ATOMS,
+    by_key: bool = False,
 ) -> None:
     """Something is written here other than by an assignment, made from `sources`: a decision on a stale row, or its
-    state, goes into it. `rows` are written themselves, `judged` have been looked at where they were assigned to."""
+    state, goes into it. `rows` are written themselves, `judged` have been looked at where they were assigned to;
+    `by_key`: a statement writes the rows among its sources."""
     for source in (*v.ordered(state.decisions), *v.ordered(own - state.decisions)):
         known = state.instance(source[1]) if source[0] == v.FIELD else None
         if known is None or not ts.may(known.word, STALE) or source[1] in judged:
@@ -260,13 +263,14 @@ def written(
         if source[1] in rows and _is_versioned(run, source[1]):
             continue
         use = run.solver.decision_marks.get((run.fn.id, source)) if source in state.decisions else None
-        how = _leads_on(run, known, source, rows | sources)
+        is_it = source[1] in rows or (by_key and source[1] in sources)
+        how = _leads_on(run, known, source, is_it, sources)
         _observe(run, source[1], known, source[2], use or mark, mark, how)
 
 
-def _leads_on(run: Run, row: Instance, source: Atom, sources: frozenset[Atom]) -> str:
-    """How much a decision says about another write than an assignment. What names the row by its key mostly writes it;
-    what is made from a row that is in some state may be right whatever becomes of that, a log entry say."""
+def _leads_on(run: Run, row: Instance, source: Atom, is_it: bool, sources: frozenset[Atom]) -> str:
+    """How much a decision says about another write than an assignment: to the very row (`is_it`), or to another. What
+    is made from a row that is in some state may be right whatever becomes of that, a log entry say."""
     if source[-1] == LATE and row.mark(REASKED) is not None:
         return "warning"
     class_id = row_class(run, source[1])
@@ -275,7 +279,7 @@ def _leads_on(run: Run, row: Instance, source: Atom, sources: frozenset[Atom]) -
     classes = run.types.classes
     if not holds_state(classes, class_id, source[2]) and not classes.is_flag(class_id, source[2]):
         return "hint"
-    if source[1] in sources:
+    if is_it:
         return "error"
     return "warning" if root_of(source[:3]) in origins(run, sources) else "hint"
 

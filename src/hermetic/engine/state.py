@@ -140,6 +140,7 @@ class Instance(NamedTuple):
 LOADED = 100  # where it was loaded
 CHANGED = 101  # where it was changed while nobody knew whose session it is in
 CONSUMED = 102  # what it was stale after: its state went out with that
+EDITED = 104  # where an attribute of a copy of the row was set, after a wait
 REASKED = 103  # as LOADED, by the key of a stale one: it is the same
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hermetic.engine import entities, ir, sessions, values as v
+from hermetic.engine import copies, entities, ir, sessions, values as v
 from hermetic.engine.classes import OTHER
 from hermetic.engine.fields import reachable_sessions, write_field
 from hermetic.engine.ir import Expr
@@ -32,6 +32,8 @@ def write_attribute(run: Run, state: State, base: Value, name: str, value: Value
             state.escaped |= reachable_sessions(state, value)
             if atom[0] == v.DERIVED:
                 _into_unknown(state, atom, value)
+                if run.slow is not None:
+                    copies.edited(run, state, atom, run.mark(position))
     if not base:
         state.escaped |= reachable_sessions(state, value)
 

@@ -107,9 +107,13 @@ def check(program: Program) -> Iterator[Finding]:
             trace.extend(program.steps(stale.loaded, "loaded here"))
         trace.extend(program.steps(stale.wait, "waits here; the row may change meanwhile"))
         at = program.position(stale.use)
-        trace.append(Step(at, f"`{stale.attribute}` as it was before the wait decides"))
-        trace.append(Step(program.position(stale.write), "and this is written"))
-        message = f"`{stale.attribute}` was read before a wait and decides a write after it"
+        if stale.attribute:
+            trace.append(Step(at, f"`{stale.attribute}` as it was before the wait decides"))
+            trace.append(Step(program.position(stale.write), "and this is written"))
+            message = f"`{stale.attribute}` was read before a wait and decides a write after it"
+        else:
+            trace.append(Step(at, "a copy of the row as it was before the wait is written back"))
+            message = "a copy of a row that was made before a wait is written back whole"
         fix = Fix("unsafe", "after the wait, `refresh()` the instance or load it with `with_for_update`, then decide")
         yield Finding(at, SEVERITIES[stale.how], message, tuple(trace), fix)
 
