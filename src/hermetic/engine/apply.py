@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hermetic.engine import copies, entities, ir, stale, typestate as ts, unsaved, values as v
+from hermetic.engine import copies, entities, ir, stale, told, typestate as ts, unsaved, values as v
 from hermetic.engine.fields import read_field, read_parameter, write_field
 from hermetic.engine.link import Function
 from hermetic.engine.operations import ABSENT, record
-from hermetic.engine.run import Raised, Run
+from hermetic.engine.run import Raised, Run, Told
 from hermetic.engine.session_types import SessionType
 from hermetic.engine.session_values import sessions_in
 from hermetic.engine.sessions import NO_ATOMS, dirty, each_instance, expires, hold, let_go, touch
@@ -233,6 +233,7 @@ def apply(run: Run, state: State, summary: Summary, sub: Substitution, callee: F
     """The call's value; `state` becomes the state after it, exceptional exits are recorded."""
     for kind, names, effects in summary.raises:
         _raise(run, state, kind, names, effects, sub)
+    run.told = None
     if summary.never_returns:
         state.dead = True
         return v.UNKNOWN
@@ -248,6 +249,7 @@ def apply(run: Run, state: State, summary: Summary, sub: Substitution, callee: F
     if summary.governs or summary.assigns:
         stale.called(run, state, summary, sub)
     apply_effects(run, state, summary.effects, sub)
+    told.settle(run, summary.returns)
     run.rechecks = run.rechecks or (summary.rechecks and not run.writes_after_wait)
     if waits is not None and not summary.writes_after_wait:
         stale.lapse(run, state, *waits, sub.given())
@@ -402,7 +404,15 @@ def _compose(run: Run, state: State, target: Atom, track: Track, sub: Substituti
         else:
             known = known.saved()
     if track.mark(TOLD) is not None and run.solver.asks_about(run.fn, sub.position):
+        if not weak:
+            failed = track._replace(word=ts.put(track.word, ts.FAILED))
+            run.told = Told(sub.position, target, _composed(known, failed, sub, weak), v.UNKNOWN)
         track = track.recovered()
+    state.put(target, _composed(known, track, sub, weak))
+
+
+def _composed(known: Track, track: Track, sub: Substitution, weak: bool) -> Track:
+    """What is known of the caller's session, given what the callee did to it."""
     word = ts.then(known.word, track.word)
     if weak:
         word |= known.word
@@ -426,7 +436,7 @@ def _compose(run: Run, state: State, target: Atom, track: Track, sub: Substituti
                 if not failure.before
             ]
         )
-    state.put(target, Track(word, tuple(marks.items()), pending, further))
+    return Track(word, tuple(marks.items()), pending, further)
 
 
 def _join_scope(state: State, target: Atom, track: Track, effects: Effects, sub: Substitution) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hermetic.engine import blocks, calls, control, ir, values as v, walk
+from hermetic.engine import blocks, calls, control, ir, told, values as v, walk
 from hermetic.engine.evaluate import assign, evaluate
 from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.guards import assume
@@ -51,15 +51,20 @@ def _assign(run: Run, node: Node, states: list[State]) -> list[State]:
     if forked is not None:
         return forked
     _, targets, expression, line, annotation = node
+    failed: list[State] = []
     for state in states:
+        run.told = None
         value = evaluate(run, state, expression)
+        heard = told.after(run, expression) if run.told is not None else None
         if annotation is not None and not any(atom[0] not in (v.DERIVED, v.CONSTANT) for atom in value):
             value = v.union(value, run.types.annotation(annotation, run.fn))
         run.stored = expression
         for target in targets:
             assign(run, state, target, value, line)
+            if heard is not None and type(target) is str and not state.dead:
+                failed.append(told.assigned(state, heard, target))
         run.stored = CALLED
-    return alive(states)
+    return alive([*states, *failed] if failed else states)
 
 
 def alive(states: list[State]) -> list[State]:
@@ -182,15 +187,19 @@ def _if(run: Run, node: Node, states: list[State]) -> list[State]:
     no: list[State] = []
     before: list[frozenset[Atom]] = []
     for state in states:
+        run.told = None
         value = evaluate(run, state, test)
         if state.dead:
             continue
+        heard = told.after(run, test) if run.told is not None else None
         before.append(state.decisions)
         other = state.copy()
         facts, looked_for = state.facts, _looks_for_a_row(run, state, test) if value else NO_NAMES
         decided = control.decided_by(run, state, value, node[4]) if value else NOTHING_DECIDED
         for branch, outcome, out in ((state, True, yes), (other, False, no)):
             if assume(run, branch, test, outcome):
+                if heard is not None:
+                    told.tested(branch, heard, test, outcome)
                 if decided:
                     branch.decisions |= decided
                 if looked_for and (then if outcome else orelse) and _is_absent(looked_for, outcome, facts, branch):

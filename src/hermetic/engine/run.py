@@ -8,7 +8,7 @@ from hermetic.engine import ir, values as v
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import Function
 from hermetic.engine.session_types import MANAGED, SessionType
-from hermetic.engine.state import Mark, State, merge
+from hermetic.engine.state import Mark, State, Track, merge
 from hermetic.engine.values import Atom, Value
 
 if TYPE_CHECKING:
@@ -69,6 +69,16 @@ class Yield(NamedTuple):
     mark: Mark
 
 
+class Told(NamedTuple):
+    """A call at this position may have swallowed a failure of a session, which is `failed` then, and tells so by giving
+    this value."""
+
+    position: tuple[int, int, int, int]
+    session: Atom
+    failed: Track
+    value: Value
+
+
 class Run:
     """`frames`: variables of the functions around a call that is interpreted in place, by function."""
 
@@ -109,6 +119,7 @@ class Run:
         "solver",
         "stored",
         "task_waits",
+        "told",
         "trying",
         "types",
         "unwinding",
@@ -143,6 +154,7 @@ class Run:
         self.writes_after_wait = False
         self.shared_uses: dict[tuple[str, int, int, int], Mark] = {}
         self.yields: list[Yield] = []
+        self.told: Told | None = None  # by the last call
         self.ending = 0  # in `finally` blocks that an exception passes on its way out
         self.unwinding = 0  # in blocks that an exception passes on its way out
         self.trying = 0  # how many `try` with handlers are around the point at hand
