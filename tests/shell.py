@@ -59,6 +59,8 @@ def label_of(engine, key):
     return parcel.label
 """
 
+SLOW = ("faker", "hypothesispytest", "valkey")  # plugins of pytest that happen to be installed, and load much
+
 Run = subprocess.CompletedProcess[str]
 
 # Runs of the tests neither use nor fill the cache of whoever runs them.
@@ -74,6 +76,11 @@ def environment(**changes: str | None) -> dict[str, str]:
         if value is not None:
             plain[name] = value
     return plain
+
+
+def without(*plugins: str) -> tuple[str, ...]:
+    """Options of pytest that leave plugins out."""
+    return tuple(word for name in plugins for word in ("-p", f"no:{name}"))
 
 
 def hermetic(*arguments: str, cwd: Path, **changes: str | None) -> Run:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from shell import HERMETIC, PATIENCE, Run, environment, write
+from shell import HERMETIC, PATIENCE, SLOW, Run, environment, without, write
 
 APP = """\
 from sqlalchemy import create_engine, text
@@ -28,6 +28,8 @@ def load():
 """
 LEAK = APP + "\nprint(load())\n"
 MADE = 12  # the line that makes the session
+
+PYTEST = ("-m", "pytest", "-q", *without("cacheprovider", "asyncio", *SLOW))
 
 
 def run(directory: Path, files: Mapping[str, str], *arguments: str, **variables: str) -> Run:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from shell import hermetic
 
-from runtime.programs import APP, LEAK, MADE, found, run, started
+from runtime.programs import APP, LEAK, MADE, PYTEST, found, run, started
 
 
 def test_a_leak(tmp_path: Path) -> None:
@@ -287,8 +287,7 @@ def test_a_report_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_pytest_is_not_watched_twice(tmp_path: Path) -> None:
     test = f"{LEAK.replace('print(load())', '')}\n\ndef test_load():\n    load()\n"
-    pytest_alone = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio")
-    ended = run(tmp_path, {"test_app.py": test}, "--trace", "trace.json", *pytest_alone)
+    ended = run(tmp_path, {"test_app.py": test}, "--trace", "trace.json", *PYTEST)
 
     assert ended.returncode == 1
     assert "SES001" in ended.stdout

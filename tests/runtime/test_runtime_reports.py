@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from shell import check_json, hermetic
 
-from runtime.programs import run
+from runtime.programs import PYTEST, run
 
 APP = """\
 from sqlalchemy import create_engine, text
@@ -130,8 +130,7 @@ def test_files_that_settings_leave_out(project: Path) -> None:
 
 def test_tests_are_named(tmp_path: Path) -> None:
     files = {"app.py": PROGRAM, "test_app.py": "import app\n\n\ndef test_main():\n    app.main()\n"}
-    pytest_alone = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio")
-    run(tmp_path, files, *pytest_alone, "--hermetic-report", "report.json")
+    run(tmp_path, files, *PYTEST, "--hermetic-report", "report.json")
     shown = hermetic("check", "--runtime", "report.json", cwd=tmp_path)
 
     assert "= run time: confirmed, by test_app.py::test_main\n" in shown.stdout

@@ -270,7 +270,8 @@ def _kind(filename: str) -> int:
     known = _kinds.get(filename)
     if known is None:
         path = filename if filename.startswith("<") else os.path.abspath(filename)  # of scripts it may be relative
-        library = path.startswith(("<", *_installed())) or in_packages(path)
+        # What Cython has compiled, as asyncpg's protocol, names its source, which was not installed.
+        library = path.startswith(("<", *_installed())) or path.endswith(".pyx") or in_packages(path)
         library = library and not path.startswith(_applications)
         known = APPLICATION if not library else LOOP if filename.replace(os.sep, "/").endswith(LOOPS) else LIBRARY
         _kinds[filename] = known

@@ -9,6 +9,7 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
+from shell import SLOW, without
 
 # What the suites test: SQLite in memory, a leak that is alive until somebody forgets it, and a session used well.
 APP = """\
@@ -42,7 +43,6 @@ def hold(rule="SES102"):
 LEAK_LINE = 9
 
 RUNNERS = ("asyncio", "anyio", "xdist")
-SLOW = ("faker", "hypothesispytest", "valkey")  # plugins of what happens to be installed, which load much
 PATIENCE = 180  # seconds; whatever takes longer hangs
 
 
@@ -89,10 +89,9 @@ class Suite:
     def run(self, *arguments: str, **modules: str) -> Done:
         """Write modules, then run pytest, with no plugin but hermetic and those of `RUNNERS` that are named."""
         self.write(**modules)
-        left_out = [*SLOW, *(name for name in RUNNERS if name not in arguments)]
-        switches = [word for name in left_out for word in ("-p", f"no:{name}")]
+        left_out = without("cacheprovider", *SLOW, *(name for name in RUNNERS if name not in arguments))
         given = [each for each in arguments if each not in RUNNERS]
-        result = self.pytester.runpytest_subprocess("-p", "no:cacheprovider", *switches, *given, timeout=PATIENCE)
+        result = self.pytester.runpytest_subprocess(*left_out, *given, timeout=PATIENCE)
         return Done(result, str(result.stdout), str(result.stderr))
 
     def report(self, path: str = "report.json") -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from shell import SLOW, without
 
 CONFTEST = """
 import pytest
@@ -76,7 +77,7 @@ async def test_order(hermetic_async_database, number):
 """
 
 PATIENCE = 180  # seconds; whatever takes longer hangs
-QUIET = ("-p", "no:hermetic", "-p", "no:cacheprovider")
+QUIET = without("hermetic", "cacheprovider", *SLOW)
 
 
 def test_the_processes_of_a_run_share_a_server_whose_databases_are_rolled_back(pytester: pytest.Pytester) -> None:
