@@ -19,21 +19,24 @@ def listeners(probes: Probes) -> list[tuple[Any, str, Callable[..., Any]]]:
     """What SQLAlchemy's events are to call: target, event and listener."""
     found: list[tuple[Any, str, Callable[..., Any]]] = [
         (Session, "after_begin", probes.after_begin),
-        (Session, "after_commit", probes.after_commit),
-        (Session, "after_rollback", probes.after_rollback),
         (Session, "after_transaction_end", probes.after_transaction_end),
-        (Engine, "before_cursor_execute", probes.before_cursor_execute),
-        (Engine, "after_cursor_execute", probes.after_cursor_execute),
-        (Engine, "handle_error", probes.handle_error),
-        (Pool, "checkout", probes.checkout),
-        (Pool, "checkin", probes.checkin),
-        (Pool, "detach", probes.checkin),
+        (Pool, "checkout", probes.pools.checkout),
+        (Pool, "checkin", probes.pools.checkin),
+        (Pool, "detach", probes.pools.checkin),
     ]
+    if probes.detailed or probes.hooks["committed"] or probes.hooks["ended"]:
+        found.append((Session, "after_commit", probes.after_commit))
+    if probes.detailed or probes.hooks["rolled_back"] or probes.hooks["ended"]:
+        found.append((Session, "after_rollback", probes.after_rollback))
+    if probes.detailed or probes.hooks["failed"]:
+        found.append((Engine, "handle_error", probes.handle_error))
     if probes.detailed or probes.hooks["committing"]:
         found.append((Session, "before_commit", probes.before_commit))
     if probes.detailed:
         found.append((Session, "transient_to_pending", probes.added))
         found += [(Engine, "before_execute", probes.before_execute), (Engine, "rollback", probes.before_rollback)]
+        found.append((Engine, "before_cursor_execute", probes.before_cursor_execute))
+        found.append((Engine, "after_cursor_execute", probes.after_cursor_execute))
     if probes.detailed or probes.hooks["flushing"]:
         found.append((Session, "before_flush", probes.before_flush))
     if probes.hooks["flushed"]:
@@ -46,6 +49,8 @@ def listeners(probes: Probes) -> list[tuple[Any, str, Callable[..., Any]]]:
 def patch_groups(probes: Probes) -> list[Callable[[], tuple[patches.Patch, ...]]]:
     """What is patched."""
     found = [patches.engines, patches.pools]
+    if not probes.detailed:
+        found.append(patches.statements)
     if probes.detailed or probes.hooks["made"]:
         found.append(patches.sessions)
     if probes.detailed or probes.hooks["closing"] or probes.hooks["closed"]:

@@ -124,17 +124,18 @@ class Read:
     by: str
 
 
-@dataclass(slots=True)
 class Hold:
-    """A connection out of its pool. `since` is of `time.perf_counter`."""
+    """A connection out of its pool. `since` is of `time.perf_counter`. No dataclass, as SessionRecord is none."""
 
-    frames: Frames
-    by: Actor
-    pool: ref[Any]
-    number: int = field(default_factory=_numbers.__next__)
-    since: float = field(default_factory=perf_counter)
+    def __init__(self, frames: Frames, by: Actor, pool: ref[Any], expected: bool = False) -> None:
+        self.frames = frames
+        self.by = by
+        self.pool = pool
+        self.expected = expected  # taken in `long_running()`
+        self.number = next(_numbers)
+        self.since = perf_counter()
+
     session: ref[SessionRecord] | None = None
-    expected: bool = False  # taken in `long_running()`
     reported: bool = False
 
 

@@ -90,6 +90,26 @@ def _async_close(probes: Probes, original: Callable[..., Any]) -> Callable[..., 
     return close
 
 
+def _statement(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
+    # The events of cursors tell the same, but one listener on engines costs each session and statement more than all
+    # that production does.
+    def _exec_context(self: Any, dialect: Any, context: Any, *args: Any) -> Any:
+        if not self._allow_autobegin:  # SQLAlchemy itself looks at a server that it does not know yet
+            return original(self, dialect, context, *args)
+        record = probes.statement_begins(self, context.statement, context)
+        try:
+            answer = original(self, dialect, context, *args)
+        except BaseException:
+            if record is not None:
+                probes.statement_ends(record, failed=True)
+            raise
+        if record is not None:
+            probes.statement_ends(record)
+        return answer
+
+    return _exec_context
+
+
 def _cursor_close(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
     # No event tells that the last row of a statement has come.
     def _safe_close_cursor(self: Any, cursor: Any) -> None:
@@ -216,14 +236,14 @@ def _engine_created(probes: Probes, original: Callable[..., Any]) -> Callable[..
     # Not `Engine.__init__`: create_engine reads the names of its arguments off the code of that function.
     def engine_created(cls: Any, engine: Any) -> None:
         original(cls, engine)
-        probes.engine_made(engine)
+        probes.pools.engine_made(engine)
 
     return engine_created
 
 
 def _engine_dispose(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
     def dispose(self: Any, *args: Any, **kwargs: Any) -> Any:
-        probes.engine_disposed(self)
+        probes.pools.engine_disposed(self)
         return original(self, *args, **kwargs)
 
     return dispose
@@ -235,7 +255,7 @@ def _pool_get(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any
         try:
             return original(self)
         except Exception as error:
-            probes.pool_failed(self, error)
+            probes.pools.pool_failed(self, error)
             raise
 
     return _do_get
@@ -292,6 +312,17 @@ def _async_closing() -> tuple[Patch, ...]:
         Patch(AsyncSession, "close", _async_close),
         Patch(AsyncSession, "__aexit__", _async_exit),
         Patch(_AsyncSessionContextManager, "__aexit__", _async_exit),
+    )
+
+
+def statements() -> tuple[Patch, ...]:
+    """Statements, without a listener on engines. `Connection._cursor_execute`, which asks for the next number of a
+    sequence, is left out: the statement that needs the number follows at once."""
+    from sqlalchemy.engine import Connection
+
+    return (
+        Patch(Connection, "_exec_single_context", _statement),
+        Patch(Connection, "_exec_insertmany_context", _statement),
     )
 
 

@@ -11,46 +11,25 @@ from __future__ import annotations
 import functools
 import sys
 from _thread import get_ident
-from asyncio.events import _get_running_loop
 from collections.abc import Callable, Iterable
-from random import random
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from sqlalchemy import event
-from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session, SessionTransaction
-from sqlalchemy.pool import Pool
 
-from hermetic.sanitizer import hooks, internals, patches, redact, waits
+from hermetic.sanitizer import hooks, internals, patches, waits
 from hermetic.sanitizer.clock import perf_counter
 from hermetic.sanitizer.detector import Detector, Mode
 from hermetic.sanitizer.frameworks import Installed
-from hermetic.sanitizer.ledger import ATTRIBUTE, EXPECTED, Busy, EngineRecord, Failure, Hold, SessionRecord
-from hermetic.sanitizer.operations import DEEPEST, Kind, Operation, declared, enter, leave
+from hermetic.sanitizer.ledger import ATTRIBUTE, EXPECTED, Busy, Failure, Hold, SessionRecord
+from hermetic.sanitizer.operations import DEEPEST, Kind, Operation, enter, leave
+from hermetic.sanitizer.pools import HOLD, Pools
+from hermetic.sanitizer.quietly import quietly
 from hermetic.sanitizer.stacks import Frames, actor, grab, spawned
 
 if TYPE_CHECKING:
     from hermetic.sanitizer.watch import Watch
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-HOLD = "hermetic"  # the key of a hold in a pool entry's `record_info`
-
-
-def quietly(entry: Callable[Concatenate[Probes, P], R]) -> Callable[Concatenate[Probes, P], R | None]:
-    """An entry from the application: whatever goes wrong in it is counted, and the application goes on."""
-
-    @functools.wraps(entry)
-    def run(self: Probes, /, *args: P.args, **kwargs: P.kwargs) -> R | None:
-        try:
-            return entry(self, *args, **kwargs)
-        except Exception as error:
-            self.watch.swallowed(error)
-            return None
-
-    return run
 
 
 class Probes:
@@ -60,11 +39,9 @@ class Probes:
         self.watch = watch
         self.ledger = watch.ledger
         self.watchdog = watch.watchdog
-        self.sample = watch.sample
         self.detailed = watch.mode is Mode.TESTS  # are stacks taken at every act?
-        # How far the search for the frames that take a connection goes; there is one with every session.
-        self.held_frames, self.patience = (8, 1000) if self.detailed else (4, 5)
         self.hooks = {name: _hooks(detectors, name) for name in Detector.__dataclass_fields__}
+        self.pools = Pools(self)
         self._undo: list[Callable[[], None]] = []
         self._frameworks = Installed(self)
 
@@ -119,29 +96,31 @@ class Probes:
         record.is_async, record.in_registry = internals.made_through(sys._getframe(3))
         self.tell("made", record)
 
-    @quietly
     def after_begin(self, session: Session, transaction: SessionTransaction, connection: Any) -> None:
-        record = self.ledger.record(session)
-        setattr(connection, ATTRIBUTE, record)
-        if record.is_open:  # a savepoint, or another of its databases
-            return
+        try:
+            record = self.ledger.record(session)
+            setattr(connection, ATTRIBUTE, record)
+            if not record.is_open:  # else it is a savepoint, or another of its databases
+                self._begins(record, session, transaction, connection)
+        except Exception as error:
+            self.watch.swallowed(error)
+
+    def _begins(self, record: SessionRecord, session: Session, transaction: Any, connection: Any) -> None:
         if self.detailed:
             self._acts(record)
             record.isolation = internals.isolation(connection)
+            record.scope = record.scope or self.watch.scope
         hold: Hold | None = connection.connection.record_info.get(HOLD)
-        record.borrowed = not transaction._connections[connection][3]
         if hold is not None and hold.session is not None:  # a connection that its pool gives to several at once
             hold = None
-        record.expected = EXPECTED.get()
-        record.engine, record.is_async = ref(connection.engine), connection.dialect.is_async
-        if hold is None or record.borrowed:
-            record.begun, record.begun_by = grab(skip=3), actor()
-        else:
-            record.begun, record.begun_by = hold.frames, hold.by
-        if hold is not None:
+        elif hold is not None:
             hold.session = ref(record)
-        if self.detailed and not record.scope:
-            record.scope = self.watch.scope
+        record.engine, record.is_async = ref(connection.engine), connection.dialect.is_async
+        record.borrowed = not transaction._connections[connection][3]
+        if hold is None or record.borrowed:
+            record.begun, record.begun_by, record.expected = grab(skip=3), actor(), EXPECTED.get()
+        else:
+            record.begun, record.begun_by, record.expected = hold.frames, hold.by, hold.expected
         self._stamp(record)
         self.ledger.opened(record, session)
         if self.hooks["begun"]:
@@ -177,18 +156,20 @@ class Probes:
             record.outcome = "rollback"
             self.tell("rolled_back", record)
 
-    @quietly
     def after_transaction_end(self, session: Session, transaction: SessionTransaction) -> None:
-        record = self.ledger.known(session)
-        if record is None:
-            return
-        if transaction.parent is None:
-            if self.hooks["ended"]:
-                self.tell("ended", record)
-            self.ledger.ended(record)
-        elif record.failure is not None and record.failure.transaction is not None:
-            if record.failure.transaction() is transaction:
-                record.failure = None
+        try:
+            record = self.ledger.known(session)
+            if record is None:
+                return
+            if transaction._parent is None:
+                if self.hooks["ended"]:
+                    self.tell("ended", record)
+                self.ledger.ended(record)
+            elif record.failure is not None and record.failure.transaction is not None:
+                if record.failure.transaction() is transaction:
+                    record.failure = None
+        except Exception as error:
+            self.watch.swallowed(error)
 
     @quietly
     def leaving(self, session: Any, in_flight: bool) -> None:
@@ -262,6 +243,31 @@ class Probes:
             record.failure = None
         if self.hooks["after_statement"]:
             self.tell("after_statement", record)
+
+    def statement_begins(self, connection: Any, sql: str, context: Any) -> SessionRecord | None:
+        """In production, instead of the events of cursors. Returns the session that works on a connection."""
+        try:
+            ledger = self.ledger
+            ledger.statements += 1
+            record = ledger.of_connection(connection)
+            self.tell("before_statement", connection, record, sql, context)
+            if record is not None:
+                record.in_statement = True
+                record.statements += 1
+            return record
+        except Exception as error:
+            self.watch.swallowed(error)
+            return None
+
+    def statement_ends(self, record: SessionRecord, failed: bool = False) -> None:
+        """It has, or (`failed`) has not come to an end that its cursor tells."""
+        try:
+            record.in_statement = False
+            record.last_wall, record.last_thread = perf_counter(), get_ident()
+            if self.hooks["after_statement"] and not failed:
+                self.tell("after_statement", record)
+        except Exception as error:
+            self.watch.swallowed(error)
 
     @quietly
     def cursor_closed(self, connection: Any, cursor: Any) -> None:
@@ -422,56 +428,6 @@ class Probes:
         frame = sys._getframe(3)
         if not internals.is_shown(frame):
             self.tell("unreadable", error, internals.what_was_read(frame))
-
-    # Engines and pools
-
-    @quietly
-    def engine_made(self, engine: Engine) -> None:
-        self.look_for_frameworks()
-        known: EngineRecord | None = engine.__dict__.get(ATTRIBUTE)
-        if known is not None and known.number in self.ledger.engines:  # a dialect that stands in for another one
-            return
-        record = EngineRecord(ref(engine), redact.url(engine.url), grab(skip=3), self.watch.scope)
-        record.database, record.keeps = hash(engine.url), internals.keeps_connections(engine)
-        record.operation = declared()
-        loop = _get_running_loop() if engine.dialect.is_async else None
-        record.loop = None if loop is None else ref(loop)
-        engine.__dict__[ATTRIBUTE] = record
-        self.ledger.made(record)
-        self.tell("engine_made", record)
-
-    @quietly
-    def engine_disposed(self, engine: Engine) -> None:
-        record: EngineRecord | None = engine.__dict__.get(ATTRIBUTE)
-        if record is not None:
-            self.ledger.engines.pop(record.number, None)
-
-    @quietly
-    def checkout(self, connection: Any, entry: Any, proxy: Any) -> None:
-        if HOLD in entry.record_info:  # another listener refused the connection, and the pool has made a new one
-            self.checkin(connection, entry)
-        is_sampled = self.detailed or self.sample >= 1.0 or random() < self.sample
-        frames = grab(self.held_frames, 3, self.patience) if is_sampled else ()
-        hold = Hold(frames, actor(), ref(proxy._pool))
-        hold.expected = EXPECTED.get()
-        entry.record_info[HOLD] = hold
-        self.ledger.holds[hold.number] = hold
-        if self.watchdog is not None and self.watchdog.is_resting:
-            self.watchdog.ensure()
-        if self.hooks["taken"]:
-            self.tell("taken", hold)
-
-    @quietly
-    def checkin(self, connection: Any, entry: Any) -> None:
-        hold: Hold | None = entry.record_info.pop(HOLD, None)
-        if hold is not None:
-            self.ledger.holds.pop(hold.number, None)
-            if self.hooks["returned"]:
-                self.tell("returned", hold)
-
-    @quietly
-    def pool_failed(self, pool: Pool, error: Exception) -> None:
-        self.watch.pool_failed(pool, error)
 
 
 def _hooks(detectors: Iterable[Detector], moment: str) -> tuple[Callable[..., None], ...]:

@@ -213,7 +213,8 @@ def _thread_stack(ident: int) -> list[FrameType]:
 
 def actor() -> Actor:
     """Who is running: a thread, or a task of the loop that the thread runs. Equal for the same one."""
-    if _get_running_loop() is None or (task := current_task()) is None:
+    loop = _get_running_loop()
+    if loop is None or (task := current_task(loop)) is None:
         return get_ident(), None
     return get_ident(), ref(task)
 

@@ -18,6 +18,7 @@ from hermetic.sanitizer.watch import Watch, watch
 
 GROUPS = (
     patches.sessions,
+    patches.statements,
     patches.closing,
     patches.streams,
     patches.changes,
@@ -34,6 +35,8 @@ ARGUMENTS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "Session.__init__": (("bind",), {"expire_on_commit": False}),
     "AsyncSession.__aexit__": ((None, None, None), {}),
     "_AsyncSessionContextManager.__aexit__": ((None, None, None), {}),
+    "Connection._exec_single_context": (("dialect", MagicMock(), "statement", "parameters"), {}),
+    "Connection._exec_insertmany_context": (("dialect", MagicMock()), {}),
     "Connection._safe_close_cursor": (("cursor",), {}),
     "InstanceState._modified_event": (("dict", "attribute", "previous"), {"collection": True}),
     "SessionTransaction._raise_for_prerequisite_state": (("commit", MagicMock()), {}),
