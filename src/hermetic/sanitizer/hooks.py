@@ -24,10 +24,8 @@ def listeners(probes: Probes) -> list[tuple[Any, str, Callable[..., Any]]]:
         (Pool, "checkin", probes.pools.checkin),
         (Pool, "detach", probes.pools.checkin),
     ]
-    if probes.detailed or probes.hooks["committed"] or probes.hooks["ended"]:
-        found.append((Session, "after_commit", probes.after_commit))
-    if probes.detailed or probes.hooks["rolled_back"] or probes.hooks["ended"]:
-        found.append((Session, "after_rollback", probes.after_rollback))
+    if probes.detailed or any(probes.hooks[name] for name in ("committed", "rolled_back", "ended")):
+        found += [(Session, "after_commit", probes.after_commit), (Session, "after_rollback", probes.after_rollback)]
     if probes.detailed or probes.hooks["failed"]:
         found.append((Engine, "handle_error", probes.handle_error))
     if probes.detailed or probes.hooks["committing"]:

@@ -110,6 +110,14 @@ class SessionRecord:
     in_flight: bool = False  # is it being closed because of an exception?
     closed: Frames = ()  # where it was closed last
 
+    def forget(self) -> None:
+        """The transaction is over: what is known of it, beyond what production needs, is no more."""
+        self.has_written = self.is_asking = False
+        self.wrote = self.last = self.changed = ()
+        self.busy = self.failure = None
+        self.outcome = self.isolation = ""
+        self.streams = frozenset()
+
 
 @dataclass(frozen=True, slots=True)
 class Read:
@@ -198,10 +206,11 @@ class Ledger:
         return record if record is not None and record.ledger is self and record.is_open else None
 
     def opened(self, record: SessionRecord, session: Session) -> None:
-        """A transaction has its connection. The collector's callback may run anywhere, so it only notes the fact."""
+        """A transaction has its connection, just now. The collector's callback may run anywhere, so it only notes the
+        fact."""
         record.is_open = True
         record.transactions += 1
-        record.begun_at = perf_counter()
+        record.begun_at = record.last_wall
         record.session = noted = _NotedRef(session, _note)
         noted.record = record
         self.open[record.number] = record
@@ -212,12 +221,9 @@ class Ledger:
         session = record.session()
         if session is not None:
             record.session = ref(session)  # the other one makes a cycle, which would be left to the collector
-        record.is_open = record.has_written = record.in_statement = record.is_asking = False
-        record.begun = record.wrote = record.last = record.changed = ()
-        record.begun_by = record.busy = record.failure = None
+        record.is_open = record.in_statement = False
+        record.begun, record.begun_by = (), None
         record.statements, record.warned = 0, -1
-        record.outcome = record.isolation = ""
-        record.streams = frozenset()
 
 
 class _NotedRef(ref["Session"]):

@@ -14,7 +14,7 @@ from hermetic.sanitizer import internals, redact
 from hermetic.sanitizer.ledger import ATTRIBUTE, EXPECTED, EngineRecord, Hold
 from hermetic.sanitizer.operations import declared
 from hermetic.sanitizer.quietly import quietly
-from hermetic.sanitizer.stacks import actor, grab
+from hermetic.sanitizer.stacks import actor, grab, grab_again
 
 if TYPE_CHECKING:
     from hermetic.sanitizer.probes import Probes
@@ -28,8 +28,8 @@ class Pools:
     def __init__(self, probes: Probes) -> None:
         self.probes = probes
         self.watch = probes.watch
-        # How far the search for the frames that take a connection goes; there is one with every session.
-        self.frames, self.patience = (8, 1000) if probes.detailed else (4, 5)
+        # There is one search for the frames that take a connection with every session.
+        self.grab = grab if probes.detailed else grab_again
         self.sample = 1.0 if probes.detailed else probes.watch.sample
 
     @quietly
@@ -60,7 +60,7 @@ class Pools:
             if HOLD in known:  # another listener refused the connection, and the pool has made a new one
                 self.checkin(connection, entry)
             is_sampled = self.sample >= 1.0 or random() < self.sample
-            frames = grab(self.frames, 2, self.patience) if is_sampled else ()
+            frames = self.grab() if is_sampled else ()
             known[HOLD] = hold = Hold(frames, actor(), ref(proxy._pool), EXPECTED.get())
             probes = self.probes
             probes.ledger.holds[hold.number] = hold

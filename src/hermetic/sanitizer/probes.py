@@ -41,6 +41,8 @@ class Probes:
         self.watchdog = watch.watchdog
         self.detailed = watch.mode is Mode.TESTS  # are stacks taken at every act?
         self.hooks = {name: _hooks(detectors, name) for name in Detector.__dataclass_fields__}
+        # Has somebody noted more of a transaction than that there is one?
+        self.keeps_more = self.detailed or bool(self.hooks["ended"] or self.hooks["failed"])
         self.pools = Pools(self)
         self._undo: list[Callable[[], None]] = []
         self._frameworks = Installed(self)
@@ -165,6 +167,8 @@ class Probes:
                 if self.hooks["ended"]:
                     self.tell("ended", record)
                 self.ledger.ended(record)
+                if self.keeps_more:
+                    record.forget()
             elif record.failure is not None and record.failure.transaction is not None:
                 if record.failure.transaction() is transaction:
                     record.failure = None
