@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,9 +16,8 @@ from runtime.sanitizer.found import Found
 
 
 @pytest.fixture(autouse=True)
-def _no_way_is_known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _no_way_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stacks, "_ways", ())
-    yield
 
 
 def takers(found: Found) -> list[str]:

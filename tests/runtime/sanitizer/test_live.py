@@ -82,6 +82,24 @@ def test_a_session_in_a_statement(postgres_url: str, in_production: Found) -> No
     assert [(row.kind, row.state, row.who) for row in rows] == [("Session", "in a statement", 'thread "report"')]
 
 
+def test_a_session_whose_statement_failed_is_idle(sync_engine: Engine, in_production: Found) -> None:
+    with Session(sync_engine) as session:
+        with pytest.raises(exc.DBAPIError):
+            session.execute(text("SELECT nothing"))
+        (row,) = hermetic.sessions()
+
+    assert (row.state, row.statements) == ("idle", 1)
+
+
+def test_many_rows_of_one_flush_are_one_statement(sync_engine: Engine, in_production: Found) -> None:
+    with Session(sync_engine) as session:
+        session.add_all(User(name=f"user {number}") for number in range(3))
+        session.flush()
+        (row,) = hermetic.sessions()
+
+    assert (row.state, row.statements) == ("idle", 1)
+
+
 def test_a_connection_without_a_session(sync_engine: Engine, in_production: Found) -> None:
     with sync_engine.connect():  # mark: taken
         (row,) = hermetic.sessions()

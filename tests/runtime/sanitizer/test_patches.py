@@ -9,8 +9,9 @@ from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
+from sqlalchemy import Engine
 
-from hermetic.sanitizer import patches
+from hermetic.sanitizer import hooks, patches
 from hermetic.sanitizer.detector import Mode
 from hermetic.sanitizer.patches import Patch
 from hermetic.sanitizer.probes import Probes
@@ -128,3 +129,9 @@ def test_a_method_keeps_its_name_and_documentation() -> None:
     before = Session.close.__doc__
     with watch("tests", lambda finding: None):
         assert (Session.close.__name__, Session.close.__doc__) == ("close", before)
+
+
+def test_production_does_not_listen_to_engines() -> None:
+    probes = Probes(Watch(Mode.PRODUCTION, lambda report: None), ())
+
+    assert Engine not in {target for target, _, _ in hooks.listeners(probes)}
