@@ -6,8 +6,15 @@ import asyncio
 from contextlib import suppress
 
 import pytest
-from sqlalchemy import Engine, bindparam, create_engine, insert, select, text
-from sqlalchemy.exc import DBAPIError, IntegrityError, PendingRollbackError, SQLAlchemyError, StatementError
+from sqlalchemy import Engine, bindparam, create_engine, event, insert, select, text
+from sqlalchemy.exc import (
+    DBAPIError,
+    IntegrityError,
+    InvalidRequestError,
+    PendingRollbackError,
+    SQLAlchemyError,
+    StatementError,
+)
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -349,6 +356,16 @@ def test_rolled_back_once_the_session_refuses(sync_engine: Engine, found: Found)
         except PendingRollbackError:
             session.rollback()
         session.scalars(select(User)).all()
+
+    assert found.codes == []
+
+
+def test_a_listener_that_uses_the_session_while_it_is_rolled_back(sync_engine: Engine, found: Found) -> None:
+    with Session(sync_engine) as session:
+        event.listen(session, "after_rollback", lambda session: session.execute(select(User)))
+        session.connection()
+        with pytest.raises(InvalidRequestError):
+            session.rollback()
 
     assert found.codes == []
 

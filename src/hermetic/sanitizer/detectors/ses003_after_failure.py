@@ -31,7 +31,8 @@ def failed(watch: Watch, record: SessionRecord, failure: Failure, error: BaseExc
 
 
 def refused(watch: Watch, record: SessionRecord, operation: str, state: str, error: BaseException) -> None:
-    if catches(origin(), EXPECTED):
+    is_ending = record.failure is None and record.working is not None and record.working.by == actor()
+    if is_ending or catches(origin(), EXPECTED):  # as in a listener of `after_rollback`
         return
     if state in ("DEACTIVE", "INVALID") or (state == "PREPARED" and _commit_failed(record)):
         message = f"{GONE_ON}: it refuses everything"
