@@ -35,6 +35,7 @@ from hermetic.engine.scopes import given_by, opened_by
 from hermetic.engine.session_types import REGISTRY
 from hermetic.engine.session_values import sessions_in
 from hermetic.engine.state import State, join
+from hermetic.engine.unknown import call_unknown, lend
 from hermetic.engine.values import Atom, Value, elements
 from hermetic.engine.waits import stays_near
 from hermetic.models.advanced_alchemy import NEW
@@ -51,7 +52,7 @@ from hermetic.models.waiting import NO_WAIT
 def invoke(run: Run, state: State, callee: Value, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
     """Call a value; where it can be several things, the paths are joined."""
     if not callee:
-        return _unknown_call(run, state, args, kwargs, position)
+        return call_unknown(run, state, args, kwargs, position)
     if len(callee) == 1:
         (atom,) = callee
         if atom[0] == v.OPERATION and RESULT_METHODS.get(atom[2], "same") not in ("same", "scalars"):
@@ -111,7 +112,7 @@ def invoke_atom(run: Run, state: State, atom: Atom, args: Arguments, kwargs: Key
         return v.one(atom)  # the container of an inner scope
     if kind in v.PLACES or kind in (v.OBJECT, v.INSTANCE):
         return _place(run, state, atom, args, kwargs, position)
-    return _unknown_call(run, state, args, kwargs, position)
+    return call_unknown(run, state, args, kwargs, position)
 
 
 def _place(run: Run, state: State, atom: Atom, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
@@ -135,7 +136,7 @@ def _place(run: Run, state: State, atom: Atom, args: Arguments, kwargs: Keywords
             return v.one(atom)  # a registry, called: the session of this context
     given = args[1] if atom[0] == v.FIELD and atom[2] in DEFAULTING and len(args) == 2 else v.UNKNOWN
     objects = frozenset(default for default in given if default[0] in (v.OBJECT, v.INSTANCE))
-    return v.union(_unknown_call(run, state, args, kwargs, position), objects)
+    return v.union(call_unknown(run, state, args, kwargs, position), objects)
 
 
 def _construct(
@@ -306,7 +307,7 @@ def _method_of_unknown(
     if name not in NEVER_RAISING_METHODS:
         run.raise_(state, ERROR, run.mark(position))
     for argument in (*args, *kwargs.values()):
-        _lend(run, state, argument)
+        lend(run, state, argument)
     unsaved.lend_behind(state, receiver)
     derived = v.derived(frozenset((receiver,)), *args, *kwargs.values())
     if kind is not None:
@@ -356,29 +357,6 @@ def _give_away(state: State, args: Arguments) -> None:
     for argument in args:
         for session in reachable_sessions(state, argument):
             state.escaped |= {session}
-
-
-# Of the atoms that `sessions_in` finds sessions in: their kinds.
-HOLDING_SESSIONS = v.PLACES | {v.SESSION, v.ANY_SESSION}
-
-
-def _lend(run: Run, state: State, argument: Value) -> None:
-    """An argument of a call that nobody can follow: a session stays ours, its bound `close` does not."""
-    for atom in argument:
-        if atom[0] == v.OPERATION and atom[2] in ("close", "aclose", "remove"):
-            for session in reachable_sessions(state, frozenset((atom,))):
-                state.escaped |= {session}
-        if atom[0] in HOLDING_SESSIONS:
-            for target, _ in sessions_in(run, frozenset((atom,))):
-                run.solver.unresolved.add((run.fn.id, target))
-    unsaved.lend_among(state, argument)
-
-
-def _unknown_call(run: Run, state: State, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
-    run.raise_(state, ERROR, run.mark(position))
-    for argument in (*args, *kwargs.values()):
-        _lend(run, state, argument)
-    return v.derived(*args, *kwargs.values())
 
 
 # -- await ------------------------------------------------------------------------------------------------------

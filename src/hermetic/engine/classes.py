@@ -242,6 +242,11 @@ class ClassTable:
         declared = self.declared(class_id, name)
         return declared is not None and not FLAGS.isdisjoint(_named_classes(declared[1]))
 
+    def is_moment(self, class_id: int, name: str) -> bool:
+        """Is it a column of points in time?"""
+        declared = self.declared(class_id, name)
+        return declared is not None and not MOMENTS.isdisjoint(_named_classes(declared[1]))
+
     def is_versioned(self, class_id: int) -> bool:
         """Has its mapper a version counter, so that writing a stale row raises StaleDataError?"""
         known = self._versioned.get(class_id)
@@ -291,6 +296,7 @@ COLLECTIONS = frozenset(("list", "List", "set", "Set", "Collection", "Sequence",
 
 
 FLAGS = frozenset(("bool", "Boolean", "Enum"))
+MOMENTS = frozenset(("datetime", "DateTime", "TIMESTAMP"))
 
 
 def _named_classes(attribute: Node) -> set[str]:

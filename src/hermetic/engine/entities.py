@@ -55,7 +55,7 @@ def loaded(
     word = ENTITY_FRESH
     if "for_update" in options:
         word = ts.put(word, LOCKED)
-        _recheck(run)
+        _recheck(run, state)
     fresh = Instance(owner, word, frozenset(options), ((LOADED, run.mark(position)),))
     again = run.slow is not None and "for_update" not in options
     state.put(atom, reasked(run, state, atom, fresh, came_from) if again else fresh)
@@ -76,9 +76,9 @@ def adopt(run: Run, state: State, atom: Atom, owner: Atom | None) -> None:
     state.put(atom, known._replace(owner=owner).clear(DETACHED))
 
 
-def _recheck(run: Run) -> None:
-    """Something is locked or read anew; what comes after the write is for the caller to read."""
-    if not run.writes_after_wait:
+def _recheck(run: Run, state: State) -> None:
+    """Something is locked or read anew; after a write or a commit that is for the caller to read."""
+    if not run.writes_after_wait and not state.log:
         run.rechecks = True
 
 
@@ -95,7 +95,7 @@ def delete(run: Run, state: State, atom: Atom, owner: Atom, mark: Mark) -> None:
 def refreshed(run: Run, state: State, atom: Atom, names: frozenset[str] = frozenset()) -> None:
     """`session.refresh(instance, names)`: what is named is loaded, relationships too."""
     known = state.instance(atom)
-    _recheck(run)
+    _recheck(run, state)
     if known is not None:
         state.put(atom, known._replace(loaded=known.loaded | names).clear(EXPIRED, STALE))
 

@@ -11,7 +11,7 @@ from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.link import Function
 from hermetic.engine.observations import EndedUse, Kept
 from hermetic.engine.run import Run
-from hermetic.engine.state import DETACHED, ENTERED, EXPUNGED, LOADED, State
+from hermetic.engine.state import DETACHED, ENTERED, EXPUNGED, LOADED, State, Track
 from hermetic.engine.values import Atom, Value
 
 if TYPE_CHECKING:
@@ -44,9 +44,15 @@ def _session(run: Run, state: State, name: str, value: Value) -> None:
     if not sessions or stored is None:
         return
     tracks = [state.track(session) for session in sessions]
-    if all(ts.must(track.word, ts.CLOSED) and track.mark(ENTERED) is not None for track in tracks):
+    if all(_is_closed(track) for track in tracks):
         why = "kept_session" if not sessions.isdisjoint(value) else "kept_holder"
         run.observe(("kept", name), EndedUse(stored, why, name, tracks[0].mark(ts.CLOSED), None, True))
+
+
+def _is_closed(track: Track) -> bool:
+    """Has the block closed it, wherever it was opened?"""
+    closed = ts.may(track.word, ts.CLOSED) and not ts.may(track.word, ts.OPEN)
+    return closed and track.mark(ENTERED) is not None
 
 
 def kept_reads(solver: Solver) -> Iterator[tuple[int, EndedUse]]:

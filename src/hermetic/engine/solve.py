@@ -89,6 +89,7 @@ class Solver:
         self._asked: dict[int, frozenset[ir.Pos]] = {}
         self._self_committing: bool | None = None
         self._reads: dict[int, CertainReads] = {}
+        self.waits_by_name: dict[str, str] = {}  # method of something unknown -> what it waits for, "" for nothing
 
     def globals_of(self, fn: Function) -> dict[str, Value]:
         """Where the interpretations of a function keep what its names mean that are not its own."""

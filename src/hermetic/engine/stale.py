@@ -8,8 +8,8 @@ A write is believed to depend on a stale row where the row itself is written, an
   was looked at, or because of one that holds a state.
 
 Where an answer from outside is stored, whoever comes second stores another one, which does no harm. That is so but
-where the row's own state went out with the request: what can be used once is used twice. Everything else, the
-settings of a row say, hardly changes meanwhile: what depends on them is a hint.
+where something that had expired is renewed, and the row's own state went out with the request: what can be used once is
+used twice. Everything else, the settings of a row say, hardly changes meanwhile: what depends on them is a hint.
 """
 
 from __future__ import annotations
@@ -187,14 +187,16 @@ def _weight(run: Run, row: Instance, source: Atom, name: str, kind: str, told: b
     if class_id is None:
         return "hint"
     classes, late = run.types.classes, source[-1] == LATE
-    same = name in looked_at(classes, class_id, source[2])
+    columns = looked_at(classes, class_id, source[2])
+    same = name in columns
     if kind == OWN or holds_state(classes, class_id, source[2]):
         return "error" if kind != GIVEN or late or same else "warning"
     if kind == FIXED and same:
         return "hint" if late and classes.is_flag(class_id, name) else "error"
     if late and not told and not same and classes.is_flag(class_id, source[2]):
         return "error"
-    return "warning" if kind == GIVEN and same and not late and row.mark(CONSUMED) is not None else "hint"
+    renewed = same and not late and any(classes.is_moment(class_id, column) for column in columns)
+    return "warning" if renewed and row.mark(CONSUMED) is not None else "hint"
 
 
 def _concerns(run: Run, source: Atom, name: str, kind: str) -> bool:
@@ -227,9 +229,14 @@ def _is_same_row(run: Run, one: Atom, other: Atom) -> bool:
     """Are they one row? Of two that were loaded, if one was asked for by the key of the other."""
     if one == other:
         return True
-    if row_class(run, one) != row_class(run, other):
+    class_id = row_class(run, one)
+    if class_id != row_class(run, other):
         return False
-    return _has_key_of(run, one, run.made_from.get(other, frozenset()))
+    asked_by = run.made_from.get(other, NO_ATOMS)
+    if _has_key_of(run, one, asked_by):
+        return True
+    same = asked_by & run.made_from.get(one, NO_ATOMS)  # what both were asked for by
+    return any(source[0] == v.ENTITY and row_class(run, source) == class_id for source in same)
 
 
 def _is_versioned(run: Run, instance: Atom) -> bool:

@@ -82,6 +82,35 @@ class SlowCalls:
         return found
 
 
+# Methods of one name that are looked into, for what they wait for.
+MOST_LOOKED_INTO = 3
+
+
+def wait_by_name(run: Run, call: ir.Node) -> str | None:
+    """What a method of an object waits for that nothing is known of, a plugin say: if the project has one class, or one
+    family of classes, with methods of that name, and most of them wait. A heuristic, for names of several words."""
+    callee = call[1]
+    if type(callee) is not tuple or callee[0] != ir.ATTR or "_" not in callee[2].strip("_"):
+        return None
+    known = run.solver.waits_by_name.get(callee[2])
+    if known is None:
+        known = run.solver.waits_by_name[callee[2]] = _wait_by_name(run, callee[2])
+    return known or None
+
+
+def _wait_by_name(run: Run, name: str) -> str:
+    methods = run.code.methods_named(name)
+    waiting = [method for _, method in methods if run.solver.slow.reaches(method)]
+    if not waiting or len(waiting) * 2 < len(methods):
+        return ""
+    families = [set(run.types.classes.mro(class_id)) for class_id, _ in methods]
+    if not set.intersection(*families):
+        return ""
+    kinds = [run.solver.summary(method).slow for method in waiting[:MOST_LOOKED_INTO]]
+    found = [kind[0] for kind in kinds if kind is not None]
+    return found[0] if len(found) * 2 > len(kinds) else ""
+
+
 def stays_near(run: Run, expression: ir.Expr) -> bool:
     """Is it the call of a method of a session or repository, or of a cache, on an object of which nothing is known? A
     heuristic, by the names of the method and of the object; `get` is a session's only with a mapped class."""

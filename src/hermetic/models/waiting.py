@@ -8,6 +8,7 @@ from __future__ import annotations
 HTTP, SLEEP, PROCESS, MAIL = "an HTTP request", "a sleep", "a subprocess", "a mail server"
 MODEL, AWS, STORE, PAYMENT = "a language model", "an AWS call", "an object store", "a payment provider"
 PERSON, CHAT, HOST, TASK = "a person's answer", "a messaging service", "another machine", "a task's result"
+SEARCH = "a search server"
 
 # Full name -> what is waited for. A name that ends in a dot stands for everything that begins so: the methods of an
 # object, reached by whatever attributes. The longest beginning wins.
@@ -155,6 +156,25 @@ WAITS: dict[str, str] = {
     "ldap.initialize.": "an LDAP server",  # https://www.python-ldap.org/
     "ldap3.Connection.": "an LDAP server",  # https://ldap3.readthedocs.io/
     "temporalio.client.Client.": "a workflow engine",  # https://python.temporal.io/
+    "elasticsearch.Elasticsearch.": SEARCH,  # https://elasticsearch-py.readthedocs.io/
+    "elasticsearch.AsyncElasticsearch.": SEARCH,
+    "elasticsearch.helpers.": SEARCH,
+    "elasticsearch7.Elasticsearch.": SEARCH,  # the packages of single versions
+    "elasticsearch7.AsyncElasticsearch.": SEARCH,
+    "elasticsearch7.helpers.": SEARCH,
+    "elasticsearch8.Elasticsearch.": SEARCH,
+    "elasticsearch8.AsyncElasticsearch.": SEARCH,
+    "elasticsearch8.helpers.": SEARCH,
+    "opensearchpy.OpenSearch.": SEARCH,  # https://opensearch-project.github.io/opensearch-py/
+    "opensearchpy.AsyncOpenSearch.": SEARCH,
+    "opensearchpy.helpers.": SEARCH,
+    "meilisearch.Client.": SEARCH,  # https://github.com/meilisearch/meilisearch-python
+    "typesense.Client.": SEARCH,  # https://github.com/typesense/typesense-python
+    "qdrant_client.QdrantClient.": SEARCH,  # https://python-client.qdrant.tech/
+    "qdrant_client.AsyncQdrantClient.": SEARCH,
+    "pinecone.Pinecone.": SEARCH,  # https://docs.pinecone.io/reference/python-sdk
+    "weaviate.connect_to_local.": SEARCH,  # https://weaviate.io/developers/weaviate/client-libraries/python
+    "weaviate.connect_to_custom.": SEARCH,
     "input": PERSON,  # [py]
     "getpass.getpass": PERSON,
     "click.prompt": PERSON,  # https://click.palletsprojects.com/api/
