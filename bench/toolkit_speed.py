@@ -1,12 +1,14 @@
 """Transactions a second on PostgreSQL: bare SQLAlchemy done right by hand, hermetic's toolkit, and other toolkits.
 
-All do the same two things, with the same pool and pre-ping: read a row by its key; read a row, change it and commit.
-They take turns in short batches, and what counts is the median of each batch's ratio to bare SQLAlchemy's, so that a
-busy machine slows them all. Each has an engine of its own on one server, which this starts.
+All do the same two things, with a pool of the same size: read a row by its key; read a row, change it and commit. All
+ping each connection before its use (`pool_pre_ping`) but for "hermetic", which as by default pings those that have
+rested for half a second; "hermetic, pinging" does as the others. They take turns in short batches, and what counts is
+the median of each batch's ratio to bare SQLAlchemy's, so that a busy machine slows them all. Each has an engine of its
+own on one server, which this starts.
 
 usage: python bench/toolkit_speed.py [--rounds N] [--batch N]
 
-The other toolkits are installed into an environment below ~/.cache/hermetic-bench, once.
+The other toolkits are installed into an environment below ~/.cache/hermetic-bench, once; hermetic is this checkout.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib
+import os
 import subprocess
 import sys
 import time
@@ -21,15 +24,19 @@ import venv
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cache import cached
+
+if TYPE_CHECKING:
+    from hermetic import AsyncDatabase, Database
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 OTHERS = ("advanced-alchemy", "flask-sqlalchemy", "sqlakit")
-POOL: dict[str, Any] = {"pool_pre_ping": True, "pool_recycle": 1800, "pool_size": 10, "max_overflow": 10}
+SIZES: dict[str, Any] = {"pool_recycle": 1800, "pool_size": 10, "max_overflow": 10}
+POOL: dict[str, Any] = {"pool_pre_ping": True, **SIZES}
 
 Work = Callable[[], object]
 AsyncWork = Callable[[], Awaitable[object]]
@@ -44,7 +51,7 @@ def in_environment() -> Path:
         venv.create(directory, with_pip=True, clear=True)
         group = ["--group", f"{ROOT / 'pyproject.toml'}:runtime"]
         subprocess.run([python, "-m", "pip", "install", "-q", "-U", "pip"], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", *OTHERS, "-e", f"{ROOT}[toolkit]", *group], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", *OTHERS, *group], check=True)
         (directory / ".ready").touch()
     return python
 
@@ -69,16 +76,6 @@ def sync_works(url: str) -> dict[str, tuple[Work, Work]]:
 
     def bare_write() -> None:
         with factory.begin() as session:
-            session.get_one(Account, 1).balance += 1
-
-    db = Database(url, **POOL)
-
-    def our_read() -> object:
-        with db.read() as session:
-            return session.get_one(Account, 1)
-
-    def our_write() -> None:
-        with db.transaction() as session:
             session.get_one(Account, 1).balance += 1
 
     config = SQLAlchemySyncConfig(
@@ -120,11 +117,40 @@ def sync_works(url: str) -> dict[str, tuple[Work, Work]]:
 
     return {
         "SQLAlchemy by hand": (bare_read, bare_write),
-        "hermetic": (our_read, our_write),
+        "hermetic": our_works(Database(url, **SIZES)),
+        "hermetic, pinging": our_works(Database(url, name="pinging", **POOL)),
         "advanced-alchemy": (alchemy_read, alchemy_write),
         "Flask-SQLAlchemy": (flask_read, flask_write),
         "sqlakit": (kit_read, kit_write),
     }
+
+
+def our_works(db: Database) -> tuple[Work, Work]:
+    from runtime.models import Account
+
+    def read() -> object:
+        with db.read() as session:
+            return session.get_one(Account, 1)
+
+    def write() -> None:
+        with db.transaction() as session:
+            session.get_one(Account, 1).balance += 1
+
+    return read, write
+
+
+def our_async_works(db: AsyncDatabase) -> tuple[AsyncWork, AsyncWork]:
+    from runtime.models import Account
+
+    async def read() -> object:
+        async with db.read() as session:
+            return await session.get_one(Account, 1)
+
+    async def write() -> None:
+        async with db.transaction() as session:
+            (await session.get_one(Account, 1)).balance += 1
+
+    return read, write
 
 
 def async_works(url: str) -> dict[str, tuple[AsyncWork, AsyncWork]]:
@@ -143,16 +169,6 @@ def async_works(url: str) -> dict[str, tuple[AsyncWork, AsyncWork]]:
 
     async def bare_write() -> None:
         async with factory.begin() as session:
-            (await session.get_one(Account, 1)).balance += 1
-
-    db = AsyncDatabase(url, **POOL)
-
-    async def our_read() -> object:
-        async with db.read() as session:
-            return await session.get_one(Account, 1)
-
-    async def our_write() -> None:
-        async with db.transaction() as session:
             (await session.get_one(Account, 1)).balance += 1
 
     config = SQLAlchemyAsyncConfig(
@@ -181,7 +197,8 @@ def async_works(url: str) -> dict[str, tuple[AsyncWork, AsyncWork]]:
 
     return {
         "SQLAlchemy by hand": (bare_read, bare_write),
-        "hermetic": (our_read, our_write),
+        "hermetic": our_async_works(AsyncDatabase(url, **SIZES)),
+        "hermetic, pinging": our_async_works(AsyncDatabase(url, name="pinging", **POOL)),
         "advanced-alchemy": (alchemy_read, alchemy_write),
         "sqlakit": (kit_read, kit_write),
     }
@@ -263,7 +280,8 @@ def main() -> None:
         measure(arguments.rounds, arguments.batch)
     else:
         command = [in_environment(), __file__, "--here", "--rounds", arguments.rounds, "--batch", arguments.batch]
-        subprocess.run([str(part) for part in command], check=True)
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+        subprocess.run([str(part) for part in command], check=True, env=environment)
 
 
 if __name__ == "__main__":
