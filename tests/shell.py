@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +83,10 @@ def without(*plugins: str) -> tuple[str, ...]:
     return tuple(word for name in plugins for word in ("-p", f"no:{name}"))
 
 
-def hermetic(*arguments: str, cwd: Path, **changes: str | None) -> Run:
-    """Run `hermetic` without a terminal."""
+def completed(command: Sequence[str], cwd: Path, **changes: str | None) -> Run:
+    """Run a command to its end, without a terminal, in this environment with changes."""
     return subprocess.run(
-        [HERMETIC, *arguments],
+        command,
         cwd=cwd,
         env=environment(**changes),
         stdin=subprocess.DEVNULL,
@@ -96,6 +96,10 @@ def hermetic(*arguments: str, cwd: Path, **changes: str | None) -> Run:
         timeout=PATIENCE,
         check=False,
     )
+
+
+def hermetic(*arguments: str, cwd: Path, **changes: str | None) -> Run:
+    return completed([HERMETIC, *arguments], cwd, **changes)
 
 
 def check_json(cwd: Path, *arguments: str, **changes: str | None) -> dict[str, Any]:

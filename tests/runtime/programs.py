@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from shell import HERMETIC, PATIENCE, SLOW, Run, environment, without, write
+from shell import HERMETIC, SLOW, Run, environment, hermetic, without, write
 
 APP = """\
 from sqlalchemy import create_engine, text
@@ -35,17 +35,7 @@ PYTEST = ("-m", "pytest", "-q", *without("cacheprovider", "asyncio", *SLOW))
 def run(directory: Path, files: Mapping[str, str], *arguments: str, **variables: str) -> Run:
     """Run `hermetic run ARGUMENTS` in a directory with these files; `variables` of the environment."""
     write(directory, files)
-    return subprocess.run(
-        [HERMETIC, "run", *arguments],
-        cwd=directory,
-        env=environment(**variables),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=PATIENCE,
-        check=False,
-    )
+    return hermetic("run", *arguments, cwd=directory, **variables)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from shell import PATIENCE, Run, environment, write
+from shell import PATIENCE, Run, completed, environment, write
 
 from runtime.programs import run
 
@@ -35,17 +35,7 @@ RUNPY = re.compile(r'  File "<frozen runpy>".*\n')
 
 
 def python(directory: Path, *arguments: str) -> Run:
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=directory,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=PATIENCE,
-        check=False,
-    )
+    return completed([sys.executable, *arguments], directory)
 
 
 @pytest.mark.parametrize(

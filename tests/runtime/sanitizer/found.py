@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from hermetic.finding import Finding
-from hermetic.sanitizer.watch import Watch
+from hermetic.sanitizer.watch import Watch, watch
 
 MARK = re.compile(r"#\s*mark:\s*([\w, ]+)")
 
@@ -40,6 +41,16 @@ class Found:
         names = marks(function)
         steps = {names.get(step.at.line, "") for step in finding.trace} - {""}
         return names.get(finding.at.line, f"line {finding.at.line}"), steps
+
+
+@contextmanager
+def watched(mode: str = "tests", **options: Any) -> Iterator[Found]:
+    """What a watch around the block finds. A mistake of hermetic's own fails the test."""
+    found = Found()
+    with watch(mode, found.append, **options) as running:
+        found.watch = running
+        yield found
+    assert (running.errors, running.last_error) == (0, "")
 
 
 def marks(function: Callable[..., Any]) -> dict[int, str]:

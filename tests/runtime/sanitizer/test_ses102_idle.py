@@ -20,9 +20,8 @@ from sqlalchemy.exc import CompileError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session
 
-from hermetic.sanitizer.watch import watch
 from runtime.models import Post, User
-from runtime.sanitizer.found import Found
+from runtime.sanitizer.found import Found, watched
 
 IDLE = 0.1
 WAIT = 0.25
@@ -31,11 +30,8 @@ WAIT = 0.25
 @pytest.fixture
 def found() -> Iterator[Found]:
     """A watch for which a tenth of a second is a wait."""
-    found = Found()
-    with watch("tests", found.append, idle_ms=IDLE * 1000) as running:
-        found.watch = running
+    with watched(idle_ms=IDLE * 1000) as found:
         yield found
-    assert (running.errors, running.last_error) == (0, "")
 
 
 def count(session: Session) -> int:

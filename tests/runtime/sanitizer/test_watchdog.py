@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
 import pytest
 from sqlalchemy import Engine, create_engine, select, text
@@ -19,36 +20,35 @@ import hermetic
 from hermetic.sanitizer import others
 from hermetic.sanitizer.watch import watch
 from runtime.models import User
-from runtime.sanitizer.found import Found
+from runtime.sanitizer.found import Found, watched
 
 IDLE, HELD = 0.1, 0.3  # seconds
 LONG = 0.25  # longer than IDLE by more than one look of the watchdog, shorter than HELD
 
 
-def watched(*, idle: float, held: float) -> Iterator[Found]:
-    found = Found()
-    with watch("production", found.append, idle_ms=idle * 1000, held_ms=held * 1000) as running:
-        found.watch = running
-        yield found
-    assert (running.errors, running.last_error) == (0, "")
+def production(*, idle: float, held: float) -> AbstractContextManager[Found]:
+    return watched("production", idle_ms=idle * 1000, held_ms=held * 1000)
 
 
 @pytest.fixture
 def impatient() -> Iterator[Found]:
     """A watch in production mode that lets a transaction wait for no more than `IDLE`."""
-    yield from watched(idle=IDLE, held=60)
+    with production(idle=IDLE, held=60) as found:
+        yield found
 
 
 @pytest.fixture
 def patient() -> Iterator[Found]:
     """One that lets a connection be held for no more than `HELD`."""
-    yield from watched(idle=60, held=HELD)
+    with production(idle=60, held=HELD) as found:
+        yield found
 
 
 @pytest.fixture
 def strict() -> Iterator[Found]:
     """Both."""
-    yield from watched(idle=IDLE, held=HELD)
+    with production(idle=IDLE, held=HELD) as found:
+        yield found
 
 
 def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
