@@ -50,38 +50,11 @@ class AsyncDatabase(Generic[A]):
     It belongs to the event loop that uses it first; OtherLoop is raised on a second one.
     """
 
-    @overload
     def __init__(
         self,
         url_or_engine: str | URL | AsyncEngine,
         *,
-        session_class: type[A],
-        name: str | None = None,
-        replicas: Iterable[str | URL | AsyncEngine] = (),
-        statement_timeout: float | None = 30,
-        idle_in_transaction_timeout: float | None = 60,
-        commit_wait: float = 10,
-        **engine_options: Any,
-    ) -> None: ...
-
-    @overload
-    def __init__(
-        self: AsyncDatabase[AsyncSession],
-        url_or_engine: str | URL | AsyncEngine,
-        *,
-        name: str | None = None,
-        replicas: Iterable[str | URL | AsyncEngine] = (),
-        statement_timeout: float | None = 30,
-        idle_in_transaction_timeout: float | None = 60,
-        commit_wait: float = 10,
-        **engine_options: Any,
-    ) -> None: ...
-
-    def __init__(
-        self,
-        url_or_engine: str | URL | AsyncEngine,
-        *,
-        session_class: type[Any] = AsyncSession,
+        session_class: type[A] | None = None,
         name: str | None = None,
         replicas: Iterable[str | URL | AsyncEngine] = (),
         statement_timeout: float | None = 30,
@@ -91,7 +64,7 @@ class AsyncDatabase(Generic[A]):
     ) -> None:
         self.name = name
         self._commit_wait = commit_wait
-        self._session_class: Callable[..., Any] = async_session_class(session_class)
+        self._session_class: Callable[..., Any] = async_session_class(session_class or AsyncSession)
 
         def make(url: URL) -> Engine:
             made = create_async_engine(url, **engines.with_defaults(url, engine_options, is_async=True)).sync_engine

@@ -44,44 +44,18 @@ class Database(Generic[S]):
         statement_timeout: seconds after which the server gives up a statement (PostgreSQL); None for its own setting.
         idle_in_transaction_timeout: seconds after which it ends a transaction in which nothing happens (PostgreSQL).
         allow_on_loop: lets it be used where an event loop runs, which it blocks. For notebooks.
-        engine_options: what `create_engine` takes; `engines.POOL` has the defaults. SQLite gets foreign keys,
-            write-ahead logging and, in memory, one connection that all blocks wait for.
+        engine_options: what `create_engine` takes; `engines.POOL` has the defaults. Connections that have rested for
+            half a second are pinged, with `pool_pre_ping=True` all. SQLite gets foreign keys, write-ahead logging and,
+            in memory, one connection that all blocks wait for.
 
     Raises DatabaseExists if this process has one for the URL and the name (removes SES007). `dispose()` frees them.
     """
 
-    @overload
     def __init__(
         self,
         url_or_engine: str | URL | Engine,
         *,
-        session_class: type[S],
-        name: str | None = None,
-        replicas: Iterable[str | URL | Engine] = (),
-        statement_timeout: float | None = 30,
-        idle_in_transaction_timeout: float | None = 60,
-        allow_on_loop: bool = False,
-        **engine_options: Any,
-    ) -> None: ...
-
-    @overload
-    def __init__(
-        self: Database[Session],
-        url_or_engine: str | URL | Engine,
-        *,
-        name: str | None = None,
-        replicas: Iterable[str | URL | Engine] = (),
-        statement_timeout: float | None = 30,
-        idle_in_transaction_timeout: float | None = 60,
-        allow_on_loop: bool = False,
-        **engine_options: Any,
-    ) -> None: ...
-
-    def __init__(
-        self,
-        url_or_engine: str | URL | Engine,
-        *,
-        session_class: type[Any] = Session,
+        session_class: type[S] | None = None,
         name: str | None = None,
         replicas: Iterable[str | URL | Engine] = (),
         statement_timeout: float | None = 30,
@@ -90,7 +64,7 @@ class Database(Generic[S]):
         **engine_options: Any,
     ) -> None:
         self.name = name
-        self._session_class: Callable[..., Any] = made_class(session_class)
+        self._session_class: Callable[..., Any] = made_class(session_class or Session)
 
         def make(url: URL) -> Engine:
             engine = create_engine(url, **engines.with_defaults(url, engine_options, is_async=False))
