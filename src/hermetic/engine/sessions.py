@@ -17,6 +17,7 @@ from hermetic.engine.state import (
     EXPUNGED,
     FAILED_WRITE,
     HANDED_OVER,
+    IN_PART,
     LOADED,
     NONE,
     SWALLOWED,
@@ -181,7 +182,8 @@ def _used_after_failure(run: Run, atom: Atom, track: Track, mark: Mark) -> None:
         handler, trying = run.caught[-1]
         # under a `try` of its own, the handler only tidies up
         _swallowed(run, atom, Failure(handler, failed, wrote), mark, wrote and run.trying <= trying)
-    elif run.ending and ts.must(track.word, ts.FAILED) and hops(failed) <= 1:  # farther away others may roll back
+    elif run.ending and ts.must(track.word, ts.FAILED) and track.mark(IN_PART) is None and hops(failed) <= 1:
+        # farther away others may roll back, and who rolls back for some types knows what he leaves to the others
         run.observe(("used at the end", atom), UsedAtTheEnd(mark, failed, atom))
 
 
