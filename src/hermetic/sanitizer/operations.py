@@ -161,6 +161,16 @@ class Calls:
         return begun
 
 
+def are_apart(first: Frames, second: Frames) -> bool:
+    """Has a test, or a fixture, gone on by itself between two acts, of which it has not done both itself?"""
+    if not first or not second or (_of_test(first[0]) and _of_test(second[0])):
+        return False
+    for one, other in zip(reversed(first), reversed(second), strict=False):
+        if one != other:
+            return one[0] is other[0] and _of_test(one)
+    return False
+
+
 def _root(frames: Frames) -> int | None:
     """The index of the outermost frame below the test which is not test code."""
     outermost = next((n for n in reversed(range(len(frames))) if _of_test(frames[n])), None)

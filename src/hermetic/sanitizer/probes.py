@@ -23,7 +23,7 @@ from hermetic.sanitizer.clock import perf_counter
 from hermetic.sanitizer.detector import Detector, Mode
 from hermetic.sanitizer.frameworks import Installed
 from hermetic.sanitizer.ledger import ATTRIBUTE, EXPECTED, Busy, Failure, Hold, SessionRecord
-from hermetic.sanitizer.operations import DEEPEST, Kind, Operation, enter, leave
+from hermetic.sanitizer.operations import DEEPEST, Kind, Operation, are_apart, enter, leave
 from hermetic.sanitizer.pools import HOLD, Pools
 from hermetic.sanitizer.quietly import quietly
 from hermetic.sanitizer.stacks import Frames, actor, grab, spawned
@@ -295,11 +295,16 @@ class Probes:
     def _acts(self, record: SessionRecord) -> None:
         """A session is about to do something: was it idle until now?"""
         seconds = waits.waited(record, self.watch.idle) if self.detailed else 0.0
-        if seconds and record.last_wall >= self.watch.test_began:
+        if seconds and not self._is_wait_of_test(record):
             record.waits += 1
             if record.is_open:
                 self.tell("idled", record, seconds)
             waits.stamp(record)
+
+    def _is_wait_of_test(self, record: SessionRecord) -> bool:
+        """Has nothing that is tested waited, but a test between two calls, or other tests meanwhile?"""
+        is_older = record.last_wall < self.watch.test_began
+        return is_older or are_apart(record.last or record.begun, record.leaving or grab())
 
     @quietly
     def handle_error(self, context: Any) -> None:

@@ -423,3 +423,58 @@ def test_a_session_of_several_tests_waits_for_none_of_them(suite: Suite) -> None
     assert done.outcomes == {"passed": 3, "failed": 1}
     assert "SES102 transaction-held-across-slow-work: 1 warning" in done.summary
     assert "by test_app.py::test_waits" in done.summary
+
+
+def test_a_wait_of_the_test_between_two_calls_is_none_of_what_it_calls(suite: Suite) -> None:
+    suite.settings("hermetic_idle_ms = 100")
+    suite.write(
+        shop="""
+            import time
+            from app import text
+
+            def load(session):
+                session.scalar(text("SELECT 1"))
+
+            def load_slowly(session):
+                load(session)
+                time.sleep(0.3)
+                load(session)
+        """
+    )
+
+    done = suite.run(
+        "--hermetic=fail",
+        test_shop="""
+            import time, pytest
+            from app import Session, engine, text
+            from shop import load, load_slowly
+
+            @pytest.fixture
+            def session():
+                with Session(engine) as session:
+                    load(session)
+                    yield session
+                    load(session)
+
+            def test_takes_its_time(session):
+                time.sleep(0.3)
+
+            def test_waits_between_two_calls(session):
+                load(session)
+                time.sleep(0.3)
+                load(session)
+
+            def test_calls_what_waits(session):
+                load_slowly(session)
+
+            def test_waits_itself(session):
+                session.scalar(text("SELECT 1"))
+                time.sleep(0.3)
+                session.scalar(text("SELECT 1"))
+        """,
+    )
+
+    assert done.outcomes == {"passed": 2, "failed": 2}
+    assert "SES102 transaction-held-across-slow-work: 2 warnings" in done.summary
+    assert "by test_shop.py::test_calls_what_waits" in done.summary
+    assert "by test_shop.py::test_waits_itself" in done.summary
