@@ -114,6 +114,7 @@ def test_each_item_of_a_loop_is_split(engine: Engine, found: Found, app: ModuleT
         "one_table",
         "progress",
         "audited",
+        "by_a_listener",
     ],
 )
 @pytest.mark.usefixtures("accounts")

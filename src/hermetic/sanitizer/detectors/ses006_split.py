@@ -4,8 +4,8 @@ An operation is a request, a task, a `with hermetic.operation(...)` block, or wh
 commit themselves does not count. Two transactions are reported if one function does both, at different places, and if
 their rows belong together (`writes.related`). Not reported: one commit for each item of a loop, steps that are called
 with nothing to go on, as by the `main` of a script, a row that is moved on from state to state, records of what was
-done (an audit, a log), parts with a wait between them, which SES102 asks for. Statements of a connection without a
-session are not seen, nor transactions that different tasks of an operation commit.
+done (an audit, a log), what listeners of a commit write, parts with a wait between them, which SES102 asks for.
+Statements of a connection without a session are not seen, nor transactions that different tasks of an operation commit.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _part(record: SessionRecord) -> Part:
 
 def _split(operation: Operation, earlier: Part, later: Part) -> tuple[Frames, Frames] | None:
     """The frames of each part from the function on that has done both; None if they do not belong together."""
-    if earlier.committed == later.committed:
+    if _is_inside(earlier.committed, later.committed) or _is_inside(later.committed, earlier.committed):
         return None
     relation = writes.related(earlier.rows, later.rows)
     if relation is Relation.NONE:
@@ -110,6 +110,11 @@ def _split(operation: Operation, earlier: Part, later: Part) -> tuple[Frames, Fr
             if relation is Relation.CERTAIN or not _in_one_loop(code, first, second):
                 return both
     return None
+
+
+def _is_inside(inner: Frames, outer: Frames) -> bool:
+    """Does one commit at the place of the other, or in a listener that the other has called?"""
+    return inner == outer or (bool(outer) and inner[-len(outer) :] == outer)
 
 
 def _function_of_both(a: Frames, b: Frames) -> tuple[Frames, Frames] | None:

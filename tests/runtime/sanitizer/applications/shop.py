@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from celery import Celery
 from fastapi import BackgroundTasks, Depends, FastAPI
 from flask import Flask
-from sqlalchemy import Engine, ForeignKey, insert, select, text, update
+from sqlalchemy import Engine, ForeignKey, event, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -244,6 +244,21 @@ def audited(engine: Engine) -> None:
         key = post.id
     with Session(engine) as session, session.begin():
         session.add(Audit(post_id=key))
+
+
+def by_a_listener(engine: Engine) -> None:
+    def publish(session: Session) -> None:
+        with Session(engine) as other:
+            other.add(Post(title="On engines", author_id=key))
+            other.commit()
+
+    with Session(engine) as session:
+        user = User(name="Ada")
+        session.add(user)
+        session.flush()
+        key = user.id
+        event.listen(session, "after_commit", publish)
+        session.commit()
 
 
 def after_a_wait(engine: Engine, wait: Callable[[], None]) -> None:
