@@ -68,13 +68,13 @@ class SessionRecord:
         self.session = session
         self.ledger = ledger
         self.number = next(_numbers)
-        self.made_at = perf_counter()
         self.extra: dict[str, Any] = {}  # a detector's own memory, by its rule's code
 
     is_async: bool = False
     in_registry: bool = False  # a scoped_session made it: the registry owns it
 
     made: Frames = ()  # where Session() was called
+    made_at: float = 0.0
     made_by: Actor | None = None
     scope: str = ""  # the test, fixture or other span in which it was made
 

@@ -94,7 +94,8 @@ class Probes:
     def made(self, session: Session) -> None:
         self.look_for_frameworks()
         record = self.ledger.record(session)
-        record.made, record.made_by, record.scope = grab(skip=3), actor(), self.watch.scope
+        record.made, record.made_by, record.made_at = grab(skip=3), actor(), perf_counter()
+        record.scope = self.watch.scope
         record.is_async, record.in_registry = internals.made_through(sys._getframe(3))
         self.tell("made", record)
 
