@@ -252,10 +252,10 @@ class Probes:
     def statement_begins(self, connection: Any, sql: str, context: Any) -> SessionRecord | None:
         """In production, instead of the events of cursors. Returns the session that works on a connection."""
         try:
-            ledger = self.ledger
-            ledger.statements += 1
-            record = ledger.of_connection(connection)
-            self.tell("before_statement", connection, record, sql, context)
+            self.ledger.statements += 1
+            record = self.ledger.of_connection(connection)
+            if self.hooks["before_statement"]:
+                self.tell("before_statement", connection, record, sql, context)
             if record is not None:
                 record.in_statement = True
                 record.statements += 1
