@@ -243,7 +243,7 @@ def apply(run: Run, state: State, summary: Summary, sub: Substitution, callee: F
     state.touched = state.touched or summary.touches
     waits = (summary.slow[0], sub.trail(summary.slow[1])) if summary.slow is not None else None
     if waits is not None and summary.writes_after_wait:
-        stale.lapse(run, state, *waits, sub.given())
+        stale.lapse(run, state, *waits, sub.given)
     if run.slow is not None and _writes(summary.effects):
         run.writes_after_wait = True
     if summary.governs or summary.assigns:
@@ -252,7 +252,7 @@ def apply(run: Run, state: State, summary: Summary, sub: Substitution, callee: F
     told.settle(run, summary.returns)
     run.rechecks = run.rechecks or (summary.rechecks and not run.writes_after_wait)
     if waits is not None and not summary.writes_after_wait:
-        stale.lapse(run, state, *waits, sub.given())
+        stale.lapse(run, state, *waits, sub.given)
     elif run.slow is not None and not summary.rechecks and _writes(summary.effects):
         judged = frozenset(target for row, *_ in summary.assigns for target in sub.atom(row))
         sources = _written_from(summary.effects, sub)

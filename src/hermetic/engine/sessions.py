@@ -280,7 +280,7 @@ def each_instance(state: State, owner: Atom, flag: int, mark: Mark, only_loaded:
 
 def wait(run: Run, state: State, kind: str, mark: Mark, sent: frozenset[Atom] = NO_ATOMS) -> None:
     """Something slow or outside of this process happens; `sent` goes out with the request."""
-    stale.lapse(run, state, kind, mark, sent)
+    stale.lapse(run, state, kind, mark, lambda: sent)
     if kind != OUTSIDE:
         hold(run, state, kind, mark)
 

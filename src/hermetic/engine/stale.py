@@ -14,6 +14,7 @@ used twice. Everything else, the settings of a row say, hardly changes meanwhile
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hermetic.engine import copies, ir, typestate as ts, values as v
@@ -48,8 +49,8 @@ NO_ATOMS: frozenset[Atom] = frozenset()
 STATES = ("state", "status", "phase")
 
 
-def lapse(run: Run, state: State, kind: str, mark: Mark, sent: frozenset[Atom] = frozenset()) -> None:
-    """Time goes by: what was read before may have changed meanwhile. `sent`: what went out with the request."""
+def lapse(run: Run, state: State, kind: str, mark: Mark, sent: Callable[[], frozenset[Atom]]) -> None:
+    """Time goes by: what was read before may have changed meanwhile. `sent` gives what went out with the request."""
     if run.caught:
         return  # the pause between two attempts is no step of the operation
     if run.slow is None:
@@ -64,10 +65,11 @@ def lapse(run: Run, state: State, kind: str, mark: Mark, sent: frozenset[Atom] =
             if changed is None:
                 changed = dict(state.heap)
             grown = track.put(STALE, mark)
-            changed[atom] = grown.noted(CONSUMED, mark) if _goes_out(run, atom, sent) else grown
+            changed[atom] = grown.noted(CONSUMED, mark) if _goes_out(run, atom, sent()) else grown
     if changed is not None:
         state.heap = changed
-    copies.grow_stale(state, mark)
+    if run.fn.foreign_stores:  # otherwise nothing changes a copy here
+        copies.grow_stale(state, mark)
 
 
 def _is_ours_alone(state: State, instance: Instance) -> bool:

@@ -22,7 +22,7 @@ def call_unknown(run: Run, state: State, args: Arguments, kwargs: Keywords, posi
         answer = v.union(answer, _looked_up(run, state, run.call_node))
         waits_for = wait_by_name(run, run.call_node)
         if waits_for is not None:
-            stale.lapse(run, state, waits_for, run.mark(position), v.sources(answer))
+            stale.lapse(run, state, waits_for, run.mark(position), lambda: v.sources(answer))
             return v.answered(answer)
     return answer
 
