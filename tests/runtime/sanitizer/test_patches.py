@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import subprocess
+import sys
 from collections.abc import Callable
+from textwrap import dedent
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -135,3 +138,17 @@ def test_production_does_not_listen_to_engines() -> None:
     probes = Probes(Watch(Mode.PRODUCTION, lambda report: None), ())
 
     assert Engine not in {target for target, _, _ in hooks.listeners(probes)}
+
+
+def test_listeners_that_somebody_has_cleared() -> None:
+    code = """
+        from sqlalchemy.orm.events import SessionEvents
+        import hermetic
+
+        with hermetic.watch("tests"):
+            SessionEvents._clear()
+        print("stopped")
+    """
+    run = subprocess.run([sys.executable, "-c", dedent(code)], capture_output=True, text=True, timeout=60)
+
+    assert (run.stdout, run.stderr) == ("stopped\n", "")
