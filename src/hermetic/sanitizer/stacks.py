@@ -74,8 +74,8 @@ def grab_again(limit: int = 4, patience: int = 5) -> Frames:
         except ValueError:  # not as deep
             continue
         if frame.f_code is code:
-            return _grab(frame.f_back, limit, patience)
-    return _grab(_way().f_back, limit, patience)
+            return _grab(frame, limit, patience)
+    return _grab(_way(), limit, patience)
 
 
 def _way() -> FrameType:

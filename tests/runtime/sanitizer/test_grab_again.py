@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+import uvloop
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
@@ -105,3 +107,20 @@ def test_a_few_ways_are_remembered(sync_engine: Engine, in_production: Found) ->
                 act(session)
 
     assert 1 < len(stacks._ways) <= stacks.MOST_WAYS
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_who_runs_the_loop_of_a_library_takes_nothing(
+    sync_engine: Engine, in_production: Found, new_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    library: dict[str, Any] = {}
+    exec("async def work(session): session.connection()", library)
+    loop = new_loop()
+    taken = []
+    for _ in range(3):
+        with Session(sync_engine) as session:
+            loop.run_until_complete(loop.create_task(library["work"](session)))
+            taken += [hold.frames for hold in in_production.watch.ledger.holds.values()]
+    loop.close()
+
+    assert taken == [(), (), ()]
