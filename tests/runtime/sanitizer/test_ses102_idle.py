@@ -24,7 +24,7 @@ from runtime.models import Post, User
 from runtime.sanitizer.found import Found, watched
 
 IDLE = 0.1
-WAIT = 0.25
+WAIT = 0.35
 
 
 @pytest.fixture

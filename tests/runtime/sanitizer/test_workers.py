@@ -115,7 +115,9 @@ def test_jobs_of_apscheduler() -> None:
     done = Barrier(3, timeout=10)
     scheduler = BackgroundScheduler(timezone=UTC)
     for _ in range(2):
-        scheduler.add_job(note_and_wait, "interval", args=[done], hours=1, next_run_time=datetime.now(UTC))
+        scheduler.add_job(
+            note_and_wait, "interval", args=[done], hours=1, next_run_time=datetime.now(UTC), misfire_grace_time=None
+        )
     scheduler.start()
     done.wait()
     scheduler.shutdown()
@@ -133,8 +135,8 @@ async def test_jobs_of_apscheduler_in_asyncio() -> None:
             await asyncio.sleep(0.01)
 
     scheduler = AsyncIOScheduler(timezone=UTC)
-    scheduler.add_job(job)
-    scheduler.add_job(note)  # in a thread
+    scheduler.add_job(job, misfire_grace_time=None)
+    scheduler.add_job(note, misfire_grace_time=None)  # in a thread
     scheduler.start()
     await asyncio.wait_for(until(lambda: len(seen) == 2), 10)
     scheduler.shutdown()
@@ -146,7 +148,7 @@ def test_a_job_of_apscheduler_in_another_process() -> None:
     scheduler = BackgroundScheduler(timezone=UTC, executors={"default": ProcessPoolExecutor(1)})
     results: Queue[int] = Queue()
     scheduler.add_listener(lambda event: results.put(event.retval), EVENT_JOB_EXECUTED)
-    scheduler.add_job(os.getpid)
+    scheduler.add_job(os.getpid, misfire_grace_time=None)  # however late a busy machine comes to it
     scheduler.start()
 
     assert results.get(timeout=60) != os.getpid()

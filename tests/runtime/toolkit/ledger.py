@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 import threading
 import time
 from collections import Counter
@@ -63,6 +64,7 @@ class Plan:
     pool_timeout: float = 2.0
     retry: int = 8
     kill_every: float = 0.05
+    most_killed: int | None = None
     cancelled: float = 0.1  # of the transfers; asyncio only
     cancel_within: float = 0.2
     lost_answers: float = 0.03  # of the COMMITs
@@ -133,8 +135,9 @@ def _kill(url: str, plan: Plan, outcome: Outcome, stop: threading.Event) -> None
         "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
         "AND state <> 'idle' ORDER BY random() LIMIT 1"
     )
+    most = plan.most_killed or sys.maxsize
     with outside(url).connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        while not stop.wait(plan.kill_every):
+        while outcome.killed < most and not stop.wait(plan.kill_every):
             outcome.killed += len(connection.execute(text(f"SELECT pg_terminate_backend(pid) FROM ({others}) o")).all())
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from runtime.toolkit.ledger import Outcome, Plan, run_async, run_threads
 
-PLAN = Plan(workers=60, transfers=4, kill_every=0.03)
+PLAN = Plan(workers=60, transfers=4, kill_every=0.03, most_killed=100)  # on a busy machine the rest gets through
 
 
 def check(outcome: Outcome) -> None:
@@ -14,6 +16,8 @@ def check(outcome: Outcome) -> None:
     assert outcome.answers_lost + outcome.commits_lost > 0
 
 
+# A task that is cancelled while asyncpg connects leaves it a connection; what the pool has lost is counted.
+@pytest.mark.filterwarnings("ignore:unclosed connection <asyncpg:ResourceWarning")
 async def test_no_money_is_lost_by_tasks(postgres_async_url: str) -> None:
     outcome = await run_async(postgres_async_url, PLAN)
 
