@@ -294,8 +294,11 @@ def fetch(run: Run, state: State, given: Value, position: ir.Pos) -> None:
     if len(given) != 1:
         return
     (result,) = given
-    if result[0] == v.RESULT and result[2] is not None:
-        sessions.fetch(run, state, result[1], run.mark(position))
+    if result[0] == v.RESULT and result[2] is not None and result[1] is not None:
+        if any(
+            type_.flavour != ASYNC for _, type_ in sessions_in(run, v.one(result[1]))
+        ):  # an async one fetches at once
+            sessions.fetch(run, state, result[1], run.mark(position))
 
 
 def result_operation(run: Run, state: State, result: Atom, name: str, args: Arguments, position: ir.Pos) -> Value:
