@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from sqlalchemy import event
-from sqlalchemy.orm import Session, SessionTransaction
+from sqlalchemy.orm import Mapper, Session, SessionTransaction
 
 from hermetic.sanitizer import hooks, internals, patches, waits
 from hermetic.sanitizer.clock import perf_counter
@@ -50,7 +50,7 @@ class Probes:
     def install(self) -> None:
         """Listen to SQLAlchemy and patch what has no event."""
         for target, name, listener in hooks.listeners(self):
-            event.listen(target, name, listener)
+            event.listen(target, name, listener, **({"raw": True} if target is Mapper else {}))
             self._undo.append(functools.partial(_forget, target, name, listener))
         for group in hooks.patch_groups(self):
             self._undo.append(patches.install(self, group()))
@@ -410,8 +410,7 @@ class Probes:
         self.tell("flushed", self.ledger.record(session))
 
     @quietly
-    def loaded(self, instance: Any, context: Any, attributes: Any = None) -> None:
-        state = instance._sa_instance_state
+    def loaded(self, state: Any, context: Any = None, attributes: Any = None) -> None:
         if state.session is not None:
             self.tell("loaded", self.ledger.record(state.session), state, attributes)
 
