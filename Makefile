@@ -29,7 +29,7 @@ demo: $(READY)
 test: lint
 	@sh scripts/find-browser --install >/dev/null
 	@echo "== tests"
-	@$(BIN)/pytest -n $$(($$(getconf _NPROCESSORS_ONLN) * 2)) # many tests wait
+	@sh scripts/twice $(BIN)/pytest
 	@sh scripts/matrix
 	@sh scripts/fastapi
 	@sh scripts/arq

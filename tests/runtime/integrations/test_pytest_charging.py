@@ -408,14 +408,14 @@ def test_a_session_of_several_tests_waits_for_none_of_them(suite: Suite) -> None
                 session.scalar(text("SELECT 1"))
 
             def test_takes_its_time():
-                time.sleep(0.3)
+                time.sleep(0.8)
 
             def test_uses_it_again(session):
                 session.scalar(text("SELECT 1"))
 
             def test_waits(session):
                 session.scalar(text("SELECT 1"))
-                time.sleep(0.3)
+                time.sleep(0.8)
                 session.scalar(text("SELECT 1"))
         """,
     )
@@ -437,7 +437,7 @@ def test_a_wait_of_the_test_between_two_calls_is_none_of_what_it_calls(suite: Su
 
             def load_slowly(session):
                 load(session)
-                time.sleep(0.3)
+                time.sleep(0.8)
                 load(session)
         """
     )
@@ -457,11 +457,11 @@ def test_a_wait_of_the_test_between_two_calls_is_none_of_what_it_calls(suite: Su
                     load(session)
 
             def test_takes_its_time(session):
-                time.sleep(0.3)
+                time.sleep(0.8)
 
             def test_waits_between_two_calls(session):
                 load(session)
-                time.sleep(0.3)
+                time.sleep(0.8)
                 load(session)
 
             def test_calls_what_waits(session):
@@ -469,7 +469,7 @@ def test_a_wait_of_the_test_between_two_calls_is_none_of_what_it_calls(suite: Su
 
             def test_waits_itself(session):
                 session.scalar(text("SELECT 1"))
-                time.sleep(0.3)
+                time.sleep(0.8)
                 session.scalar(text("SELECT 1"))
         """,
     )
