@@ -17,7 +17,7 @@ from runtime.models import Account, Base, User
 from runtime.sanitizer.found import Found, watched
 
 IDLE = 0.2
-WAIT = 0.35
+WAIT = 0.6
 
 Act = Callable[[Session, Account], object]
 
