@@ -206,11 +206,6 @@ def task_frames(task: asyncio.Task[Any], limit: int = 8) -> Frames:
     return _application(_task_stack(task), limit)
 
 
-def thread_frames(ident: int, limit: int = 8) -> Frames:
-    """Where another thread stands just now."""
-    return _application(_thread_stack(ident), limit)
-
-
 def _application(stack: Iterable[FrameType], limit: int) -> Frames:
     frames = [(frame.f_code, frame.f_lasti) for frame in stack if not is_library(frame.f_code.co_filename)]
     return tuple(frames[:limit])
