@@ -1,7 +1,8 @@
 """A FastAPI service with PostgreSQL through asyncpg under load, bare and watched.
 
-Each way of running is a server process of its own, started first and loaded in turns; the load comes from here, over
-the loopback interface. A request reads one user by a parameter, through a dependency that gives a session.
+Each way of running is a server process of its own, loaded in turns, and each round has new processes: one is faster
+than the next by several per cent for as long as it lives, by the luck of its addresses and hashes. The load comes from
+here, over the loopback interface. A request reads one user by a parameter, through a dependency that gives a session.
 """
 
 from __future__ import annotations
@@ -26,22 +27,29 @@ REQUEST = b"GET /users/1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 @dataclass(slots=True)
-class Service:
-    """A running server and what was measured of it, a figure a round."""
+class Way:
+    """A way of running and what was measured of it, a figure a round."""
 
-    way: str
-    port: int
-    process: psutil.Process
+    name: str
     rates: list[float] = field(default_factory=list)  # requests a second
     cpu: list[float] = field(default_factory=list)  # microseconds of the server a request
 
 
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A running server."""
+
+    way: Way
+    port: int
+    process: psutil.Process
+
+
 @contextmanager
-def served(way: str, url: str) -> Iterator[Service]:
+def served(way: Way, url: str) -> Iterator[Service]:
     """The server of one way of running, until the end of the block."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    process = subprocess.Popen([sys.executable, __file__, way, url, str(port)], env=os.environ)
+    process = subprocess.Popen([sys.executable, __file__, way.name, url, str(port)], env=os.environ)
     try:
         _wait_for(port, process)
         yield Service(way, port, psutil.Process(process.pid))
@@ -82,16 +90,17 @@ async def load(port: int, seconds: float) -> int:
     return sum(await asyncio.gather(*(client() for _ in range(CONNECTIONS))))
 
 
-def measure(ways: Sequence[str], url: str, rounds: int, seconds: float) -> list[Service]:
-    """Load each way of running in turns."""
-    with ExitStack() as stack:
-        services = [stack.enter_context(served(way, url)) for way in ways]
-        for service in services:
-            asyncio.run(load(service.port, 1.0))  # pools, caches of statements
-        for number in range(rounds):
+def measure(names: Sequence[str], url: str, rounds: int, seconds: float) -> list[Way]:
+    """Load each way of running in turns, each round with new servers."""
+    ways = [Way(name) for name in names]
+    for number in range(rounds):
+        with ExitStack() as stack:
+            services = [stack.enter_context(served(way, url)) for way in ways]
+            for service in services:
+                asyncio.run(load(service.port, 1.0))  # pools, caches of statements
             for service in services if number % 2 else services[::-1]:
                 _measure_once(service, seconds)
-    return services
+    return ways
 
 
 def _measure_once(service: Service, seconds: float) -> None:
@@ -99,20 +108,20 @@ def _measure_once(service: Service, seconds: float) -> None:
     answers = asyncio.run(load(service.port, seconds))
     after = service.process.cpu_times()
     used = after.user + after.system - before.user - before.system
-    service.rates.append(answers / seconds)
-    service.cpu.append(used / answers * 1e6)
+    service.way.rates.append(answers / seconds)
+    service.way.cpu.append(used / answers * 1e6)
 
 
-def table(services: Sequence[Service]) -> Iterator[str]:
+def table(ways: Sequence[Way]) -> Iterator[str]:
     """The figures of all ways; the first one is what the others are compared with."""
-    bare = services[0]
+    bare = ways[0]
     yield "| FastAPI, asyncpg, PostgreSQL | requests/s | to bare | server CPU, µs a request | to bare |"
     yield "|---|---|---|---|---|"
-    for service in services:
-        rate = median(one / other for one, other in zip(service.rates, bare.rates, strict=True))
-        cpu = median(one / other for one, other in zip(service.cpu, bare.cpu, strict=True))
-        cells = f"{median(service.rates):.0f} | {rate:.3f} | {median(service.cpu):.0f} | {cpu:.3f}"
-        yield f"| {service.way} | {cells} |"
+    for way in ways:
+        rate = median(one / other for one, other in zip(way.rates, bare.rates, strict=True))
+        cpu = median(one / other for one, other in zip(way.cpu, bare.cpu, strict=True))
+        cells = f"{median(way.rates):.0f} | {rate:.3f} | {median(way.cpu):.0f} | {cpu:.3f}"
+        yield f"| {way.name} | {cells} |"
 
 
 def serve(way: str, url: str, port: int) -> None:

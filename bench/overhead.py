@@ -164,8 +164,8 @@ def main() -> None:
     with running(f"overhead-{os.getpid()}") as server, server.database() as name:
         measure_operations(chosen.rounds, server.url(name))
         if chosen.load:
-            services = load.measure(WAYS, server.url(name, "asyncpg"), chosen.rounds, chosen.load)
-            print("", *load.table(services), sep="\n")
+            ways = load.measure(WAYS, server.url(name, "asyncpg"), chosen.rounds, chosen.load)
+            print("", *load.table(ways), sep="\n")
 
 
 if __name__ == "__main__":

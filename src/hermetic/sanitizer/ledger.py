@@ -135,13 +135,13 @@ class Read:
 class Hold:
     """A connection out of its pool. `since` is of `time.perf_counter`. No dataclass, as SessionRecord is none."""
 
-    def __init__(self, frames: Frames, by: Actor, pool: ref[Any], expected: bool = False) -> None:
+    def __init__(self, frames: Frames, by: Actor, pool: ref[Any], since: float, expected: bool = False) -> None:
         self.frames = frames
         self.by = by
         self.pool = pool
         self.expected = expected  # taken in `long_running()`
         self.number = next(_numbers)
-        self.since = perf_counter()
+        self.since = since
 
     session: ref[SessionRecord] | None = None
     reported: bool = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from asyncio.events import _get_running_loop
-from random import random
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -11,9 +10,11 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.pool import Pool
 
 from hermetic.sanitizer import internals, redact
+from hermetic.sanitizer.clock import perf_counter
 from hermetic.sanitizer.ledger import ATTRIBUTE, EXPECTED, EngineRecord, Hold
 from hermetic.sanitizer.operations import declared
 from hermetic.sanitizer.quietly import quietly
+from hermetic.sanitizer.sampling import Sampling
 from hermetic.sanitizer.stacks import actor, grab, grab_again
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Pools:
         self.watch = probes.watch
         # There is one search for the frames that take a connection with every session.
         self.grab = grab if probes.detailed else grab_again
-        self.sample = 1.0 if probes.detailed else probes.watch.sample
+        self.sampling = Sampling(1.0 if probes.detailed else probes.watch.sample)
 
     @quietly
     def engine_made(self, engine: Engine) -> None:
@@ -59,9 +60,9 @@ class Pools:
             known = entry.record_info
             if HOLD in known:  # another listener refused the connection, and the pool has made a new one
                 self.checkin(connection, entry)
-            is_sampled = self.sample >= 1.0 or random() < self.sample
-            frames = self.grab() if is_sampled else ()
-            known[HOLD] = hold = Hold(frames, actor(), ref(proxy._pool), EXPECTED.get())
+            now = perf_counter()
+            frames = self.grab() if self.sampling.takes(now) else ()
+            known[HOLD] = hold = Hold(frames, actor(), ref(proxy._pool), now, EXPECTED.get())
             probes = self.probes
             probes.ledger.holds[hold.number] = hold
             if probes.watchdog is not None and probes.watchdog.is_resting:

@@ -57,7 +57,7 @@ class Watch:
         *,
         idle: float = 0.5,
         held: float = 30.0,
-        sample: float = 1.0,
+        sample: float | None = None,
         ignore: Collection[str] = (),
         root: str = "",
         observers: Collection[Detector] = (),
@@ -65,7 +65,7 @@ class Watch:
         self.mode = mode
         self.idle = idle  # seconds in a transaction without a statement that make a finding
         self.held = held  # seconds out of the pool that make one
-        self.sample = sample  # the share of the connections whose stacks are taken in production
+        self.sample = sample  # the share of the connections whose stacks are taken in production; None for a limit
         self.root = root or os.getcwd()
         self.ledger = Ledger()
         self.calls = Calls()
@@ -284,7 +284,7 @@ def watch(
     *,
     idle_ms: float = 500,
     held_ms: float = 30_000,
-    sample: float = 1.0,
+    sample: float | None = None,
     telemetry: bool = False,
     ignore: Collection[str] = (),
     root: str | os.PathLike[str] | None = None,
@@ -296,7 +296,8 @@ def watch(
         In production it may be called in a thread of the watch, while the garbage collector rests.
     :param idle_ms: milliseconds for which a transaction may wait for something else than the database.
     :param held_ms: milliseconds for which a connection may stay out of its pool (production).
-    :param sample: the share of the connections whose stacks are taken (production); the others are watched without.
+    :param sample: the share of the connections whose stacks are taken (production); the others are watched without. By
+        default all, up to a hundred a second, and of more than that a share.
     :param telemetry: record OpenTelemetry metrics and log records, with what the application has set up globally.
     :param ignore: codes of rules that are not reported.
     :param root: the directory that paths are shown relative to; by default the working directory.
@@ -306,7 +307,7 @@ def watch(
     """
     if mode not in list(Mode):
         raise ValueError(f"mode is {mode!r}; it is one of: {', '.join(Mode)}")
-    if not 0 < sample <= 1:
+    if sample is not None and not 0 < sample <= 1:
         raise ValueError(f"sample is {sample!r}; it is a share above 0 and at most 1")
 
     def tell(report: Report) -> None:

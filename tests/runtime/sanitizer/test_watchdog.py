@@ -325,7 +325,7 @@ def test_what_the_collector_finds_is_reported_without_another_session(
 
 def test_stacks_of_a_share_of_the_connections(sync_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = iter([0.4, 0.6])
-    monkeypatch.setattr("hermetic.sanitizer.pools.random", lambda: next(drawn))
+    monkeypatch.setattr("hermetic.sanitizer.sampling.random", lambda: next(drawn))
     with watch("production", sample=0.5) as running, sync_engine.connect(), sync_engine.connect():
         taken = [bool(hold.frames) for hold in running.ledger.holds.values()]
 
@@ -338,7 +338,7 @@ def test_a_connection_that_was_not_sampled_waits(sync_engine: Engine, monkeypatc
             session.scalars(select(User)).all()
             time.sleep(LONG)  # mark: slow
 
-    monkeypatch.setattr("hermetic.sanitizer.pools.random", lambda: 0.9)
+    monkeypatch.setattr("hermetic.sanitizer.sampling.random", lambda: 0.9)
     found = Found()
     with watch("production", found.append, idle_ms=IDLE * 1000, sample=0.5):
         handler()
@@ -351,7 +351,7 @@ def test_a_connection_that_was_not_sampled_is_held(sync_engine: Engine, monkeypa
         with sync_engine.connect():
             time.sleep(HELD * 3)  # mark: now
 
-    monkeypatch.setattr("hermetic.sanitizer.pools.random", lambda: 0.9)
+    monkeypatch.setattr("hermetic.sanitizer.sampling.random", lambda: 0.9)
     found = Found()
     with watch("production", found.append, held_ms=HELD * 1000, sample=0.5):
         handler()
