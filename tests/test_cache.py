@@ -291,7 +291,7 @@ def test_results_that_still_hold_are_shown_another_way(
 ) -> None:
     expected = check("--output-format", second, "--no-cache")
     check()
-    monkeypatch.setattr("hermetic.cli.check.check", lambda *_: pytest.fail("nothing is to be analysed again"))
+    monkeypatch.setattr("hermetic.driver.check", lambda *_: pytest.fail("nothing is to be analysed again"))
 
     assert check("--output-format", second) == expected
     assert is_kept("--output-format", second)

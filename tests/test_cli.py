@@ -126,7 +126,7 @@ def test_hints_only_with_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         asked.append(request.hints)
         raise driver.UsageError("enough")
 
-    monkeypatch.setattr("hermetic.cli.check.check", record)
+    monkeypatch.setattr("hermetic.driver.check", record)
 
     assert main(["check", str(tmp_path)]) == main(["check", "--all", str(tmp_path)]) == 2
     assert asked == [False, True]
@@ -183,7 +183,7 @@ def test_an_internal_error_is_told_without_traceback(
     def fail(request: driver.Request, *rest: object) -> object:
         raise KeyError("surprise")
 
-    monkeypatch.setattr("hermetic.cli.check.check", fail)
+    monkeypatch.setattr("hermetic.driver.check", fail)
 
     assert main(["check", str(tmp_path)]) == 4
     told = capsys.readouterr().err

@@ -18,6 +18,7 @@ LAYERS = (
     "__main__",
     "cli",
     "review",
+    "kept",
     "driver",
     "reading",
     "tree",

@@ -13,19 +13,21 @@ from hashlib import blake2b
 
 from hermetic import requirements, rules as rule_files
 from hermetic.cache.caches import Caches
+from hermetic.cache.stored import Texts
 from hermetic.engine.ir import Node
 from hermetic.engine.link import Codebase
 from hermetic.engine.program import Program, Versions
 from hermetic.engine.solve import Solver
+from hermetic.files import decode
 from hermetic.finding import Finding, Position, Severity, Step
 from hermetic.measures import Measures
 from hermetic.patterns import Patterns
-from hermetic.reading import Progress, Reading, decode, lines, read
+from hermetic.reading import Progress, Reading, read
 from hermetic.report import runtime, suppress
 from hermetic.report.results import NotAnalysed as Unread, Results, Summary
 from hermetic.report.runtime import Seen
 from hermetic.rule import Rule
-from hermetic.settings import SettingsError
+from hermetic.settings import SUPPRESSION, SettingsError
 from hermetic.tree import Request, Tree, UsageError, trees
 
 # The interpreter recurses with the nesting of the code under analysis and with its call chains.
@@ -72,7 +74,9 @@ def _check(request: Request, progress: Progress, caches: Caches | None, measures
         measures.ended("settings and cache")
         reading = read(tree, progress, memory, request.jobs, measures)
         unread += reading.unread
-        _check_tree(tree, reading, known, request, findings, counts, strict, measures)
+        shown = _check_tree(tree, reading, known, request, findings, counts, strict, measures)
+        if memory is not None:
+            memory.hangs_on(_texts(tree, reading, shown))
     findings.sort(key=lambda finding: (finding.at, finding.rule, finding.message))
     summary = Summary(
         files=counts[0],
@@ -99,7 +103,8 @@ def _check_tree(
     counts: list[int],
     strict: list[Finding],
     measures: Measures,
-) -> None:
+) -> list[Finding]:
+    """Add what one tree gives. Returns its findings, with paths as the program has them."""
     program = _solved(tree, reading, measures=measures)
     wanted = reading.wanted
     counts[0] += len(wanted)
@@ -107,12 +112,23 @@ def _check_tree(
     counts[1] += len(reported)
     counts[2] += sum(function in reported for function in program.session_sites())
     counts[3] += sum(function in reported for function, _ in program.solver.unresolved)
-    shown = _found(tree, program, reading, known, request)
-    shown = [_for_display(tree, finding) for finding in _fingerprinted(shown, program)]
-    findings.extend(shown)
+    shown = _fingerprinted(_found(tree, program, reading, known, request), program)
+    findings.extend(_for_display(tree, finding) for finding in shown)
     measures.ended("rules")
     if tree.settings.strict:
         strict.extend(finding for finding in shown if finding.severity == Severity.WARNING)
+    return shown
+
+
+def _texts(tree: Tree, reading: Reading, findings: list[Finding]) -> Texts:
+    """What the findings hang on beside facts."""
+    found: Texts = {os.path.join(tree.root, path): None for path in reading.wanted if _has_suppressions(reading, path)}
+    for at in (at for finding in findings for at in (finding.at, *(step.at for step in finding.trace))):
+        named = found.setdefault(os.path.join(tree.root, at.path), {})
+        if named is not None:
+            text = reading.lines(at.path)
+            named.update({line: text[line - 1] for line in (at.line, at.end_line) if line <= len(text)})
+    return found
 
 
 def _found(tree: Tree, program: Program, reading: Reading, known: tuple[Rule, ...], request: Request) -> list[Finding]:
@@ -141,7 +157,7 @@ def _solved(tree: Tree, reading: Reading, takes_census: bool = False, measures: 
     """The solved program of a tree."""
     return solve(
         reading.facts,
-        cache(lambda path: lines(reading.sources.get(path, b""))),
+        reading.lines,
         tree.settings.src,
         tree.settings.slow_calls,
         cache(lambda library, directory: requirements.versions(tree.root, directory, library, tree.looked.read)),
@@ -229,15 +245,18 @@ def _selected(tree: Tree, findings: list[Finding], wanted: frozenset[str]) -> li
     return shown
 
 
+def _has_suppressions(reading: Reading, path: str) -> bool:
+    return SUPPRESSION in reading.sources.get(path, b"")
+
+
 def _suppressed(findings: list[Finding], reading: Reading, tree: Tree, known: tuple[Rule, ...]) -> list[Finding]:
     by_path: dict[str, list[Finding]] = {}
     for finding in findings:
         by_path.setdefault(finding.at.path, []).append(finding)
     codes = frozenset(rule.code for rule in known)
     for path in sorted(reading.wanted):
-        data = reading.sources.get(path, b"")
-        if b"hermetic:" in data:
-            comments = suppress.read(path, decode(data))
+        if _has_suppressions(reading, path):
+            comments = suppress.read(path, decode(reading.sources[path]))
             by_path[path] = suppress.apply(by_path.get(path, []), comments, tree.codes, codes)
     return [finding for path in sorted(by_path) for finding in by_path[path]]
 

@@ -33,6 +33,23 @@ def read(path: str, largest: int) -> bytes:
         return file.read(largest + 1)
 
 
+def lines(data: bytes) -> list[str]:
+    """The lines of a file as Python counts them; str.splitlines knows more."""
+    return decode(data).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
+def decode(data: bytes) -> str:
+    """Source text for display, by its encoding cookie, whatever is wrong with it."""
+    import io
+    import tokenize
+
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        return data.decode(encoding, "replace").removeprefix("\ufeff")
+    except (SyntaxError, LookupError):
+        return data.decode("utf-8", "replace")
+
+
 def write(path: Path, text: str) -> None:
     """Write a whole file in UTF-8, with its directories: whoever reads meanwhile finds the old one or the new one.
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import marshal
 import os
-import tokenize
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,7 +12,7 @@ from hermetic.cache.memory import Memory
 from hermetic.engine.forked import Outcome, jobs_for, lower_all
 from hermetic.engine.ir import Node
 from hermetic.engine.source import LARGEST_FILE
-from hermetic.files import is_migration, is_test
+from hermetic.files import is_migration, is_test, lines
 from hermetic.measures import Measures
 from hermetic.report.results import NotAnalysed as Unread
 from hermetic.tree import Tree, files_of, wanted_of
@@ -31,6 +29,13 @@ class Reading:
     facts: list[tuple[str, Node | None]] = field(default_factory=list)
     sources: dict[str, bytes] = field(default_factory=dict)
     unread: list[Unread] = field(default_factory=list)
+    _lines: dict[str, list[str]] = field(default_factory=dict)
+
+    def lines(self, path: str) -> list[str]:
+        """The lines of a file with facts; none of any other."""
+        if path not in self._lines:
+            self._lines[path] = lines(self.sources.get(path, b""))
+        return self._lines[path]
 
 
 def read(
@@ -115,17 +120,3 @@ def _make(
         if memory is not None:
             with suppress(ValueError):  # blocks nested beyond what marshal can do
                 memory.keep(_digest(tree, path), marshal.dumps(outcome))
-
-
-def lines(data: bytes) -> list[str]:
-    """The lines of a file as Python counts them; str.splitlines knows more."""
-    return decode(data).replace("\r\n", "\n").replace("\r", "\n").split("\n")
-
-
-def decode(data: bytes) -> str:
-    """Source text for display, by its encoding cookie, whatever is wrong with it."""
-    try:
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
-        return data.decode(encoding, "replace").removeprefix("\ufeff")
-    except (SyntaxError, LookupError):
-        return data.decode("utf-8", "replace")

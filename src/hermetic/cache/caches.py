@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hermetic.cache.inputs import Places
 from hermetic.cache.looked import Looked
-from hermetic.cache.memory import Memory, Printed
+from hermetic.cache.memory import Edited, Memory, Printed
 from hermetic.cache.stored import Key
 
 
@@ -23,6 +23,10 @@ class Caches:
             return None
         self._places[root] = found[0]
         return found[1]
+
+    def edited(self, root: str, key: Key) -> Edited | None:
+        """The packed results of an earlier run, and which files have been edited since."""
+        return self._memory(root).edited(root, key)
 
     def of(self, root: str, looked: Looked, places: Places) -> Memory:
         """What earlier runs have left for a root; what this one sees there is seen through `looked`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 import os
 from collections.abc import Iterator
 from typing import NamedTuple, TypeVar
@@ -11,12 +12,14 @@ from hermetic.cache.clean import sweep
 from hermetic.cache.inputs import Directories, Files, Places
 from hermetic.cache.looked import Looked
 from hermetic.cache.place import Distrusted
-from hermetic.cache.stored import Front, Index, Key, Packed
+from hermetic.cache.stored import Front, Index, Key, Packed, Texts
+from hermetic.engine.ir import Node
 
 T = TypeVar("T")
 
 MOST_REPORTS = 8  # of a root: with other arguments, from another directory
 MOST_RUNS_UNUSED = 8  # facts are kept that long: a branch is switched to and fro
+MOST_EDITED = 16  # files; after larger changes hardly anything is as it was
 
 NOTHING: Front = ({}, {}, {}, {})
 
@@ -32,6 +35,15 @@ class Printed(NamedTuple):
     results: bytes
 
 
+class Edited(NamedTuple):
+    """Results of an earlier run, and the files that have changed since: the facts that each had, and its content now.
+    `looked` has everything as it is now."""
+
+    packed: Packed
+    files: dict[str, tuple[Node, bytes]]
+    looked: Looked
+
+
 class Memory:
     """The cache of one project root. One that cannot be trusted is not used, and `notice` says why."""
 
@@ -43,6 +55,7 @@ class Memory:
         self._facts = stored.Facts({}, b"")
         self._used: dict[bytes, bytes] = {}
         self._made = False
+        self._texts: Texts = {}
         try:
             self._front, self._facts = stored.read(self.path, self._owner)
         except Distrusted as error:
@@ -60,12 +73,44 @@ class Memory:
         self._used[digest] = facts
         self._made = True
 
+    def hangs_on(self, texts: Texts) -> None:
+        """Note what the results of this run hang on beside facts."""
+        self._texts = {**self._texts, **texts}
+
     def results(self, root: str, key: Key) -> Packed | None:
         """The results of that key, if nothing has changed that they depend on."""
-        directories, files, _, results = self._front or NOTHING
-        if key not in results or not inputs.same_places(results[key][0], root):
+        directories, files, _, _ = self._front or NOTHING
+        found = self._results(root, key)
+        return found if found is not None and inputs.still(directories, files) is not None else None
+
+    def edited(self, root: str, key: Key) -> Edited | None:
+        """The results of that key, and the files that have changed since; None if there are many, or one is no source,
+        or anything else has changed."""
+        directories, files, _, _ = self._front or NOTHING
+        found = self._results(root, key)
+        if found is None or not inputs.same_directories(directories):
             return None
-        return results[key] if inputs.still(directories, files) is not None else None
+        moved = inputs.moved(files)
+        looked = Looked()
+        looked.directories |= directories
+        looked.files |= {path: known for path, known in files.items() if path not in moved}
+        edited: dict[str, tuple[Node, bytes]] = {}
+        for path in moved:
+            try:
+                content = looked.read(path, inputs.LARGEST_FILE)
+            except OSError:
+                return None
+            before = files[path][1]
+            if before != looked.digest(path):
+                facts = self._facts.get(before)
+                if facts is None or len(edited) == MOST_EDITED:
+                    return None
+                edited[path] = (marshal.loads(facts), content)
+        return Edited(found, edited, looked)
+
+    def _results(self, root: str, key: Key) -> Packed | None:
+        found = (self._front or NOTHING)[3].get(key)
+        return found if found is not None and inputs.same_places(found[0], root) else None
 
     def save(self, looked: Looked, places: Places, printed: Printed | None) -> None:
         """Write what this run found, with what later runs may print."""
@@ -74,14 +119,15 @@ class Memory:
             if not _holds_beside(front[0], front[1], looked):
                 front = NOTHING
             directories, files = front[0] | looked.directories, front[1] | looked.files
-            self._write(_with((directories, files, front[2], front[3]), places, printed), 1)
+            self._write(_with((directories, files, front[2], front[3]), places, printed, self._texts), 1)
         elif self._made:
             self._write(front, 1)
 
     def add(self, places: Places, printed: Printed) -> None:
         """Write another report on results that are here already."""
         if self._front is not None:
-            self._write(_with(self._front, places, printed), 0)
+            _, _, texts = self._front[3][printed.results_key]
+            self._write(_with(self._front, places, printed, texts), 0)
 
     def _write(self, front: Front, runs: int) -> None:
         """Write the file anew. `runs` is how many have passed without a use for the facts that were not used."""
@@ -90,8 +136,8 @@ class Memory:
         index: Index = {}
         blobs: list[bytes] = []
         offset = 0
-        for digest, facts, unused in self._all_facts(runs):
-            index[digest] = (offset, len(facts), stored.checksum(facts), unused)
+        for digest, facts, expected, unused in self._all_facts(runs):
+            index[digest] = (offset, len(facts), expected, unused)
             blobs.append(facts)
             offset += len(facts)
         try:
@@ -109,22 +155,22 @@ class Memory:
             if all(files.get(path, (None, b""))[1] == digest for path, (_, digest) in again.items()):
                 self._write((directories, {**files, **again}, reports, results), 0)
 
-    def _all_facts(self, runs: int) -> Iterator[tuple[bytes, bytes, int]]:
+    def _all_facts(self, runs: int) -> Iterator[tuple[bytes, bytes, bytes, int]]:
+        """Digest, facts, checksum and age of all that is to be kept. What was not used has not been compared with its
+        checksum, and is handed on with it."""
         for digest, facts in self._used.items():
-            yield digest, facts, 0
-        for digest, (_, _, _, unused) in self._facts.index.items():
+            yield digest, facts, stored.checksum(facts), 0
+        for digest, (_, _, expected, unused) in self._facts.index.items():
             if digest not in self._used and unused < MOST_RUNS_UNUSED:
-                kept = self._facts.get(digest)
-                if kept is not None:
-                    yield digest, kept, unused + runs
+                yield digest, self._facts.unchecked(digest), expected, unused + runs
 
 
-def _with(front: Front, places: Places, printed: Printed) -> Front:
+def _with(front: Front, places: Places, printed: Printed, texts: Texts) -> Front:
     """With a report and its results in it, as the newest ones."""
     directories, files, reports, results = front
     key, exit_code, before, after, results_key, packed = printed
     reports = _newest(reports, key, (places, exit_code, before, after))
-    return directories, files, reports, _newest(results, results_key, (places, packed))
+    return directories, files, reports, _newest(results, results_key, (places, packed, texts))
 
 
 def _newest(kept: dict[Key, T], key: Key, value: T) -> dict[Key, T]:

@@ -23,13 +23,16 @@ if TYPE_CHECKING:
 Key = tuple[object, ...]
 # The paths that were given, the exit code, and the text around the number of seconds, if it is in there.
 Report = tuple[Places, int, str, str | None]
+# What results hang on beside facts: of each file the lines that they name; None where comments have a say.
+Text = dict[int, str] | None
+Texts = dict[str, Text]
 # The results behind a report, packed: they can be shown in another format, or another width.
-Packed = tuple[Places, bytes]
+Packed = tuple[Places, bytes, Texts]
 Front = tuple[Directories, Files, dict[Key, Report], dict[Key, Packed]]
 # Digest of a file's content -> place and checksum of its facts, and how many runs ago they were last of use.
 Index = dict[bytes, tuple[int, int, bytes, int]]
 
-MAGIC = b"hermetic cache 1\n"
+MAGIC = b"hermetic cache 2\n"
 NUMBER = 8  # bytes of a length and of a checksum
 HEADER = len(MAGIC) + 5 * NUMBER  # whose it is, then length and checksum of each part
 
@@ -65,12 +68,15 @@ class Facts:
 
     def get(self, digest: bytes) -> bytes | None:
         """Marshalled facts, or None if there are none that are whole."""
-        found = self.index.get(digest)
-        if found is None:
+        if digest not in self.index:
             return None
-        offset, length, expected, _ = found
-        blob = self._blobs[offset : offset + length]
-        return blob if checksum(blob) == expected else None
+        blob = self.unchecked(digest)
+        return blob if checksum(blob) == self.index[digest][2] else None
+
+    def unchecked(self, digest: bytes) -> bytes:
+        """The same, whole or not. Raises KeyError."""
+        offset, length, _, _ = self.index[digest]
+        return self._blobs[offset : offset + length]
 
 
 def read(path: str, owner: bytes) -> tuple[Front | None, Facts]:

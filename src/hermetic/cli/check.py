@@ -10,18 +10,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 
+from hermetic import kept
 from hermetic.cache.caches import Caches
 from hermetic.cache.memory import Printed
 from hermetic.cache.stored import Key
 from hermetic.cli import instant, terminal
 from hermetic.cli.progress import Bar
-from hermetic.driver import Request, UsageError, check
 from hermetic.engine.scan import find_root
 from hermetic.measures import Measures
 from hermetic.report import packed, runtime
 from hermetic.report.results import Results
 from hermetic.report.runtime import ReportError
 from hermetic.settings import SettingsError
+from hermetic.tree import Request, UsageError
 
 FINDINGS, USAGE, NOT_ANALYSED = 1, 2, 3
 
@@ -50,6 +51,8 @@ def run_once(request: Request, options: Namespace) -> int:
     is_for_once = _is_for_once(options)
     results = None if caches is None or is_for_once else _kept(request, caches)
     if results is None:
+        from hermetic.driver import check
+
         bar = Bar(sys.stderr)
         try:
             results = check(request, bar.update, caches, measures)
@@ -73,12 +76,11 @@ def run_once(request: Request, options: Namespace) -> int:
 
 
 def _kept(request: Request, caches: Caches) -> Results | None:
-    """The results of an earlier run, if they still hold: then only the way they are shown is another."""
+    """The results of an earlier run, if they still hold."""
     began = time.perf_counter()
-    found = caches.results(find_root(os.path.abspath(request.paths[0])), _results_key(request))
-    if found is None:
+    results = kept.results(caches, find_root(os.path.abspath(request.paths[0])), _results_key(request))
+    if results is None:
         return None
-    results = packed.unpack(found)
     return replace(results, summary=replace(results.summary, seconds=time.perf_counter() - began))
 
 
