@@ -13,6 +13,7 @@ from hermetic.engine.session_types import SessionType
 from hermetic.engine.session_values import sessions_in
 from hermetic.engine.sessions import NO_ATOMS, dirty, each_instance, expires, hold, let_go, touch
 from hermetic.engine.state import (
+    ALL_EXPIRED,
     CHANGED,
     DELETED,
     DETACHED,
@@ -467,7 +468,7 @@ def _instance(run: Run, state: State, atom: Atom, track: Instance, sub: Substitu
     owner = owners[0] if len(owners) == 1 else None
     if owner is not None and state.track(owner).mark(SCOPED) is not None:
         track = track.clear(EXPIRED, DETACHED)
-    marks = tuple([(flag, sub.trail(inner)) for flag, inner in track.marks])
+    marks = tuple([(flag, sub.trail(inner)) for flag, inner in track.marks if flag != ALL_EXPIRED])
     changed = track.mark(CHANGED)
     if changed is not None:
         for target in v.ordered(sub.atom(atom)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hermetic.engine import blocks, calls, ir, typestate as ts, values as v
+from hermetic.engine import blocks, calls, ir, rounds, typestate as ts, values as v
 from hermetic.engine.evaluate import assign, evaluate
 from hermetic.engine.guards import assume
 from hermetic.engine.ir import Block, Expr, Node
@@ -42,19 +42,26 @@ def decided_by(run: Run, state: State, value: Value, line: int) -> frozenset[Ato
 
 def run_for(run: Run, node: Node, states: list[State], run_block: RunBlock) -> list[State]:
     """`for target in iterable`."""
-    _, target, iterable, body, orelse, line, _ = node
+    _, target, iterable, body, orelse, line, is_async = node
     position = (line, -1, line, -1)
     entered = []
+    rows: frozenset[Atom] = frozenset()
     for state in states:
         value = evaluate(run, state, iterable)
         if not state.dead:
-            entered.append((state, calls.iterate(run, state, value, position)))
+            items = calls.iterate(run, state, value, position)
+            entered.append((state, items))
+            if not is_async:
+                rows |= rounds.rows_of(state, value, items)
 
     items = v.UNKNOWN
     for _, value in entered:
         items = v.union(items, value)
 
+    before = [state.heap for state, _ in entered]
+
     def begin(state: State) -> bool:
+        rounds.begin(state, before, rows)
         assign(run, state, target, items, line)
         return True
 
@@ -68,8 +75,10 @@ def run_for(run: Run, node: Node, states: list[State], run_block: RunBlock) -> l
 def run_while(run: Run, node: Node, states: list[State], run_block: RunBlock) -> list[State]:
     """`while test`."""
     _, test, body, orelse, line = node
+    before = [state.heap for state in states]
 
     def begin(state: State) -> bool:
+        rounds.begin(state, before, frozenset())
         evaluate(run, state, test)
         return not state.dead and assume(run, state, test, True)
 

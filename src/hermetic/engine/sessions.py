@@ -8,6 +8,7 @@ from hermetic.engine.operations import ABSENT, record
 from hermetic.engine.run import DATABASE_ERROR, Raised, Run
 from hermetic.engine.session_types import MANAGED, REGISTRY, SessionType
 from hermetic.engine.state import (
+    ALL_EXPIRED,
     ASSIGNED,
     CREATED,
     DELETED,
@@ -267,13 +268,16 @@ def each_instance(state: State, owner: Atom, flag: int, mark: Mark, only_loaded:
     changed = None
     for atom, track in state.heap.items():
         if type(track) is Instance and track.owner == owner:
-            if flag == EXPIRED and (ts.must(track.word, DELETED) or ts.must(track.word, EXPUNGED)):
-                continue  # a deleted instance is detached, not expired, and an expunged one is not of this session
+            if flag == EXPIRED:
+                if ts.must(track.word, EXPUNGED):
+                    continue  # it is not of this session
+                track = track.noted(ALL_EXPIRED, mark)
             if only_loaded and track.mark(LOADED) is None:
                 continue  # a rollback makes what was never flushed transient, with its values
             if changed is None:
                 changed = dict(state.heap)
-            changed[atom] = track.put(flag, mark)
+            is_gone = flag == EXPIRED and ts.must(track.word, DELETED)  # what is deleted is detached, not expired
+            changed[atom] = track if is_gone else track.put(flag, mark)
     if changed is not None:
         state.heap = changed
 

@@ -142,6 +142,7 @@ CHANGED = 101  # where it was changed while nobody knew whose session it is in
 CONSUMED = 102  # what it was stale after: its state went out with that
 EDITED = 104  # where an attribute of a copy of the row was set, after a wait
 REASKED = 103  # as LOADED, by the key of a stale one: it is the same
+ALL_EXPIRED = 105  # what expired all rows of the session, this one or the others of its query
 
 
 class Fields(NamedTuple):
