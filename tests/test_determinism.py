@@ -80,3 +80,58 @@ def test_of_several_engines_always_the_same_one_is_shown(tmp_path: Path) -> None
 
     assert len(shown) == 1
     assert "SES007" in shown.pop()
+
+
+ROWS_OF_SEVERAL_CLASSES = """\
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Key(Base):
+    __tablename__ = "key"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class Group(Base):
+    __tablename__ = "group"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    grants: Mapped[list["Grant"]] = relationship()
+
+
+class Grant(Base):
+    __tablename__ = "grant"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    group_id: Mapped[int] = mapped_column(ForeignKey("group.id"))
+
+
+def replace_grants(holder, grants):
+    for grant in grants:
+        holder.grants.append(grant)
+
+
+def renew(session: Session, number: int) -> None:
+    holder = session.get(Group, number)
+    grant = Grant(group_id=number)
+    session.add(grant)
+    session.commit()
+    replace_grants(holder, [grant])
+    session.commit()
+
+
+def hand_over(session: Session, number: int) -> None:
+    replace_grants(session.get(Key, number), [])
+    replace_grants(Grant(), [])
+"""
+
+
+def test_of_several_classes_always_the_same_one_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "app.py").write_text(ROWS_OF_SEVERAL_CLASSES, encoding="utf-8")
+
+    shown = {json.dumps(report(tmp_path, seed)["findings"]) for seed in "01234567"}
+
+    assert len(shown) == 1

@@ -251,7 +251,7 @@ def _read_attached_async(
 
 
 def _options_at(run: Run, owner: Atom | None) -> Made | None:
-    for kind in run.type_of(owner) if owner is not None else ():
+    for kind in v.ordered(run.type_of(owner)) if owner is not None else ():
         if kind[0] in (v.ANY_SESSION, v.REGISTRY) and kind[1].expire is True:
             options_at: Made | None = kind[1].options_at
             return options_at

@@ -90,7 +90,7 @@ def row_class(run: Run, atom: Atom) -> int | None:
     """The mapped class of an atom, if it is an instance of one."""
     if atom[0] == v.ENTITY:
         return run.class_of(atom[2])
-    for kind in run.type_of(atom) if atom[0] in v.PLACES else (atom,):
+    for kind in v.ordered(run.type_of(atom)) if atom[0] in v.PLACES else (atom,):
         if kind[0] == v.INSTANCE and run.types.classes.is_model(kind[1]):
             return int(kind[1])
     return None
