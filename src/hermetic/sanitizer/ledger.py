@@ -94,6 +94,7 @@ class SessionRecord:
     last_wall: float = 0.0  # when it ended
     last_clocks: Clocks | None = None  # what its thread had used of a CPU by then; kept in tests only
     last_thread: int = 0
+    last_sleeps: int = 0  # how often its thread had slept by then; kept in tests only
     is_asking: bool = False  # is a statement on its way to the driver? kept in tests only
     streams: frozenset[int] = frozenset()  # open cursors, by id, that rows still come from; tests only
     waits: int = 0  # how often this session has waited for `Watch.idle` or longer, also between transactions

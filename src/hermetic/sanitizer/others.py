@@ -8,6 +8,7 @@ from asyncio import current_task
 from types import FrameType
 
 from hermetic.sanitizer.stacks import Actor, is_library, stack_now
+from hermetic.sanitizer.turns import NONE, Turns, turns_of
 
 DEBUGGERS = ("/bdb.py", "/pdb.py")
 DEBUGGER_PACKAGES = (
@@ -49,16 +50,7 @@ def being_debugged() -> bool:
     return False
 
 
-def processor_seconds(ident: int) -> float:
-    """How long a thread of this process has had a processor or has waited for one; 0.0 once it has ended.
-
-    Only Linux tells this of another thread. (`time.pthread_getcpuclockid` crashes for one that has ended meanwhile.)
-    Source: Linux, Documentation/scheduler/sched-stats.rst, "/proc/<pid>/schedstat", in nanoseconds.
-    """
+def turns_of_thread(ident: int) -> Turns:
+    """The turns on a CPU that a thread of this process has had; `NONE` once it has ended."""
     native = next((thread.native_id for thread in threading.enumerate() if thread.ident == ident), None)
-    try:
-        with open(f"/proc/self/task/{native}/schedstat", "rb") as file:
-            running, queued, *_ = file.read().split()
-    except (OSError, ValueError):
-        return 0.0
-    return (int(running) + int(queued)) / 1e9
+    return turns_of(native) if native is not None else NONE

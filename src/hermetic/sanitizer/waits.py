@@ -14,6 +14,7 @@ from time import process_time, thread_time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hermetic.sanitizer.clock import perf_counter
+from hermetic.sanitizer.turns import NONE, Turns, believed, own_sleeps, queued, turns_of, turns_of_all
 
 if TYPE_CHECKING:
     from hermetic.sanitizer.ledger import SessionRecord
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 MEASURING = frozenset({"coverage", "trace", "slipcover", "viztracer", "hunter"})
 DEBUGGER = 0  # of `sys.monitoring`: https://docs.python.org/3/library/sys.monitoring.html#tool-identifiers
 
-TASKS = "/proc/self/task"
-SCHEDULER = "/schedstat"  # of each thread: https://docs.kernel.org/scheduler/sched-stats.html
-MOST_THREADS = 16  # of the process that are looked at; of more, only the own one
 SAMPLED = 0.02  # seconds for which one look at the clocks is good: a look costs more than all else that an act does
 
 
@@ -36,7 +34,7 @@ class Clocks(NamedTuple):
     thread: int  # its native number, which comes again late; those of Python come again at once
     thread_cpu: float
     process_cpu: float
-    delay: float
+    turns: dict[int, Turns]  # of all threads of the process, by native number
 
 
 _local = local()  # `clocks`: the thread's last look
@@ -48,8 +46,14 @@ def stamp(record: SessionRecord) -> None:
     now = perf_counter()
     clocks: Clocks | None = getattr(_local, "clocks", None)
     if clocks is None or now - clocks.at > SAMPLED:
-        clocks = _local.clocks = Clocks(now, get_native_id(), thread_time(), process_time(), _delay())
-    record.last_wall, record.last_thread, record.last_clocks = now, get_ident(), clocks
+        clocks = _local.clocks = _look(now)
+        now = perf_counter()  # the look itself is no wait
+    record.last_wall, record.last_thread = now, get_ident()
+    record.last_clocks, record.last_sleeps = clocks, own_sleeps()
+
+
+def _look(now: float) -> Clocks:
+    return Clocks(now, get_native_id(), thread_time(), process_time(), turns_of_all())
 
 
 def waited(record: SessionRecord, idle: float) -> float:
@@ -57,17 +61,17 @@ def waited(record: SessionRecord, idle: float) -> float:
 
     0.0 for less than `idle`, for a debugger, while a statement is on its way, and while rows of one are still streaming
     in, of which nobody can say when they came. Not counted is what the thread has computed meanwhile, and shortly
-    before that act.
+    before that act; of what another thread did here before only a sum over all threads is known.
     """
     then = record.last_clocks
     wall = perf_counter() - record.last_wall
     if wall < idle or then is None or record.is_asking or record.streams or _was_debugged(record.last_wall):
         return 0.0
     if then.thread == get_native_id():
-        busy = thread_time() - then.thread_cpu
-    else:  # what another thread did here before is only known as a sum over all threads
-        busy = process_time() - then.process_cpu
-    seconds = wall - busy - max(_delay() - then.delay, 0.0)
+        busy = thread_time() - then.thread_cpu + _own_delay(record, then)
+    else:
+        busy = process_time() - then.process_cpu + _delay(then)
+    seconds = wall - busy
     return seconds if seconds >= idle else 0.0
 
 
@@ -81,26 +85,18 @@ def is_for_other_threads(record: SessionRecord, seconds: float, idle: float) -> 
         return False
     others = (process_time() - then.process_cpu) - (thread_time() - then.thread_cpu)
     share = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)) if hasattr(os, "getloadavg") else 1.0
-    return seconds - others * share < idle
+    return seconds - max(others * share, others + _delay(then) - _own_delay(record, then)) < idle
 
 
-def _delay() -> float:
-    """The seconds for which this process's threads have had to wait for a CPU; 0.0 where no kernel tells."""
-    try:
-        threads = os.listdir(TASKS)
-        if len(threads) > MOST_THREADS:
-            threads = [str(get_native_id())]
-        return sum(map(_delay_of, threads))
-    except OSError:
-        return 0.0
+def _own_delay(record: SessionRecord, then: Clocks) -> float:
+    """The seconds for which this thread has had to wait for a CPU since then; 0.0 where no kernel tells."""
+    told = turns_of(then.thread).queued - then.turns.get(then.thread, NONE).queued
+    return believed(told, thread_time() - then.thread_cpu, own_sleeps() - record.last_sleeps)
 
 
-def _delay_of(thread: str) -> float:
-    try:
-        with open(f"{TASKS}/{thread}{SCHEDULER}", "rb") as file:
-            return int(file.read().split()[1]) / 1e9
-    except (OSError, ValueError, IndexError):  # it has just ended, or the kernel counts nothing
-        return 0.0
+def _delay(then: Clocks) -> float:
+    """The same of all threads of the process together, as far as they are still there."""
+    return sum(queued(then.turns.get(thread, NONE), now) for thread, now in turns_of_all().items())
 
 
 def is_debugged() -> bool:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from hermetic.sanitizer.clock import perf_counter
 from hermetic.sanitizer.evidence import where
 from hermetic.sanitizer.ledger import EXPECTED, Hold, SessionRecord
-from hermetic.sanitizer.others import being_debugged, in_database, is_kept_waiting, processor_seconds
+from hermetic.sanitizer.others import being_debugged, in_database, is_kept_waiting, turns_of_thread
+from hermetic.sanitizer.turns import Turns, queued
 
 if TYPE_CHECKING:
     from hermetic.sanitizer.watch import Watch
@@ -48,7 +49,7 @@ class Wait:
     record: SessionRecord
     statements: int
     at: float
-    busy: float | None = None  # what `processor_seconds` said of its thread then; None before the first look
+    turns: Turns | None = None  # of its thread, until then; None before the first look
     seconds: float = 0.0  # waited until then
 
 
@@ -110,7 +111,7 @@ class Watchdog:
         long = [hold for hold in self._held() if now - hold.since > self.watch.held]
         if (self._waits or long) and being_debugged():
             for wait in self._waits.values():
-                wait.at, wait.busy = now, processor_seconds(wait.record.last_thread)
+                wait.at, wait.turns = now, turns_of_thread(wait.record.last_thread)
             for hold in long:
                 hold.expected = True
             return
@@ -149,10 +150,10 @@ class Watchdog:
         """
         record, who = wait.record, wait.record.begun_by
         elapsed, wait.at = now - wait.at, now
-        before, wait.busy = wait.busy, processor_seconds(record.last_thread)
+        before, wait.turns = wait.turns, turns_of_thread(record.last_thread)
         if who is None or is_kept_waiting(who) or in_database(who):
             return
-        busy = 0.0 if before is None else max(wait.busy - before, 0.0)
+        busy = 0.0 if before is None else max(wait.turns.ran - before.ran, 0.0) + queued(before, wait.turns)
         waited = min(elapsed, 1.5 * self.interval) - busy
         if not 0.0 < waited < elapsed / 2:
             wait.seconds = max(wait.seconds + waited, 0.0)
