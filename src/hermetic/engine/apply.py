@@ -6,19 +6,14 @@ from collections.abc import Callable
 
 from hermetic.engine import copies, entities, ir, stale, told, typestate as ts, unsaved, values as v
 from hermetic.engine.fields import read_field, read_parameter, write_field
+from hermetic.engine.instances import doubt, end_instances, settle
 from hermetic.engine.link import Function
 from hermetic.engine.operations import ABSENT, record
 from hermetic.engine.run import Raised, Run, Told
 from hermetic.engine.session_types import SessionType
 from hermetic.engine.session_values import sessions_in
-from hermetic.engine.sessions import NO_ATOMS, dirty, each_instance, expires, hold, let_go, touch
+from hermetic.engine.sessions import NO_ATOMS, hold, touch
 from hermetic.engine.state import (
-    ALL_EXPIRED,
-    CHANGED,
-    DELETED,
-    DETACHED,
-    EXPIRED,
-    LOCKED,
     OF_A_FAILURE,
     SCOPED,
     TOLD,
@@ -241,6 +236,8 @@ def apply(run: Run, state: State, summary: Summary, sub: Substitution, callee: F
     _blocking(run, state, summary, sub, callee)
     _held(run, state, summary, sub)
     _read(run, state, summary, sub)
+    for owner, use in summary.doubtful:
+        doubt(run, owner, use, sub)
     state.touched = state.touched or summary.touches
     waits = (summary.slow[0], sub.trail(summary.slow[1])) if summary.slow is not None else None
     if waits is not None and summary.writes_after_wait:
@@ -345,12 +342,12 @@ def apply_effects(
                 continue
             _compose(run, state, target, track, sub, weak=len(targets) > 1)
             if len(targets) == 1:
-                _end_instances(run, state, target, type_, track, sub)
+                end_instances(run, state, target, type_, track, sub)
     if effects.stores or len(sessions) < len(effects.tracks):
         sub.changed()
     for atom, track in effects.tracks:
         if type(track) is Instance:
-            _instance(run, state, atom, track, sub)
+            settle(run, state, atom, track, sub)
         elif type(track) is Fields and atom[0] == v.OBJECT:
             items = tuple([(name, sub.value(value)) for name, value in track.items])
             state.put(sub.made(atom), Fields(items))
@@ -450,50 +447,3 @@ def _join_scope(state: State, target: Atom, track: Track, effects: Effects, sub:
     written = [done.sources for done in effects.commits if done.session == target]
     pending = known.pending.union(sub.sources(track.pending), *(sub.sources(sources) for sources in written))
     state.put(target, known._replace(word=ts.then(known.word, word), pending=pending))
-
-
-def _end_instances(run: Run, state: State, target: Atom, type_: SessionType, track: Track, sub: Substitution) -> None:
-    """What the callee did to its caller's instances by committing or closing their session. What it did to single
-    ones, a refresh after the commit say, comes after this."""
-    committed, closed = track.mark(ts.COMMITTED), track.mark(ts.CLOSED)
-    if committed is not None and ts.must(track.word, ts.COMMITTED) and expires(run, type_):
-        each_instance(state, target, EXPIRED, sub.trail(committed))
-        let_go(state, target, sub.trail(committed))
-    if closed is not None and ts.must(track.word, ts.CLOSED):
-        each_instance(state, target, DETACHED, sub.trail(closed))
-
-
-def _instance(run: Run, state: State, atom: Atom, track: Instance, sub: Substitution) -> None:
-    owners = v.ordered(sub.atom(track.owner)) if track.owner is not None else []
-    owner = owners[0] if len(owners) == 1 else None
-    if owner is not None and state.track(owner).mark(SCOPED) is not None:
-        track = track.clear(EXPIRED, DETACHED)
-    marks = tuple([(flag, sub.trail(inner)) for flag, inner in track.marks if flag != ALL_EXPIRED])
-    changed = track.mark(CHANGED)
-    if changed is not None:
-        for target in v.ordered(sub.atom(atom)):
-            known = state.instance(target)
-            if known is not None and known.owner is not None:
-                dirty(state, known.owner, sub.trail(changed), assigned=True)
-    for target in v.ordered(sub.atom(atom)):
-        if target[0] != v.ENTITY and state.instance(target) is None and target[0] not in v.PLACES:
-            continue
-        known = state.instance(target)
-        if known is None or atom[0] == v.ENTITY:
-            fresh = Instance(owner, track.word, track.loaded, marks)
-            again = run.slow is not None and not ts.may(track.word, LOCKED)
-            came_from = run.made_from.get(target, frozenset()) if again else frozenset()
-            state.put(target, stale.reasked(run, state, target, fresh, came_from) if came_from else fresh)
-        else:
-            merged = dict(known.marks) | dict(marks)
-            word = ts_then_entity(known.word, track.word)
-            if ts.must(track.word, DELETED) and ts.must(track.word, DETACHED):
-                word = ts.clear(word, EXPIRED)  # its last row was read when it was deleted, or before
-            state.put(target, Instance(known.owner or owner, word, known.loaded | track.loaded, tuple(merged.items())))
-
-
-def ts_then_entity(first: int, second: int) -> int:
-    """As `typestate.then`, for the flags of an instance."""
-    keep = second & 0b100100100100100100
-    through = keep | keep >> 1 | keep >> 2
-    return (second & ~0b100100100100100100) | (first & through)

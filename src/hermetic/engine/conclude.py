@@ -215,6 +215,7 @@ def _summary(run: Run, normal: list[State], raised: list[Raised]) -> Summary:
         slow=run.slow,
         waits=tuple((settled, kind, mark) for settled, (kind, mark) in run.waits.items()),
         reads=_reads(run),
+        doubtful=tuple(run.doubtful.items()),
         assigns=tuple((*what, mark) for what, mark in run.assigns.items()),
         governs=tuple((*what, *marks) for what, marks in run.governs.items()),
         writes_after_wait=run.writes_after_wait,

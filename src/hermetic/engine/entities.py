@@ -18,6 +18,7 @@ from hermetic.engine.state import (
     ENTITY_FRESH,
     EXPIRED,
     EXPUNGED,
+    IN_DOUBT,
     LOADED,
     LOCKED,
     STALE,
@@ -248,6 +249,9 @@ def _read_attached_async(
             # One row behind a relationship may be in the session already; a helper's caller may know that it is.
             certain = mark[2] is None or kind != RELATIONSHIP or run.types.classes.is_collection(class_id, name)
             run.observe(("ended", atom, name, "unloaded"), EndedUse(mark, why, name, None, where, certain, atom))
+    elif ts.must(known.word, IN_DOUBT) and known.owner is not None:
+        found = EndedUse(mark, "expired_async", name, known.mark(IN_DOUBT), where, True, atom)
+        run.doubtful.setdefault(known.owner, found)
 
 
 def _options_at(run: Run, owner: Atom | None) -> Made | None:

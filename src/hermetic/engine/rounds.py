@@ -7,7 +7,7 @@ next round has another one, which is as it was before the loop, but for the comm
 from __future__ import annotations
 
 from hermetic.engine import typestate as ts, values as v
-from hermetic.engine.state import ALL_EXPIRED, DETACHED, EXPIRED, Instance, State
+from hermetic.engine.state import ALL_ROWS, DETACHED, Instance, State
 from hermetic.engine.values import Atom, Value, elements
 
 LISTS = frozenset((v.MANY, v.TUPLE, v.RESULT))
@@ -46,9 +46,10 @@ def begin(state: State, before: list[dict[Atom, object]], rows: frozenset[Atom])
 
 def _in_next_round(first: Instance, known: Instance, is_another: bool) -> Instance:
     """A row before the loop and after some round of it, or `is_another` of the same query."""
-    expired = known.mark(ALL_EXPIRED)
-    if expired is None or expired == first.mark(ALL_EXPIRED) or ts.may(first.word, DETACHED):
-        return known
-    if is_another:
-        return first.put(EXPIRED, expired)
-    return known.put(EXPIRED, expired) if ts.may(known.word, EXPIRED) else known
+    for flag, every in ALL_ROWS.items():
+        place = known.mark(every)
+        if place is not None and place != first.mark(every) and not ts.may(first.word, DETACHED):
+            if is_another:
+                return first.put(flag, place)
+            return known.put(flag, place) if ts.may(known.word, flag) else known
+    return known

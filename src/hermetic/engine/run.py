@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hermetic.engine import ir, values as v
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import Function
+from hermetic.engine.observations import EndedUse
 from hermetic.engine.session_types import MANAGED, SessionType
 from hermetic.engine.state import Mark, State, Track, merge
 from hermetic.engine.values import Atom, Value
@@ -91,6 +92,7 @@ class Run:
         "code",
         "depth",
         "disposed",
+        "doubtful",
         "edits",
         "ending",
         "engines",
@@ -171,6 +173,7 @@ class Run:
         self.assigns: dict[tuple[Atom, str, str], Mark] = {}
         self.governs: dict[tuple[Atom, str], tuple[Mark, Mark]] = {}
         self.reads: dict[tuple[Atom, str], tuple[str, Mark]] = {}
+        self.doubtful: dict[Atom, EndedUse] = {}  # session of a caller -> what is wrong if its commits expire instances
         self.opened: dict[Atom, Mark] = {}  # sessions that this function has to end
         self.entered: dict[Atom, Mark] = {}  # sessions of a manager object whose block ends them
         self.made_in: dict[Atom, tuple[int, ...]] = {}  # session -> the loops it was made in

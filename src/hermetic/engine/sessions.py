@@ -8,7 +8,7 @@ from hermetic.engine.operations import ABSENT, record
 from hermetic.engine.run import DATABASE_ERROR, Raised, Run
 from hermetic.engine.session_types import MANAGED, REGISTRY, SessionType
 from hermetic.engine.state import (
-    ALL_EXPIRED,
+    ALL_ROWS,
     ASSIGNED,
     CREATED,
     DELETED,
@@ -18,6 +18,7 @@ from hermetic.engine.state import (
     EXPUNGED,
     FAILED_WRITE,
     HANDED_OVER,
+    IN_DOUBT,
     IN_PART,
     LOADED,
     NONE,
@@ -249,6 +250,8 @@ def commit(run: Run, state: State, atom: Atom, type_: SessionType, mark: Mark) -
     if expires(run, type_):
         each_instance(state, atom, EXPIRED, mark)
         let_go(state, atom, mark)
+    elif is_in_doubt(run, atom, type_):
+        each_instance(state, atom, IN_DOUBT, mark)
 
 
 def let_go(state: State, owner: Atom, mark: Mark) -> None:
@@ -263,20 +266,28 @@ def expires(run: Run, type_: SessionType) -> bool:
     return run.solver.expire_default(type_.flavour) if type_.expire is None else type_.expire
 
 
+def is_in_doubt(run: Run, atom: Atom, type_: SessionType) -> bool:
+    """Does it depend on the caller whether a commit expires the instances, and would that matter here?"""
+    if type_.expire is not None or type_.flavour != ASYNC or v.root(atom)[0] != v.PARAM:
+        return False
+    return run.solver.differ_in_expiry(type_.flavour)
+
+
 def each_instance(state: State, owner: Atom, flag: int, mark: Mark, only_loaded: bool = False) -> None:
     """Set a flag of every instance of a session."""
     changed = None
     for atom, track in state.heap.items():
         if type(track) is Instance and track.owner == owner:
-            if flag == EXPIRED:
+            every = ALL_ROWS.get(flag)
+            if every is not None:
                 if ts.must(track.word, EXPUNGED):
                     continue  # it is not of this session
-                track = track.noted(ALL_EXPIRED, mark)
+                track = track.noted(every, mark)
             if only_loaded and track.mark(LOADED) is None:
                 continue  # a rollback makes what was never flushed transient, with its values
             if changed is None:
                 changed = dict(state.heap)
-            is_gone = flag == EXPIRED and ts.must(track.word, DELETED)  # what is deleted is detached, not expired
+            is_gone = every is not None and ts.must(track.word, DELETED)  # what is deleted is detached, not expired
             changed[atom] = track if is_gone else track.put(flag, mark)
     if changed is not None:
         state.heap = changed

@@ -85,7 +85,7 @@ class Solver:
         self._asked_again: set[tuple[int, Key]] = set()
         self._versions: dict[int, int] = {}
         self._callables: dict[int, frozenset[int]] = {}
-        self._expire: dict[str, bool] = {}
+        self._expire: dict[str, set[bool | None]] = {}
         self._asked: dict[int, frozenset[ir.Pos]] = {}
         self._self_committing: bool | None = None
         self._reads: dict[int, CertainReads] = {}
@@ -278,6 +278,8 @@ class Solver:
             elif type(observation) is Held:  # the caller's transaction, mostly
                 observation = observation._replace(at=trail(run, position, observation.at))
             run.observe(key, observation)
+        for owner, use in inner.doubtful.items():
+            run.doubtful.setdefault(owner, use._replace(at=trail(run, position, use.at)))
         for settled, (kind, mark) in inner.waits.items():
             run.waits.setdefault(settled, (kind, trail(run, position, mark)))
         for session, (_, callee) in inner.blocking.items():
@@ -389,16 +391,23 @@ class Solver:
 
     def expire_default(self, flavour: str) -> bool:
         """expire_on_commit of sessions whose making is not seen: that of all sessions and factories, if they agree."""
+        return self._expiries(flavour) == {True}
+
+    def differ_in_expiry(self, flavour: str) -> bool:
+        """Do some sessions of the project expire their instances, and others not?"""
+        found = self._expiries(flavour)
+        return True in found and len(found) > 1
+
+    def _expiries(self, flavour: str) -> set[bool | None]:
         known = self._expire.get(flavour)
         if known is None:
-            found = set()
+            known = self._expire[flavour] = set()
             for function in sorted({user for name in MAKERS for user in self.code.users_of(name)}):
                 fn = self.code.functions[function]
                 for node in (node for name in MAKERS for node in fn.calls_of(name)):
                     for atom in self.types.infer(node, fn):
                         if atom[0] in (v.FACTORY, v.REGISTRY, v.ANY_SESSION) and atom[1].flavour == flavour:
-                            found.add(atom[1].expire)
-            known = self._expire[flavour] = found == {True}
+                            known.add(atom[1].expire)
         return known
 
     def asks_about(self, fn: Function, call: ir.Pos) -> bool:

@@ -100,8 +100,9 @@ OF_A_FAILURE = frozenset((ts.FAILED, SWALLOWED, FAILED_WRITE, RECORDED, TOLD, IN
 
 # Flags of an instance, in the same three-outcome form
 EXPIRED, DETACHED, STALE, EXPUNGED, LOCKED, DELETED = range(6)
-ENTITY_FRESH = sum(2 << (3 * flag) for flag in range(6))
-ENTITY_FOREIGN = sum(4 << (3 * flag) for flag in range(6))
+IN_DOUBT = 6  # EXPIRED, if commits of its session expire anything: that is for callers to know
+ENTITY_FRESH = sum(2 << (3 * flag) for flag in range(7))
+ENTITY_FOREIGN = sum(4 << (3 * flag) for flag in range(7))
 
 
 class Instance(NamedTuple):
@@ -133,6 +134,8 @@ class Instance(NamedTuple):
         word = self.word
         for flag in flags:
             word = ts.clear(word, flag)
+        if EXPIRED in flags:
+            word = ts.clear(word, IN_DOUBT)
         return self._replace(word=word)
 
 
@@ -143,6 +146,8 @@ CONSUMED = 102  # what it was stale after: its state went out with that
 EDITED = 104  # where an attribute of a copy of the row was set, after a wait
 REASKED = 103  # as LOADED, by the key of a stale one: it is the same
 ALL_EXPIRED = 105  # what expired all rows of the session, this one or the others of its query
+ALL_IN_DOUBT = 106  # in the same way
+ALL_ROWS = {EXPIRED: ALL_EXPIRED, IN_DOUBT: ALL_IN_DOUBT}
 
 
 class Fields(NamedTuple):

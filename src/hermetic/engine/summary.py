@@ -20,6 +20,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from hermetic.engine import values as v
+from hermetic.engine.observations import EndedUse
 from hermetic.engine.state import Commit, Mark
 from hermetic.engine.values import Atom, Value
 
@@ -50,6 +51,8 @@ class Summary(NamedTuple):
     waits: tuple[tuple[frozenset[Atom], str, Mark], ...] = ()
     # attributes of the caller's instances that are read here: instance, attribute, where
     reads: tuple[tuple[Atom, str, Mark], ...] = ()
+    # sessions of the caller, and what is read after a commit has expired it, if their commits do that
+    doubtful: tuple[tuple[Atom, EndedUse], ...] = ()
     # rows that are assigned to here: row, attribute, kind of value, where; and those whose attribute decides what is
     # written to them: row, attribute, where that is, and the write
     assigns: tuple[tuple[Atom, str, str, Mark], ...] = ()
