@@ -390,7 +390,8 @@ def _commits(run: Run, state: State, effects: Effects, sub: Substitution) -> Non
         mark = sub.trail(done.committed)
         committed_here = Commit(sources, wrote, mark, session, done.always or wrote != done.wrote, done.certain)
         missing = done.missing or ABSENT in state.decisions
-        record(run, state, committed_here._replace(repeated=done.repeated, missing=missing))
+        ensured = done.missing or done.ensured
+        record(run, state, committed_here._replace(repeated=done.repeated, missing=missing, ensured=ensured))
 
 
 def _compose(run: Run, state: State, target: Atom, track: Track, sub: Substitution, weak: bool) -> None:

@@ -65,7 +65,9 @@ def _of_module(run: Run, atom: Atom, name: str) -> Value:
 
 
 def _of_operation(run: Run, atom: Atom, name: str) -> Value:
-    return v.one((v.FIELD, atom, name)) if run.types.dynamic(name) else _library(run, atom, name)
+    if run.types.dynamic(name) or run.types.app_state.kept(v.one(atom), name):
+        return v.one((v.FIELD, atom, name))
+    return _library(run, atom, name)
 
 
 def _of_library_object(run: Run, atom: Atom, name: str) -> Value:

@@ -242,11 +242,13 @@ def _reads(run: Run) -> tuple[tuple[Atom, str, Mark], ...]:
 
 
 def _reported(normal: list[State]) -> None:
-    """A handler that returns what no other path returns (`return False`) tells the caller of the failure."""
+    """A handler that returns what no other path returns (`return False`), or nothing of many (`return []`), tells the
+    caller of the failure."""
     failures = [(state, [item for item in state.heap.items() if _lives_on(item[1])]) for state in normal]
     fine = {state.env.get(RETURNED, v.NOTHING) for state, failed in failures if not failed}
     for state, failed in failures:
-        if failed and fine and state.env.get(RETURNED, v.NOTHING) not in fine:
+        told = state.env.get(RETURNED, v.NOTHING)
+        if failed and fine and (told not in fine or told == v.EMPTY):
             for atom, track in failed:
                 state.put(atom, track.with_mark(TOLD, track.mark(SWALLOWED)))
 

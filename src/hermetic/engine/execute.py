@@ -228,7 +228,22 @@ def _looks_for_a_row(run: Run, state: State, test: ir.Expr) -> frozenset[str]:
         given = run.types.infer(test[1], run.fn)
         if any(kind[0] == v.INSTANCE and run.types.classes.is_model(kind[1]) for kind in given):
             found.add(ABSENT[1])
+    if _counts_none(run, test):
+        found.add(ABSENT[1])
     return frozenset(found)
+
+
+def _counts_none(run: Run, test: ir.Expr) -> bool:
+    """`query.count() == 0`, `not query.count()`"""
+    counted = None
+    if type(test) is tuple and test[0] == ir.NOT:
+        counted = test[1]
+    elif type(test) is tuple and test[0] == ir.CMP and test[1] == "==" and test[3] == (ir.CONST, 0):
+        counted = test[2]
+    callee = counted[1] if type(counted) is tuple and counted[0] == ir.CALL else None
+    if type(callee) is not tuple or callee[0] != ir.ATTR or callee[2] != "count":
+        return False
+    return any(kind[0] == v.QUERY for kind in run.types.infer(callee[1], run.fn))
 
 
 def _names_in(test: ir.Expr) -> list[str]:

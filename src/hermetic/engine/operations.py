@@ -42,13 +42,36 @@ def _may_follow(done: Commit) -> bool:
 
 def _may_stand_apart(run: Run, earlier: Commit, later: Commit) -> bool:
     """Are the two meant to be separate, or repeatable: steps of a schema upgrade, rows that are made when they are
-    missing, one batch of items after another, the time at which a batch was through?"""
-    if earlier.missing and later.missing:
+    missing, one batch of items after another, the time at which a batch was through, a record of the progress?"""
+    if earlier.ensured or (earlier.missing and later.missing) or _is_progress(run, earlier, later):
         return True
     in_a_later_loop = bool(run.loops) and run.loops[-1] > earlier.committed[1][0]
     if earlier.repeated and (later.repeated or in_a_later_loop or _is_only(later, MOMENT)):
         return True
     return _is_only(earlier, SCHEMA) and _is_only(later, SCHEMA)
+
+
+def _is_progress(run: Run, earlier: Commit, later: Commit) -> bool:
+    """Does a row tell how far the work has come: marked before a slow step, and finished after it? Without such a step
+    only where nothing but the time was put into the row. The one part writes nothing but that row."""
+    first, second = _written_from(earlier), _written_from(later)
+    begun = len(first) == 1 and first <= second
+    if begun and _is_only(earlier, MOMENT):
+        return True
+    return (begun or (len(second) == 1 and second <= first)) and _waits_between(run, earlier, later)
+
+
+def _written_from(done: Commit) -> set[Atom]:
+    """The rows, and what else of the program, that a piece of writing consists of."""
+    return {root for root in map(root_of, done.sources) if root[0] in FROM_THE_PROGRAM}
+
+
+FROM_THE_PROGRAM = v.PLACES | {v.ENTITY, v.ORIGIN, v.OBJECT}
+
+
+def _waits_between(run: Run, earlier: Commit, later: Commit) -> bool:
+    begin, end = earlier.committed[1][:2], later.committed[1][:2]
+    return any(begin < step <= end for step in run.waited)
 
 
 def _is_only(done: Commit, what: str) -> bool:

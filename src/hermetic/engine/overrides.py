@@ -12,6 +12,9 @@ from hermetic.engine.types import Types
 from hermetic.engine.values import Atom
 from hermetic.engine.walk import last_name
 
+# https://docs.python.org/3/library/typing.html#typing.Protocol
+PROTOCOLS = frozenset(("typing.Protocol", "typing_extensions.Protocol"))
+
 # Implementations of an abstract method that are joined; of more, none is believed to be meant.
 MOST_IMPLEMENTATIONS = 12
 
@@ -57,16 +60,21 @@ class Overrides:
         known = self._implementations.get(fn.id)
         if known is None:
             known = ()
-            if fn.class_id is not None and _is_abstract(fn):
+            if fn.class_id is not None and (_is_abstract(fn) or self._is_of_a_protocol(fn)):
                 known = self._overriding(fn)
             self._implementations[fn.id] = known
         return known
+
+    def _is_of_a_protocol(self, fn: Function) -> bool:
+        """Is it `def load(self): ...` of a Protocol, or of a class that only derives from one?"""
+        return not fn.body and not PROTOCOLS.isdisjoint(self._types.classes.external_bases(fn.class_id or 0))
 
     def _overriding(self, fn: Function) -> tuple[int, ...]:
         found = []
         for class_, method in self._types.code.methods_named(fn.name):
             if method != fn.id and fn.class_id in self._types.classes.mro(class_):
-                if not _is_abstract(self._types.code.functions[method]):
+                other = self._types.code.functions[method]
+                if not _is_abstract(other) and not self._is_of_a_protocol(other):
                     found.append(method)
         return tuple(found) if len(found) <= MOST_IMPLEMENTATIONS else ()
 

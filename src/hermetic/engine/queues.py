@@ -93,6 +93,19 @@ class Queues:
             for part in walk.children(node):
                 yield from _functions_in(self._types.infer(part, fn))
 
+    # -- what celery gives them ---------------------------------------------------------------------------------
+
+    def bound_task(self, fn: Function) -> int | None:
+        """The class of the task that `@app.task(base=DatabaseTask, bind=True)` passes to its function as `self`."""
+        top = self._types.code.functions[self._types.code.modules[fn.module].functions[0]]
+        for decorator in fn.decorators:
+            options = dict(decorator[3]) if type(decorator) is tuple and decorator[0] == ir.CALL else {}
+            if options.get("bind") == ir.TRUE and last_name(decorator[1]) in workers.BINDING_DECORATORS:
+                for atom in self._types.infer(options.get("base"), top):
+                    if atom[0] == v.CLASS:
+                        return int(atom[1])
+        return None
+
     # -- what arq gives them ------------------------------------------------------------------------------------
 
     def gets_state(self, fn: Function, number: int) -> bool:

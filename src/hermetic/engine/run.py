@@ -125,6 +125,7 @@ class Run:
         "trying",
         "types",
         "unwinding",
+        "waited",
         "waits",
         "writes_after_wait",
         "yields",
@@ -153,6 +154,7 @@ class Run:
         # What tasks that were started here wait for, by what starting one gives.
         self.task_waits: dict[Atom, tuple[str, Mark]] = {}
         self.waits: dict[frozenset[Atom], tuple[str, Mark]] = {}
+        self.waited: set[tuple[int, int]] = set()  # (line, column) of every slow step
         self.writes_after_wait = False
         self.shared_uses: dict[tuple[str, int, int, int], Mark] = {}
         self.yields: list[Yield] = []
@@ -249,7 +251,7 @@ class Run:
             elif base[0] == v.INSTANCE:
                 out = v.union(out, self.constructor_parameter(base[1], atom[2]))
         if kind == v.FIELD and (not out or all(found[0] in (v.OPERATION, v.EXT_OBJECT) for found in out)):
-            return self.types.dynamic(atom[2]) or out
+            return self.types.dynamic(atom[2]) or self.types.app_state.kept(v.one(atom[1]), atom[2]) or out
         return out
 
     def constructor_parameter(self, class_id: int, name: str) -> Value:

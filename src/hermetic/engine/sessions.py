@@ -305,6 +305,7 @@ def hold(run: Run, state: State, kind: str, mark: Mark, settled: frozenset[Atom]
     of which the callee that waits has said, in its own finding or by ending the transaction, how they are meanwhile."""
     if run.caught or _is_prepared_once(run, state):
         return  # the pause between two attempts, or what only the first call waits for
+    run.waited.add(mark[1][:2])
     known = set(settled)
     for atom, track in state.heap.items():
         if type(track) is not Track or atom in settled or ts.untouched(track.word, ts.TRANSACTION):

@@ -60,6 +60,9 @@ class Signatures:
                 return receiver
         if self.types.queues.gets_state(fn, number):
             return v.one((v.EXT_OBJECT, ARQ_STATE))
+        task = self.types.queues.bound_task(fn) if number == 0 and fn.decorators else None
+        if task is not None:
+            return v.one((v.INSTANCE, task))
         scope = self.types.code.functions[fn.parent] if fn.parent is not None else fn
         injected = self.types.constructors.provided(default, scope) or self.types.constructors.provided(
             annotation, scope
@@ -146,11 +149,18 @@ class Signatures:
         if not targets:
             return fn.class_id is not None and type(callee) is tuple
         for atom in v.ordered(targets):
-            if atom[0] in (v.FUNCTION, v.METHOD) and atom[1] == fn.id:
+            if atom[0] in (v.FUNCTION, v.METHOD) and (atom[1] == fn.id or self._is_overridden_by(atom[1], fn)):
                 return True
             if atom[0] == v.CLASS and fn.class_id is not None and fn.class_id in self.types.classes.mro(atom[1]):
                 return True
         return False
+
+    def _is_overridden_by(self, function: int, fn: Function) -> bool:
+        """Is it the method of a base class or a Protocol, which a call of it may not reach, but this one?"""
+        other = self.types.code.functions[function]
+        if fn.class_id is None or other.class_id is None or other.name != fn.name:
+            return False
+        return other.class_id in self.types.classes.mro(fn.class_id)
 
     def returned(self, function: int, receiver: Atom | None) -> Value:
         """What calling a project function gives; awaiting it, if it is a coroutine, gives the same."""

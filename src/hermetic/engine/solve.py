@@ -7,9 +7,10 @@ interpreted again until its summary no longer changes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from hermetic.engine import calls, ir, typestate as ts, values as v
+from hermetic.engine import calls, ir, typestate as ts, values as v, walk
 from hermetic.engine.apply import Substitution, apply, trail
 from hermetic.engine.asked import asked_calls
 from hermetic.engine.conclude import conclude
@@ -89,6 +90,7 @@ class Solver:
         self._asked: dict[int, frozenset[ir.Pos]] = {}
         self._self_committing: bool | None = None
         self._reads: dict[int, CertainReads] = {}
+        self._yields_once: dict[int, bool] = {}
         self.waits_by_name: dict[str, str] = {}  # method of something unknown -> what it waits for, "" for nothing
 
     def globals_of(self, fn: Function) -> dict[str, Value]:
@@ -244,7 +246,16 @@ class Solver:
 
     def may_call_parameter(self, fn: Function, args: Arguments, kwargs: Keywords) -> bool:
         """Can `calls_parameter` be, whatever the arguments are bound to?"""
-        return bool(self._called_parameters(fn)) or any(map(_goes_on, (*args, *kwargs.values())))
+        given = (*args, *kwargs.values())
+        return bool(self._called_parameters(fn)) or any(map(_goes_on, given)) or self._is_lent_a_session(fn, given)
+
+    def _is_lent_a_session(self, fn: Function, given: Iterable[Value]) -> bool:
+        """A nested function that a helper calls with a session: one of so many that types do not know what it gets."""
+        if fn.parent is None or self.code.functions[fn.parent].is_module:
+            return False
+        return any(atom[0] == v.SESSION for value in given for atom in value) and not any(
+            atom[0] == v.ANY_SESSION for number in range(len(fn.params)) for atom in self.types.param(fn, number)
+        )
 
     def _called_parameters(self, fn: Function) -> frozenset[int]:
         known = self._callables.get(fn.id)
@@ -255,7 +266,7 @@ class Solver:
     def calls_parameter(self, fn: Function, binding: dict[int, Value]) -> bool:
         """Is one of the arguments a function that the callee will call, or a query that it goes on with? Then it is
         interpreted in place."""
-        if any(map(_goes_on, binding.values())):
+        if any(map(_goes_on, binding.values())) or self._is_lent_a_session(fn, binding.values()):
             return _is_small(fn)
         return any(_is_callable(atom) for number in self._called_parameters(fn) for atom in binding.get(number, ()))
 
@@ -385,6 +396,15 @@ class Solver:
             track = state.track(session)
             state.put(session, track._replace(word=ts.SESSION_OPERATIONS["close"].apply(track.word)))
 
+    def yields_once(self, fn: Function) -> bool:
+        """Has a generator function one `yield`, outside of its loops?"""
+        known = self._yields_once.get(fn.id)
+        if known is None:
+            inside = [body for loop in fn.statements() if loop[0] in (ir.FOR, ir.WHILE) for body in walk.blocks(loop)]
+            in_loops = [node for body in inside for node in walk.expressions(walk.statements(body))[0]]
+            known = self._yields_once[fn.id] = _yields(fn.nodes()) == 1 and not _yields(in_loops)
+        return known
+
     def made_at(self, made: Made) -> Mark:
         """The place of a `made` record."""
         return (self.code.functions[made[1]].module, (made[2], made[3], made[2], made[3]), None)
@@ -415,6 +435,10 @@ class Solver:
         if fn.id not in self._asked:
             self._asked[fn.id] = asked_calls(fn)
         return call in self._asked[fn.id]
+
+
+def _yields(nodes: Iterable[ir.Node]) -> int:
+    return sum(node[0] in (ir.YIELD, ir.YIELD_FROM) for node in nodes)
 
 
 def _is_small(fn: Function) -> bool:

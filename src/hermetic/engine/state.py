@@ -176,6 +176,7 @@ class Commit(NamedTuple):
     certain: bool = True  # False where only some paths of a callee commit something: get or create, no-op updates
     repeated: bool = False  # in a loop that has ended: once for each of its items
     missing: bool = False  # only where a row was looked for and not found
+    ensured: bool = False  # by a helper that looked for it itself: get or create, which a retry finds done
 
 
 class State:
@@ -428,6 +429,7 @@ def join_logs(left: tuple[Commit, ...], right: tuple[Commit, ...]) -> tuple[Comm
                         certain=known.certain and done.certain,
                         repeated=known.repeated and done.repeated,
                         missing=known.missing and done.missing,
+                        ensured=known.ensured and done.ensured,
                     )
                     out = (*out[:number], merged, *out[number + 1 :])
                 break

@@ -1,14 +1,14 @@
-"""A helper that swallows a failure and tells of it: `return None`, `return False`. In its caller the path on which it
-does so is followed apart from the others, with the session as it is then."""
+"""A helper that swallows a failure and tells of it: `return None`, `return False`, `return []`. In its caller the path
+on which it does so is followed apart from the others, with the session as it is then."""
 
 from __future__ import annotations
 
 from hermetic.engine import ir, values as v
 from hermetic.engine.ir import Expr
 from hermetic.engine.run import Run, Told
-from hermetic.engine.state import State
+from hermetic.engine.state import FALSE, State
 
-TELLING = v.NOTHING | v.NO
+TELLING = v.NOTHING | v.NO | v.EMPTY
 
 
 def settle(run: Run, returns: v.Value) -> None:
@@ -32,7 +32,10 @@ def assigned(state: State, told: Told, name: str) -> State:
     failed = state.copy()
     failed.put(told.session, told.failed)
     failed.set(name, told.value)
-    state.set(name, state.env.get(name, v.UNKNOWN) - told.value)
+    if told.value == v.EMPTY:  # which a helper may give without a failure, too
+        failed.learn(name, FALSE)
+    else:
+        state.set(name, state.env.get(name, v.UNKNOWN) - told.value)
     return failed
 
 

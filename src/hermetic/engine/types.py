@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from hermetic.engine import ir, values as v, walk
 from hermetic.engine.annotations import Annotations
+from hermetic.engine.app_state import AppState
 from hermetic.engine.classes import (
     ATTRIBUTE,
     CLASS_METHOD,
@@ -64,6 +65,7 @@ class Types:
         self.scopes = Scopes(self)
         self.repositories = Repositories(self)
         self.litestar = Litestar(self)
+        self.app_state = AppState(self)
         self._memo: dict[tuple[object, ...], Value] = {}
         self._active: dict[tuple[object, ...], int] = {}
         self._partial: dict[tuple[object, ...], tuple[Value, int]] = {}  # the answer, and the depth it relied on
@@ -188,7 +190,7 @@ class Types:
             base = self.infer(expression[1], fn)
             found = self.members(base, expression[2])
             if not found or all(atom[0] in (v.OPERATION, v.EXT, v.EXT_OBJECT) for atom in found):
-                return self.dynamic(expression[2]) or found
+                return self.dynamic(expression[2]) or self.app_state.kept(base, expression[2]) or found
             return found
         if kind == ir.CALL:
             return self.ask(("call", fn.id, expression), lambda: self.call(expression, fn))

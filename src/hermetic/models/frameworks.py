@@ -122,6 +122,14 @@ TASK_DECORATORS: dict[str, str] = {
 APPLICATIONS = frozenset(("FastAPI", "Starlette", "Litestar"))
 LIFETIME_HOOKS = frozenset(("lifespan", "on_startup", "on_shutdown", "lifespan_context"))
 
+# Library -> the attribute in which its applications, requests and web sockets keep what others put there.
+STATE_ATTRIBUTES: dict[str, str] = {
+    "fastapi": "state",  # [starlette] applications: storing state on the app instance; requests: other state
+    "starlette": "state",
+    "litestar": "state",  # [litestar] usage/applications: application state
+    "sanic": "ctx",  # [sanic] guide/basics/app, guide/basics/request
+}
+
 # Decorators of functions that run when a request has been answered.
 AFTER_REQUEST = frozenset(
     (

@@ -37,6 +37,9 @@ JOB_CLASSES: dict[str, str] = {
     "dramatiq.generic.GenericActor": "perform",
 }
 
+# Decorators that, with `bind=True`, pass the task itself, of the class that `base` names. [celery] tasks: bound tasks
+BINDING_DECORATORS = frozenset(("task", "shared_task"))
+
 # Decorators of functions that a worker runs once.
 SIGNALS: dict[str, str] = {
     "celery.signals.worker_init.connect": STARTUP,  # [celery] signals

@@ -108,7 +108,7 @@ def get_session():
 )
 
 # The worst of several exits is the one to show.
-ORDER = ("normal", "injected", "yield", "stored", "exception")
+ORDER = ("normal", "injected", "yield", "stored", "exception", "left")
 
 
 def check(program: Program) -> Iterator[Finding]:
@@ -136,6 +136,9 @@ def finding(program: Program, place: Place, leak: Leak) -> Finding:
         message = f"nobody closes the session {whose}: a framework ends only the dependencies that yield"
     elif leak.how == "stored":
         message = "the session opened here is kept on an object that never closes it"
+    elif leak.how == "left":
+        message = f"`{function.name}` leaves this loop early: the event loop closes the session when it comes to it"
+        fix = Fix("unsafe", "make the generator function an `asynccontextmanager`, and open it with `async with`")
     else:
         message = f"the session opened here stays open when an exception leaves `{function.name}`"
     if leak.how == "injected":
@@ -146,7 +149,7 @@ def finding(program: Program, place: Place, leak: Leak) -> Finding:
         place_of_exit = program.position(leak.at)
         where = "may raise here" if leak.how != "yield" else "the caller's exception comes out of this yield"
         trace.append(Step(place_of_exit, where))
-    minor = leak.how == "stored" or (place.is_command and leak.how != "injected")
+    minor = leak.how in ("stored", "left") or (place.is_command and leak.how != "injected")
     severity = Severity.WARNING if minor else Severity.ERROR
     return Finding(at, severity, message, tuple(trace), fix)
 
