@@ -48,6 +48,8 @@ def conclude(run: Run, normal: list[State]) -> Summary:
     _engines(run, normal)
     unsaved.observe(run, normal)
     kept.observe(run, normal)
+    for state in normal:
+        kept.hand_out(run, state, state.env.get(RETURNED, v.UNKNOWN))
     if run.solver.takes_census:
         census.observe(run, normal)
     for key, (mark, callee) in sorted(run.blocking.items(), key=v.text):

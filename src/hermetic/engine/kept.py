@@ -1,4 +1,4 @@
-"""Rows and sessions that an object keeps in its attributes after their session has ended."""
+"""Rows and sessions that an object keeps in its attributes, or a function returns, after their session has ended."""
 
 from __future__ import annotations
 
@@ -28,6 +28,15 @@ def observe(run: Run, normal: list[State]) -> None:
             if base == receiver:
                 _rows(run, state, name, value)
                 _session(run, state, name, value)
+
+
+def hand_out(run: Run, state: State, returned: Value) -> None:
+    """`with Session() as session: return session`: whoever gets it has a closed session."""
+    for atom in v.ordered(returned):
+        if atom[0] == v.SESSION and atom in state.heap and _is_closed(state.track(atom)):
+            ended = state.track(atom).mark(ts.CLOSED)
+            if ended is not None:
+                run.observe(("handed out", atom), EndedUse(ended, "handed_out", "", ended, None, True))
 
 
 def _rows(run: Run, state: State, name: str, value: Value) -> None:

@@ -279,7 +279,8 @@ def construct(
         made = (v.OBJECT, (position[0], position[1], run.salt), class_id)
         atom = made if through is None else (*made, through)
         state.put(atom, _fields(run, class_id, args, kwargs))
-    run.made_from[atom] = v.sources(v.derived(*args, *kwargs.values()))
+    # Paths that make it from other things meet later: it may have come from all of these.
+    run.made_from[atom] = run.made_from.get(atom, NOWHERE) | v.sources(v.derived(*args, *kwargs.values()))
     found = types.classes.member(class_id, "__init__")
     if found is not None and type(found.item) is int:
         call_function(run, state, found.item, atom, args, kwargs, position)

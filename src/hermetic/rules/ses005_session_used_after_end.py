@@ -101,6 +101,7 @@ MESSAGES = {
     "result": "instances are fetched from a result whose session is closed: that raises InvalidRequestError",
     "kept_session": "`{name}` keeps a session that its `with` closes: the next use begins anew, and nobody closes it",
     "kept_holder": "`{name}` is made once and kept, but the session in it is closed when this block ends",
+    "handed_out": "the session that is returned is closed by its `with`: used, it begins anew, and nobody closes it",
     "session": "the session is used after the `with` that closed it: it silently begins anew, and nobody closes it",
 }
 
@@ -137,6 +138,8 @@ def _advice(use: EndedUse) -> str:
         return "set it to None when the block ends, or close the session where the object is closed"
     if use.why == "result":
         return "fetch in the block, with `all()`"
+    if use.why == "handed_out":
+        return "yield it from a `contextmanager` function, or give it to a function that is passed in"
     if use.why == "session":
         return "move the use into the block, or open a new session"
     return "read it before the session ends"
