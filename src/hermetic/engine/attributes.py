@@ -14,6 +14,7 @@ from hermetic.engine.run import Run
 from hermetic.engine.state import State
 from hermetic.engine.values import Atom, Value
 from hermetic.models.advanced_alchemy import NEW, SESSION
+from hermetic.models.sqlalchemy import NARROWING_METHODS
 
 LIBRARY = frozenset(
     (
@@ -147,6 +148,8 @@ def _of_object(run: Run, state: State, atom: Atom, name: str, position: ir.Pos) 
     """An object of the project, or a place whose type says what it is."""
     if name == "awaitable_attrs":
         return v.one((v.AWAITABLE, atom))
+    if name in NARROWING_METHODS and atom[0] == v.FIELD and atom[1][0] == v.CLASS:
+        return v.one((v.FIELD, atom, name))
     reading = run.readings.get((atom, name))
     if reading is None:
         reading = run.readings[(atom, name)] = _reading(run, state, atom, name, position)

@@ -45,7 +45,7 @@ from hermetic.models.python import (
     OFFLOADING_METHODS,
     SPAWNING_METHODS,
 )
-from hermetic.models.sqlalchemy import ASYNC, RESULT_METHODS, SYMBOLS
+from hermetic.models.sqlalchemy import ASYNC, NARROWING_METHODS, RESULT_METHODS, SYMBOLS
 from hermetic.models.waiting import NO_WAIT
 
 
@@ -117,6 +117,8 @@ def invoke_atom(run: Run, state: State, atom: Atom, args: Arguments, kwargs: Key
 
 def _place(run: Run, state: State, atom: Atom, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
     """Call what a place holds, as far as its type tells."""
+    if atom[0] == v.FIELD and atom[2] in NARROWING_METHODS and atom[1][0] == v.FIELD and atom[1][1][0] == v.CLASS:
+        return v.one(atom[1])
     for kind in v.ordered(run.type_of(atom)):
         if kind[0] in (v.FACTORY, v.REGISTRY):
             return library.factory_call(run, state, atom, kind[1], kwargs, position, kind[0] == v.REGISTRY)

@@ -11,6 +11,7 @@ from hermetic.engine.session_types import Made
 from hermetic.engine.sessions import expires, write
 from hermetic.engine.stale import is_identity, kind_of, reasked, row_class
 from hermetic.engine.state import (
+    ALL_LOADED,
     CHANGED,
     DELETED,
     DETACHED,
@@ -38,7 +39,7 @@ DEFERRED = "deferred"
 ALL_DEFERRED = "*deferred"
 
 # `loaded` of an instance that was made here and not read from the database: everything can be read.
-EVERYTHING = frozenset(("*",))
+EVERYTHING = frozenset((ALL_LOADED,))
 
 
 def loaded(
@@ -124,7 +125,7 @@ def merged(run: Run, state: State, owner: Atom, given: Value, position: ir.Pos) 
             out = v.union(out, v.one(atom))
             continue
         known = state.instance(atom)
-        options = tuple(sorted(known.loaded)) if known is not None and known.loaded != EVERYTHING else ()
+        options = tuple(sorted(known.loaded)) if known is not None and not known.has_everything else ()
         out = v.union(out, loaded(run, state, owner, class_id, options, position, v.sources(v.one(atom))))
     return out
 
@@ -220,8 +221,8 @@ def why_unreadable(classes: ClassTable, class_id: int, name: str, kind: str, kno
     if ts.may(known.word, EXPIRED):
         return "expired"
     if kind == COLUMN:
-        return "" if ts.may(known.word, EXPUNGED) or known.loaded == EVERYTHING else "loaded"
-    if name in known.loaded or known.loaded == EVERYTHING:
+        return "" if ts.may(known.word, EXPUNGED) or known.has_everything else "loaded"
+    if name in known.loaded or known.has_everything:
         return ""
     if kind == RELATIONSHIP:
         return "unloaded" if _loads_lazily(classes, class_id, name) else ""
@@ -243,7 +244,7 @@ def _read_attached_async(
         options_at = _options_at(run, known.owner)
         found = EndedUse(mark, "expired_async", name, known.mark(EXPIRED), where, certain, atom, options_at)
         run.observe(("ended", atom, name, "expired"), found)
-    elif kind != COLUMN and name not in known.loaded and known.loaded != EVERYTHING:
+    elif kind != COLUMN and name not in known.loaded and not known.has_everything:
         if kind == DEFERRED or _loads_lazily(run.types.classes, class_id, name):
             why = "unloaded_async" if kind == RELATIONSHIP else "deferred_async"
             # One row behind a relationship may be in the session already; a helper's caller may know that it is.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import NamedTuple, TypeVar
 
-from hermetic.engine import observations as seen, values as v
+from hermetic.engine import ir, observations as seen, values as v
 from hermetic.engine.contexts import CLI, IMPORT, MIGRATION, ONCE, REQUEST, STARTUP, TEST, WORKER, Contexts
 from hermetic.engine.dependencies import InjectedManager, injected_leaks, injected_managers
 from hermetic.engine.kept import kept_reads
@@ -329,19 +329,31 @@ class Program:
         found = self.solver.types.classes.member(class_id, "__init__")
         if found is None or type(found.item) is not int or not depth:
             return "unknown"
-        lives = {
-            self._lifetime_at(caller, depth)
-            for caller, _ in self.solver.types.call_sites(self.code.functions[found.item])
-        }
+        return self._shortest(self.code.functions[found.item], depth)
+
+    def _shortest(self, function: Function, depth: int) -> str:
+        """How long what the function makes lives, over all its call sites."""
+        sites = self.solver.types.call_sites(function) if depth else []
+        lives = {self._lifetime_at(caller, call, depth) for caller, call in sites}
         return "call" if "call" in lives else "once" if lives == {"once"} else "unknown"
 
-    def _lifetime_at(self, caller: Function, depth: int) -> str:
+    def _lifetime_at(self, caller: Function, call: ir.Node, depth: int) -> str:
         place = self.place(caller.id)
-        if caller.is_module or place.once or self.solver.types.is_cached(caller):
+        if caller.is_module or place.once or self.solver.types.is_cached(caller) or _is_kept_in_a_global(call, caller):
             return "once"
         if caller.name == "__init__" and caller.class_id is not None:
             return self._lifetime(caller.class_id, depth - 1)
+        if any(statement[0] == ir.RETURN and statement[1] == call for statement in caller.statements()):
+            return self._shortest(caller, depth - 1)
         return "call" if place.serves else "unknown"
+
+
+def _is_kept_in_a_global(call: ir.Node, caller: Function) -> bool:
+    """`global database; database = Database()`"""
+    return any(
+        statement[0] == ir.ASSIGN and statement[2] == call and any(target in caller.globals for target in statement[1])
+        for statement in (caller.statements() if caller.globals else ())
+    )
 
 
 def _characters(text: str, column: int) -> int:

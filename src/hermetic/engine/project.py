@@ -271,7 +271,7 @@ def construct(
     types = run.types
     if types.classes.is_model(class_id):
         atom: Atom = (v.ENTITY, (position[0], position[1], run.salt), class_id)
-        state.put(atom, Instance(None, ENTITY_FRESH, frozenset(("*",))))
+        state.put(atom, Instance(None, ENTITY_FRESH, entities.EVERYTHING))
     elif not types.matters(class_id):
         run.raise_(state, ERROR, run.mark(position))
         return frozenset(((v.INSTANCE, class_id), *v.derived(*args, *kwargs.values())))

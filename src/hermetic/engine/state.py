@@ -105,6 +105,10 @@ ENTITY_FRESH = sum(2 << (3 * flag) for flag in range(7))
 ENTITY_FOREIGN = sum(4 << (3 * flag) for flag in range(7))
 
 
+# Among what was loaded with an instance: all of it, as it was made here.
+ALL_LOADED = "*"
+
+
 class Instance(NamedTuple):
     """One ORM instance, or the rows of one query: its session, its flags, what was loaded with it."""
 
@@ -118,6 +122,10 @@ class Instance(NamedTuple):
             if known == flag:
                 return place
         return None
+
+    @property
+    def has_everything(self) -> bool:
+        return ALL_LOADED in self.loaded
 
     def settled(self) -> Instance:
         """Somebody has committed, or may have: mostly there is but one session."""
@@ -363,7 +371,11 @@ def join_tracks(ours: Any, theirs: Any) -> Any:
     if type(ours) is Instance and type(theirs) is Instance:
         marks = ours.marks + tuple(mark for mark in theirs.marks if ours.mark(mark[0]) is None)
         owner = ours.owner if ours.owner is not None else theirs.owner
-        return Instance(owner, ours.word | theirs.word, ours.loaded & theirs.loaded, marks)
+        if ours.has_everything or theirs.has_everything:
+            loaded = theirs.loaded if ours.has_everything else ours.loaded
+        else:
+            loaded = ours.loaded & theirs.loaded
+        return Instance(owner, ours.word | theirs.word, loaded, marks)
     if type(ours) is Fields and type(theirs) is Fields:
         items = dict(ours.items)
         for name, value in theirs.items:

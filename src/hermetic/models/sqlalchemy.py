@@ -174,6 +174,10 @@ QUERY_ENDINGS: dict[str, str] = {
     "__iter__": "many",
 }
 
+# Methods of a relationship, as it stands in loader options, that give it again, of some rows or of a subclass:
+# https://docs.sqlalchemy.org/en/20/orm/queryguide/relationships.html#adding-criteria-to-loader-options
+NARROWING_METHODS = frozenset(("and_", "of_type"))
+
 # Methods of Result and ScalarResult. [res]
 RESULT_METHODS: dict[str, str] = {
     "all": "many",
