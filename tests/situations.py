@@ -9,7 +9,13 @@ import pytest
 FIXTURES = Path(__file__).parent / "fixtures"
 SITUATIONS = sorted(path for path in FIXTURES.glob("ses*/*") if path.is_dir() and path.name != "__pycache__")
 
-each_situation = pytest.mark.parametrize("situation", SITUATIONS, ids=lambda path: f"{path.parent.name}/{path.name}")
+
+def name_of(situation: Path) -> str:
+    """As tests name it: `ses001/<situation>`."""
+    return f"{situation.parent.name}/{situation.name}"
+
+
+each_situation = pytest.mark.parametrize("situation", SITUATIONS, ids=name_of)
 
 
 def project_at(situation: Path) -> dict[str, str]:

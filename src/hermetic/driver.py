@@ -6,7 +6,7 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import blake2b
@@ -105,7 +105,7 @@ def _check_tree(
     measures: Measures,
 ) -> list[Finding]:
     """Add what one tree gives. Returns its findings, with paths as the program has them."""
-    program = _solved(tree, reading, measures=measures)
+    program = _solved(tree, reading, measures=measures, files=reading.wanted)
     wanted = reading.wanted
     counts[0] += len(wanted)
     reported = {function.id for function in program.code.functions if program.code.path_of(function) in wanted}
@@ -153,8 +153,14 @@ def _in_tree(tree: Tree, seen: Seen) -> Seen:
     return Seen(replace(finding, at=inside(finding.at), trace=trace), seen.tests)
 
 
-def _solved(tree: Tree, reading: Reading, takes_census: bool = False, measures: Measures | None = None) -> Program:
-    """The solved program of a tree."""
+def _solved(
+    tree: Tree,
+    reading: Reading,
+    takes_census: bool = False,
+    measures: Measures | None = None,
+    files: Container[str] | None = None,
+) -> Program:
+    """The solved program of a tree, or as much of it as matters for some files."""
     return solve(
         reading.facts,
         reading.lines,
@@ -163,6 +169,7 @@ def _solved(tree: Tree, reading: Reading, takes_census: bool = False, measures: 
         cache(lambda library, directory: requirements.versions(tree.root, directory, library, tree.looked.read)),
         takes_census,
         measures,
+        files,
     )
 
 
@@ -201,8 +208,9 @@ def solve(
     versions: Versions = lambda library, directory: None,
     takes_census: bool = False,
     measures: Measures | None = None,
+    files: Container[str] | None = None,
 ) -> Program:
-    """Link facts and interpret every function in them."""
+    """Link facts and interpret every function in them, or, if only some files matter, what is needed for those."""
     measures = measures or Measures()
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(max(limit, RECURSION_LIMIT))
@@ -212,7 +220,7 @@ def solve(
         measures.ended("link")
         measures.count("functions that can have to do with sessions", len(solver.select()))
         measures.ended("relevance")
-        solver.solve()
+        solver.solve(files)
         measures.count("summaries", solver.size)
         measures.ended("interpret")
         program = Program(solver, lines, versions)

@@ -7,6 +7,8 @@ it only saves time.
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterator
+
 from hermetic.engine import ir, values as v
 from hermetic.engine.ir import Expr
 from hermetic.engine.link import Codebase, Function
@@ -27,7 +29,7 @@ WORDS = frozenset(
 )
 
 
-def relevant_functions(code: Codebase, types: Types) -> set[int]:
+def relevant_functions(code: Codebase, types: Types, mentions: Mentions) -> set[int]:
     """The functions to interpret."""
     users = code.users()
     mention_sessions = {user for name, found in users.items() if name in WORDS or "ession" in name for user in found}
@@ -42,14 +44,10 @@ def relevant_functions(code: Codebase, types: Types) -> set[int]:
         or _calls_a_repository(fn, types)
     }
     pending = sorted(found)
-    mentions = _Mentions(types)
     while pending:
-        fn = code.functions[pending.pop()]
-        for name in sorted(_names_of(code, fn)):
-            for user in code.users_of(name):
-                if user not in found and mentions.reach(code.functions[user], name, fn):
-                    found.add(user)
-                    pending.append(user)
+        for user in mentions.callers(code.functions[pending.pop()], found):
+            found.add(user)
+            pending.append(user)
     return found
 
 
@@ -186,14 +184,23 @@ def _names_of(code: Codebase, fn: Function) -> tuple[str, ...]:
     return (fn.name,)
 
 
-class _Mentions:
+class Mentions:
     """What functions mention, by type: which functions and classes a name in a body means."""
 
     def __init__(self, types: Types) -> None:
         self._types = types
+        self._code = types.code
         self._meant: dict[tuple[int, str], tuple[list[int], list[int]]] = {}
 
-    def reach(self, fn: Function, name: str, wanted: Function) -> bool:
+    def callers(self, fn: Function, known: Container[int] = ()) -> Iterator[int]:
+        """The functions that may call one, without those that are known already; whoever asks may add to them
+        meanwhile."""
+        for name in sorted(_names_of(self._code, fn)):
+            for user in self._code.users_of(name):
+                if user not in known and self._reach(self._code.functions[user], name, fn):
+                    yield user
+
+    def _reach(self, fn: Function, name: str, wanted: Function) -> bool:
         """Does something that the function mentions by that name mean the wanted function?"""
         if fn.is_module:
             return False

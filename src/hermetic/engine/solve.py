@@ -7,13 +7,14 @@ interpreted again until its summary no longer changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 from hermetic.engine import calls, ir, typestate as ts, values as v, walk
 from hermetic.engine.apply import Substitution, apply, trail
 from hermetic.engine.asked import asked_calls
 from hermetic.engine.conclude import conclude
+from hermetic.engine.demand import Demand
 from hermetic.engine.entities import is_entity
 from hermetic.engine.execute import RETURNED, run_block, run_body
 from hermetic.engine.fields import reachable_sessions
@@ -33,7 +34,7 @@ from hermetic.engine.project import (
     make_session,
 )
 from hermetic.engine.reads import CertainReads, certain_reads
-from hermetic.engine.relevance import relevant_functions
+from hermetic.engine.relevance import Mentions, relevant_functions
 from hermetic.engine.run import Raised, Run
 from hermetic.engine.session_types import Made
 from hermetic.engine.session_values import sessions_in
@@ -66,6 +67,7 @@ class Solver:
         self.code = code
         self.takes_census = takes_census
         self.types = Types(code)
+        self.mentions = Mentions(self.types)
         self.slow = SlowCalls(code, slow_calls)
         self.overrides = Overrides(self.types)
         self.injection = Injection(self.types, self.summary)
@@ -99,16 +101,30 @@ class Solver:
 
     def select(self) -> set[int]:
         """The functions that can have to do with sessions; the others are not interpreted."""
-        self.relevant = relevant_functions(self.code, self.types)
+        self.relevant = relevant_functions(self.code, self.types, self.mentions)
         # With a session in its hands a function need not use it to hold its transaction.
         self.relevant.update(fn.id for fn in self.injection.receivers() if self.slow.may_wait(fn))
         if self.takes_census:  # applications are configured where nothing else has to do with sessions
             self.relevant.update(fn.id for fn in self.code.functions if fn.is_module)
         return self.relevant
 
-    def solve(self) -> None:
-        """Interpret every function that was selected."""
-        for function in sorted(self.relevant or ()):
+    def solve(self, files: Container[str] | None = None) -> None:
+        """Interpret every function that was selected, or, if only some files matter, what is needed for those."""
+        relevant = self.relevant or set()
+        wanted = {
+            number for number in relevant if files is None or self.code.path_of(self.code.functions[number]) in files
+        }
+        if wanted == relevant:
+            self._interpret_all(relevant)
+            return
+        demand = Demand(self, relevant, wanted)
+        self._interpret_all(demand.functions | demand.makers)
+        while found := demand.callers_found():
+            demand.add(found)
+            self._interpret_all(demand.functions)
+
+    def _interpret_all(self, functions: set[int]) -> None:
+        for function in sorted(functions):
             self.summary(function)
 
     @property
