@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -168,6 +170,57 @@ def test_after_many_edits_all_is_analysed(tmp_path: Path, project: Path, check: 
 
     assert check() == check("--no-cache")
     assert len(analysed) == 2
+
+
+# -- texts that were not saved --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def check_text(check: Check, monkeypatch: pytest.MonkeyPatch) -> Check:
+    """Check a text in the place of `app.py`."""
+
+    def run(text: str, *arguments: str) -> dict[str, object]:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+        return check("--stdin-filename", "app.py", *arguments, "-")
+
+    return run
+
+
+@pytest.mark.parametrize("edit", NEUTRAL.values(), ids=NEUTRAL.keys())
+def test_a_text_is_not_analysed_after(
+    edit: Callable[[str], str], project: Path, check_text: Check, analysed: list[object]
+) -> None:
+    (project / "app.py").write_text("what is on disk does not matter\n")
+    check_text(MODULE)
+    for _ in range(2):
+        assert check_text(edit(MODULE)) == check_text(edit(MODULE), "--no-cache")
+    (project / "app.py").write_text("nor does what is there later\n")
+    (project / "other.py").write_text(edit(OTHER))
+
+    assert check_text(edit(MODULE))["findings"]
+    assert len(analysed) == 1
+
+
+@pytest.mark.parametrize("edit", MATTERS.values(), ids=MATTERS.keys())
+def test_a_text_is_analysed_after(
+    edit: Callable[[str], str], project: Path, check_text: Check, analysed: list[object]
+) -> None:
+    check_text(MODULE)
+
+    assert check_text(edit(MODULE)) == check_text(edit(MODULE), "--no-cache")
+    assert len(analysed) == 2
+
+
+def test_a_text_and_a_file_are_not_taken_for_each_other(
+    project: Path, check: Check, check_text: Check, analysed: list[object]
+) -> None:
+    found = check("app.py")
+    assert found["findings"]
+    assert not check_text("")["findings"]
+    assert check("app.py") == found
+    assert check_text(MODULE) == found
+    assert not check_text("\n# nothing\n")["findings"]
+    assert len(analysed) == 4
 
 
 # -- lines --------------------------------------------------------------------------------------------------------

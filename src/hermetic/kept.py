@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import marshal
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 
 from hermetic.cache.caches import Caches
@@ -19,30 +20,41 @@ from hermetic.report.results import Results
 from hermetic.settings import SUPPRESSION
 
 
-def results(caches: Caches, root: str, key: Key) -> Results | None:
-    """The results of that key, if they still hold. `caches` will keep them for the files as they are now."""
-    found = caches.results(root, key)
+def results(caches: Caches, root: str, key: Key, unsaved: Mapping[str, bytes]) -> Results | None:
+    """The results of that key, if they still hold. `caches` will keep them for the files as they are now, but not for
+    texts that stand for files."""
+    found = None if unsaved else caches.results(root, key)
     if found is not None:
         return packed.unpack(found)
-    edited = caches.edited(root, key)
-    return None if edited is None else _after_edits(caches, root, edited)
+    edited = caches.edited(root, key, unsaved)
+    moved = None if edited is None else _moved_lines(edited)
+    if edited is None or moved is None:
+        return None
+    if not unsaved:
+        _keep(caches, root, edited, moved)
+    found_then = packed.unpack(edited.packed[1])
+    return replace(found_then, findings=tuple([_moved(finding, moved) for finding in found_then.findings]))
 
 
-def _after_edits(caches: Caches, root: str, edited: Edited) -> Results | None:
-    moved: dict[str, Moved] = {}
+def _moved_lines(edited: Edited) -> dict[str, Moved] | None:
+    """Where lines are now, of each file that was edited; None if an edit may matter."""
     texts = edited.packed[2]
+    moved: dict[str, Moved] = {}
     for path, (facts, content) in edited.files.items():
         to = None if SUPPRESSION in content else moved_lines(facts, content)
         if to is None or not _still_there(texts.get(path, {}), to, lines(content)):
             return None
         moved[path] = to
-    memory = caches.of(root, edited.looked, edited.packed[0])
+    return moved
+
+
+def _keep(caches: Caches, root: str, edited: Edited, moved: dict[str, Moved]) -> None:
+    places, _, texts, _ = edited.packed
+    memory = caches.of(root, edited.looked, places)
     memory.hangs_on({path: _moved_text(text, moved.get(path)) for path, text in texts.items()})
     for path, (_, content) in edited.files.items():
         with contextlib.suppress(ValueError):  # blocks nested beyond what marshal can do
             memory.keep(edited.looked.digest(path), marshal.dumps(facts_of(content)))
-    results = packed.unpack(edited.packed[1])
-    return replace(results, findings=tuple([_moved(finding, moved) for finding in results.findings]))
 
 
 def _still_there(named: Text, moved: Moved, now: list[str]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from hermetic.cache.inputs import Places
 from hermetic.cache.looked import Looked
 from hermetic.cache.memory import Edited, Memory, Printed
@@ -24,9 +26,9 @@ class Caches:
         self._places[root] = found[0]
         return found[1]
 
-    def edited(self, root: str, key: Key) -> Edited | None:
-        """The packed results of an earlier run, and which files have been edited since."""
-        return self._memory(root).edited(root, key)
+    def edited(self, root: str, key: Key, unsaved: Mapping[str, bytes]) -> Edited | None:
+        """The packed results of an earlier run, and which files have been edited since; `unsaved` stands for some."""
+        return self._memory(root).edited(root, key, unsaved)
 
     def of(self, root: str, looked: Looked, places: Places) -> Memory:
         """What earlier runs have left for a root; what this one sees there is seen through `looked`."""
@@ -34,11 +36,10 @@ class Caches:
         return self._memory(root)
 
     def save(self, printed: Printed | None) -> None:
-        """Leave what this run has found. What it printed can be printed again if it is about one root, as its files
-        are on disk."""
+        """Leave what this run has found. What it printed can be printed again if it is about one root."""
         for root, places in self._places.items():
             memory, looked = self._memories[root], self._looked.get(root)
-            again = None if len(self._places) > 1 or (looked is not None and looked.unsaved) else printed
+            again = None if len(self._places) > 1 else printed
             if looked is not None:
                 memory.save(looked, places, again)
             elif again is not None:

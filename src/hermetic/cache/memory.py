@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import marshal
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple, TypeVar
 
 from hermetic.cache import inputs, place, stored
@@ -25,9 +25,10 @@ NOTHING: Front = ({}, {}, {}, {})
 
 
 class Printed(NamedTuple):
-    """What a run has printed, around the number of seconds, and the packed results behind it; each with its key."""
+    """What a run has printed, around the number of seconds, and the packed results behind it; each with its key.
+    Without one the report is not to be printed again."""
 
-    key: Key
+    key: Key | None
     exit_code: int
     before: str
     after: str | None
@@ -83,24 +84,24 @@ class Memory:
         found = self._results(root, key)
         return found if found is not None and inputs.still(directories, files) is not None else None
 
-    def edited(self, root: str, key: Key) -> Edited | None:
-        """The results of that key, and the files that have changed since; None if there are many, or one is no source,
-        or anything else has changed."""
+    def edited(self, root: str, key: Key, unsaved: Mapping[str, bytes]) -> Edited | None:
+        """The results of that key, and the files that have changed since, or the texts that stand for them; None if
+        there are many, or one is no source, or anything else has changed."""
         directories, files, _, _ = self._front or NOTHING
         found = self._results(root, key)
-        if found is None or not inputs.same_directories(directories):
+        if found is None or found[3].keys() != unsaved.keys() or not inputs.same_directories(directories):
             return None
-        moved = inputs.moved(files)
-        looked = Looked()
+        moved = [path for path in inputs.moved(files) if path not in unsaved]
+        looked = Looked(unsaved)
         looked.directories |= directories
         looked.files |= {path: known for path, known in files.items() if path not in moved}
         edited: dict[str, tuple[Node, bytes]] = {}
-        for path in moved:
+        for path in (*moved, *unsaved):
             try:
                 content = looked.read(path, inputs.LARGEST_FILE)
             except OSError:
                 return None
-            before = files[path][1]
+            before = found[3][path] if path in unsaved else files[path][1]
             if before != looked.digest(path):
                 facts = self._facts.get(before)
                 if facts is None or len(edited) == MOST_EDITED:
@@ -119,15 +120,16 @@ class Memory:
             if not _holds_beside(front[0], front[1], looked):
                 front = NOTHING
             directories, files = front[0] | looked.directories, front[1] | looked.files
-            self._write(_with((directories, files, front[2], front[3]), places, printed, self._texts), 1)
+            stood = {path: looked.digest(path) for path in looked.unsaved}
+            self._write(_with((directories, files, *front[2:]), places, printed, self._texts, stood), 1)
         elif self._made:
             self._write(front, 1)
 
     def add(self, places: Places, printed: Printed) -> None:
         """Write another report on results that are here already."""
         if self._front is not None:
-            _, _, texts = self._front[3][printed.results_key]
-            self._write(_with(self._front, places, printed, texts), 0)
+            _, _, texts, stood = self._front[3][printed.results_key]
+            self._write(_with(self._front, places, printed, texts, stood), 0)
 
     def _write(self, front: Front, runs: int) -> None:
         """Write the file anew. `runs` is how many have passed without a use for the facts that were not used."""
@@ -165,12 +167,13 @@ class Memory:
                 yield digest, self._facts.unchecked(digest), expected, unused + runs
 
 
-def _with(front: Front, places: Places, printed: Printed, texts: Texts) -> Front:
+def _with(front: Front, places: Places, printed: Printed, texts: Texts, stood: dict[str, bytes]) -> Front:
     """With a report and its results in it, as the newest ones."""
     directories, files, reports, results = front
     key, exit_code, before, after, results_key, packed = printed
-    reports = _newest(reports, key, (places, exit_code, before, after))
-    return directories, files, reports, _newest(results, results_key, (places, packed, texts))
+    if key is not None:
+        reports = _newest(reports, key, (places, exit_code, before, after))
+    return directories, files, reports, _newest(results, results_key, (places, packed, texts, stood))
 
 
 def _newest(kept: dict[Key, T], key: Key, value: T) -> dict[Key, T]:

@@ -26,13 +26,14 @@ Report = tuple[Places, int, str, str | None]
 # What results hang on beside facts: of each file the lines that they name; None where comments have a say.
 Text = dict[int, str] | None
 Texts = dict[str, Text]
-# The results behind a report, packed: they can be shown in another format, or another width.
-Packed = tuple[Places, bytes, Texts]
+# The results behind a report, packed: they can be shown in another format, or another width. Last, the digests of texts
+# that stood for files.
+Packed = tuple[Places, bytes, Texts, dict[str, bytes]]
 Front = tuple[Directories, Files, dict[Key, Report], dict[Key, Packed]]
 # Digest of a file's content -> place and checksum of its facts, and how many runs ago they were last of use.
 Index = dict[bytes, tuple[int, int, bytes, int]]
 
-MAGIC = b"hermetic cache 2\n"
+MAGIC = b"hermetic cache 3\n"
 NUMBER = 8  # bytes of a length and of a checksum
 HEADER = len(MAGIC) + 5 * NUMBER  # whose it is, then length and checksum of each part
 

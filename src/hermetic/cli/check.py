@@ -16,7 +16,7 @@ from hermetic.cache.memory import Printed
 from hermetic.cache.stored import Key
 from hermetic.cli import instant, terminal
 from hermetic.cli.progress import Bar
-from hermetic.engine.scan import find_root
+from hermetic.engine.scan import find_root, without_links
 from hermetic.measures import Measures
 from hermetic.report import packed, runtime
 from hermetic.report.results import Results
@@ -78,7 +78,8 @@ def run_once(request: Request, options: Namespace) -> int:
 def _kept(request: Request, caches: Caches) -> Results | None:
     """The results of an earlier run, if they still hold."""
     began = time.perf_counter()
-    results = kept.results(caches, find_root(os.path.abspath(request.paths[0])), _results_key(request))
+    root = find_root(os.path.abspath(request.paths[0]))
+    results = kept.results(caches, root, _results_key(request), _met(request, root))
     if results is None:
         return None
     return replace(results, summary=replace(results.summary, seconds=time.perf_counter() - began))
@@ -87,12 +88,17 @@ def _kept(request: Request, caches: Caches) -> Results | None:
 def _printed(results: Results, report: str, exit_code: int, request: Request, options: Namespace) -> Printed:
     """What later runs can print again."""
     before, after = _around_seconds(report, results, options.output_format)
-    key = instant.key_of(options.given)
+    key = None if request.unsaved else instant.key_of(options.given)  # what comes on standard input is not compared
     return Printed(key, exit_code, before, after, _results_key(request), packed.pack(results))
 
 
 def _results_key(request: Request) -> Key:
-    return (os.getcwd(), request.paths, request.flags, request.isolated, request.hints)
+    return (os.getcwd(), request.paths, tuple(request.unsaved or ()), request.flags, request.isolated, request.hints)
+
+
+def _met(request: Request, root: str) -> dict[str, bytes]:
+    """The texts that stand for files, by the paths under which the scan meets these."""
+    return {without_links(path, root): text for path, text in (request.unsaved or {}).items()}
 
 
 def _request(options: Namespace) -> Request:
@@ -131,9 +137,9 @@ def _tuple(given: list[str] | None) -> tuple[str, ...] | None:
 
 
 def _is_for_once(options: Namespace) -> bool:
-    """Is it a run that asks for more than its report, or whose report hangs on more than the project?"""
+    """Is it a run that asks for more than its report, or whose report hangs on more than sources?"""
     figures = options.timings or options.statistics
-    return bool(options.watch or figures or options.runtime is not None or options.stdin_filename is not None)
+    return bool(options.watch or figures or options.runtime is not None)
 
 
 def _render(results: Results, output_format: str, unsaved: Mapping[str, bytes]) -> str:
