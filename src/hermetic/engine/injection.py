@@ -30,13 +30,15 @@ class Injection:
         modules = types.code.modules
         self._in_use = any(item[2] in last for module in modules for item in module.imports)
         self._providers: dict[int, tuple[int, ...]] = {}
+        self._receivers: tuple[Function, ...] | None = None
 
-    def receivers(self) -> Iterator[Function]:
+    def receivers(self) -> tuple[Function, ...]:
         """The functions that get a session from a framework."""
-        if self._in_use:
-            for fn in self._types.code.functions:
-                if any(self._made(fn, number) for number, _ in _told(fn)):
-                    yield fn
+        if self._receivers is None:
+            functions = self._types.code.functions if self._in_use else ()
+            told = ((fn, number) for fn in functions for number, _ in _told(fn))
+            self._receivers = tuple(dict.fromkeys(fn for fn, number in told if self._made(fn, number)))
+        return self._receivers
 
     def at_entry(self, fn: Function) -> Iterator[tuple[int, Track]]:
         """(parameter, state) for every injected session that is in a transaction when the function begins, or failed
