@@ -45,7 +45,10 @@ class Demand:
         self.add(wanted)
         self.add(self._shared_by({self._code.functions[number].module for number in wanted}))
         for number in wanted:
-            self.add(self._of_the_same_objects(self._code.functions[number]))
+            for method in self._of_the_same_objects(self._code.functions[number]):
+                self.add((method,))
+                if self._code.functions[method].name == "__init__":  # how long they live, those tell that make them
+                    self.add(solver.mentions.callers(self._code.functions[method]))
 
     def _by_provider(self) -> dict[int, list[int]]:
         """Who gets what a function gives: what that one does to a session, they meet."""
