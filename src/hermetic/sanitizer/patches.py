@@ -110,6 +110,18 @@ def _statement(probes: Probes, original: Callable[..., Any]) -> Callable[..., An
     return _exec_context
 
 
+def _failing(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
+    # After `handle_error`, a cursor is closed or a connection given up, for which a driver may wait until the server
+    # has done what nobody wants any more.
+    def _handle_dbapi_exception(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return original(self, *args, **kwargs)
+        finally:
+            probes.failed_at_last(self)
+
+    return _handle_dbapi_exception
+
+
 def _cursor_close(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
     # No event tells that the last row of a statement has come.
     def _safe_close_cursor(self: Any, cursor: Any) -> None:
@@ -298,7 +310,7 @@ def closing() -> tuple[Patch, ...]:
     """Where sessions are closed, on the application's own stack."""
     from sqlalchemy.orm import Session
 
-    return (Patch(Session, "close", _session_close), *_async_closing())
+    return (Patch(Session, "close", _session_close), Patch(Session, "reset", _session_close), *_async_closing())
 
 
 def _async_closing() -> tuple[Patch, ...]:
@@ -310,6 +322,7 @@ def _async_closing() -> tuple[Patch, ...]:
 
     return (
         Patch(AsyncSession, "close", _async_close),
+        Patch(AsyncSession, "reset", _async_close),
         Patch(AsyncSession, "__aexit__", _async_exit),
         Patch(_AsyncSessionContextManager, "__aexit__", _async_exit),
     )
@@ -341,7 +354,7 @@ def changes() -> tuple[Patch, ...]:
 
 
 def failures() -> tuple[Patch, ...]:
-    """Refusals of a session, and blocks that end quietly after a failure."""
+    """Refusals of a session, failures of its database, and blocks that end quietly after one."""
     from sqlalchemy.engine import Connection
     from sqlalchemy.orm import SessionTransaction
 
@@ -349,6 +362,7 @@ def failures() -> tuple[Patch, ...]:
         Patch(SessionTransaction, "_raise_for_prerequisite_state", _refusal),
         Patch(SessionTransaction, "__exit__", _transaction_exit),
         Patch(Connection, "_invalid_transaction", _invalid),
+        Patch(Connection, "_handle_dbapi_exception", _failing),
     )
 
 

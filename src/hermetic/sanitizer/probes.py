@@ -110,7 +110,6 @@ class Probes:
 
     def _begins(self, record: SessionRecord, session: Session, transaction: Any, connection: Any) -> None:
         if self.detailed:
-            self._acts(record)
             record.isolation = internals.isolation(connection)
             record.scope = record.scope or self.watch.scope
         hold: Hold | None = connection.connection.record_info.get(HOLD)
@@ -170,6 +169,8 @@ class Probes:
                 self.ledger.ended(record)
                 if self.keeps_more:
                     record.forget()
+                if self.detailed:
+                    self._stamp(record)  # the database may have taken its time
             elif record.failure is not None and record.failure.transaction is not None:
                 if record.failure.transaction() is transaction:
                     record.failure = None
@@ -321,6 +322,13 @@ class Probes:
         error = context.sqlalchemy_exception or context.original_exception
         self._failed(record, session, error, frames or grab(skip=3), context)
 
+    @quietly
+    def failed_at_last(self, connection: Any) -> None:
+        """A failure, and what is done about it, is on its way to the application."""
+        record = self.ledger.of_connection(connection)
+        if record is not None:
+            self._stamp(record)
+
     def _failed(
         self, record: SessionRecord, session: Session, error: BaseException, frames: Frames, context: Any = None
     ) -> None:
@@ -379,6 +387,7 @@ class Probes:
     @quietly
     def provisioning(self, transaction: SessionTransaction) -> bool:
         record = self.ledger.record(transaction.session)
+        self._acts(record)  # before a pool or a server makes it wait for its connection
         if record.busy is not None:
             return False
         record.busy = Busy(actor(), grab(skip=3), "making the session's connection")

@@ -14,7 +14,7 @@ from numbers import Number
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import ForeignKey, inspect
+from sqlalchemy import ForeignKey, TableClause, inspect
 from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.orm.base import PASSIVE_NO_INITIALIZE
 
@@ -139,7 +139,8 @@ def _target(key: ForeignKey) -> str:
 def of_statement(sql: str, context: Any) -> Row | None:
     """What a statement outside of a flush writes."""
     table = getattr(context.compiled.statement, "table", None) if context.compiled is not None else None
-    if table is None:
+    table = getattr(table, "element", table)  # of an alias
+    if not isinstance(table, TableClause):
         text = TEXT.match(sql)
         return Row(Verb(text[1].split()[0].lower()), frozenset({text[2].lower()})) if text is not None else None
     verb = Verb.INSERT if context.isinsert else Verb.UPDATE if context.isupdate else Verb.DELETE

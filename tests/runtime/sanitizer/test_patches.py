@@ -42,6 +42,7 @@ ARGUMENTS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "Connection._exec_single_context": (("dialect", MagicMock(), "statement", "parameters"), {}),
     "Connection._exec_insertmany_context": (("dialect", MagicMock()), {}),
     "Connection._safe_close_cursor": (("cursor",), {}),
+    "Connection._handle_dbapi_exception": (("error", "statement", "parameters", "cursor", None), {"is_sub_exec": True}),
     "InstanceState._modified_event": (("dict", "attribute", "previous"), {"collection": True}),
     "SessionTransaction._raise_for_prerequisite_state": (("commit", MagicMock()), {}),
     "SessionTransaction.__exit__": ((None, None, None), {}),
@@ -61,6 +62,7 @@ ARGUMENTS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
 NOTHING = {
     "__init__",
     "close",
+    "reset",
     "expunge",
     "_modified_event",
     "_safe_close_cursor",

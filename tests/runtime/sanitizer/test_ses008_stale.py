@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from sqlalchemy import Engine, create_engine, select, text
+from sqlalchemy import Engine, create_engine, event, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -106,6 +106,24 @@ def test_a_wait_between_two_transactions(engine: Engine, found: Found) -> None:
     pay()
 
     assert found.places("SES008", pay) == ("written", {"read", "written"})
+
+
+def test_a_pool_and_a_commit_that_take_their_time(engine: Engine, found: Found) -> None:
+    @event.listens_for(engine, "checkout")
+    def connect_slowly(*_: object) -> None:
+        wait()
+
+    @event.listens_for(engine, "commit")
+    def commit_slowly(_: object) -> None:
+        wait()
+
+    with Session(engine, expire_on_commit=False) as session:
+        account = session.get_one(Account, 1)
+        session.commit()
+        account.balance -= 10
+        session.commit()
+
+    assert found.codes == []
 
 
 def test_reading_it_again_gives_the_old_values(engine: Engine, found: Found) -> None:

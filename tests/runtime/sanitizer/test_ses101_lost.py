@@ -35,7 +35,7 @@ def key(sync_engine: Engine) -> int:
         return account.id
 
 
-@pytest.mark.parametrize("name", ["add", "flush", "execute", "change_after_commit"])
+@pytest.mark.parametrize("name", ["add", "flush", "execute", "execute_on_alias", "reset", "change_after_commit"])
 def test_lost(sync_engine: Engine, found: Found, app: ModuleType, name: str) -> None:
     function = getattr(app, name)
 
@@ -45,7 +45,7 @@ def test_lost(sync_engine: Engine, found: Found, app: ModuleType, name: str) -> 
     assert found.codes == ["SES101"]
 
 
-@pytest.mark.parametrize("name", ["async_add", "async_flush"])
+@pytest.mark.parametrize("name", ["async_add", "async_flush", "async_reset"])
 async def test_lost_by_an_async_session(async_engine: AsyncEngine, found: Found, app: ModuleType, name: str) -> None:
     function = getattr(app, name)
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 from freezegun import freeze_time
-from sqlalchemy import Engine, func, insert, select
+from sqlalchemy import Engine, event, func, insert, select
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.exc import CompileError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session
 
 from runtime.models import Post, User
@@ -212,6 +212,27 @@ def test_a_driver_that_takes_its_time(sync_engine: Engine, found: Found, monkeyp
     with Session(sync_engine) as session:
         count(session)
         count(session)
+
+    assert found.codes == []
+
+
+async def test_a_driver_that_waits_for_what_was_cancelled(
+    aiosqlite_url: str, found: Found, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """aiosqlite closes a connection only when its thread has done the statement that nobody wants any more."""
+    engine = create_async_engine(aiosqlite_url, connect_args={"timeout": 30})
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def add_function(connection: Any, _: object) -> None:
+        connection.run_async(lambda raw: raw.create_function("rest", 1, time.sleep))
+
+    async with AsyncSession(engine) as session:
+        await session.scalars(select(User))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(session.execute(select(func.rest(IDLE + WAIT))), IDLE / 2)
+        await session.rollback()
+        await session.scalars(select(User))
+    await engine.dispose()
 
     assert found.codes == []
 

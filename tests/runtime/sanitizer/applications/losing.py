@@ -6,9 +6,9 @@ from typing import Annotated
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.responses import JSONResponse
 from flask import Flask
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
-from sqlalchemy.orm import Session, scoped_session, sessionmaker
+from sqlalchemy.orm import Session, aliased, scoped_session, sessionmaker
 
 from runtime.models import Account, User
 
@@ -45,6 +45,19 @@ def delete(engine: Engine, key: int) -> None:
 def execute(engine: Engine) -> None:
     with Session(engine) as session:  # mark: closed
         session.execute(insert(User).values(name="Ada"))  # mark: changed
+
+
+def reset(engine: Engine) -> None:
+    with Session(engine) as session:
+        session.add(User(name="Ada"))  # mark: changed
+        session.reset()  # mark: closed
+        session.scalars(select(User)).all()
+
+
+def execute_on_alias(engine: Engine) -> None:
+    with Session(engine) as session:  # mark: closed
+        statement = update(aliased(User)).values(name="Ada")
+        session.execute(statement, execution_options={"synchronize_session": False})  # mark: changed
 
 
 def change_after_commit(engine: Engine) -> None:
@@ -111,6 +124,12 @@ def join(connection: Connection) -> None:
 async def async_add(engine: AsyncEngine) -> None:
     async with AsyncSession(engine) as session:  # mark: closed
         session.add(User(name="Ada"))  # mark: changed
+
+
+async def async_reset(engine: AsyncEngine) -> None:
+    session = AsyncSession(engine)
+    session.add(User(name="Ada"))  # mark: changed
+    await session.reset()  # mark: closed
 
 
 async def async_flush(engine: AsyncEngine) -> None:
