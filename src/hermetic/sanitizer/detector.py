@@ -60,7 +60,8 @@ class Detector:
     # DEACTIVE (rolled back by a failure), PREPARED (its commit failed), INVALID (its connection is lost), CLOSED, or an
     # operation in progress: PROVISIONING_CONNECTION, FLUSHING, CHANGING (any other).
     refused: Callable[[Watch, SessionRecord, str, str, BaseException], None] | None = None
-    left_quietly: OnSession | None = None  # `with session.begin()` ends without an exception, before it commits
+    # `with session.begin()` ends without an exception, before it commits; or `begin_nested()`, and has lost something.
+    left_quietly: OnSession | None = None
     ending: Callable[[Watch, SessionRecord, str], None] | None = None  # the root transaction's "commit" or "rollback"
     flushing: OnSession | None = None
     flushed: OnSession | None = None

@@ -65,6 +65,12 @@ def aborts(context: Any) -> bool:
     return bool(error.args) and isinstance(error.args[0], dict) and "S" in error.args[0]
 
 
+def lost_quietly(savepoint: SessionTransaction) -> bool:
+    """Has a flush failed since a savepoint, which undid others that had succeeded before it?"""
+    kept: Any = savepoint  # what was flushed since then, as long as somebody has the instances
+    return not savepoint.is_active and bool(kept._new or kept._dirty or kept._deleted)
+
+
 def keeps_connections(engine: Engine) -> bool:
     """Does an engine keep connections to a server or a file open when nobody uses them?"""
     if isinstance(engine.pool, NullPool):

@@ -357,7 +357,7 @@ class Probes:
     @quietly
     def left_quietly(self, transaction: SessionTransaction) -> None:
         record = self.ledger.known(transaction.session)
-        if record is not None and not transaction.nested:
+        if record is not None and (not transaction.nested or internals.lost_quietly(transaction)):
             self.tell("left_quietly", record)
 
     @quietly

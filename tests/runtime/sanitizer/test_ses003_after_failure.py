@@ -164,6 +164,49 @@ def test_a_savepoint_that_is_released_after_a_failure(sync_engine: Engine, found
     assert found.places("SES003", load) == ("failed", {"failed", "savepoint"})
 
 
+def test_swallowed_in_a_savepoint_that_has_written_before(sync_engine: Engine, found: Found) -> None:
+    def load() -> None:
+        with Session(sync_engine) as session, session.begin(), session.begin_nested():  # mark: savepoint
+            first = User(name="Ada")
+            session.add(first)
+            session.flush()
+            session.add(User(name="Ada"))
+            with suppress(IntegrityError):
+                session.flush()  # mark: failed
+
+    load()
+
+    assert found.places("SES003", load) == ("failed", {"failed", "savepoint"})
+    assert names(sync_engine) == []
+
+
+async def test_swallowed_in_a_savepoint_of_asyncio(async_engine: AsyncEngine, found: Found) -> None:
+    async def load() -> None:
+        async with AsyncSession(async_engine) as session, session.begin():
+            first = User(name="Ada")
+            async with session.begin_nested():  # mark: savepoint
+                session.add(first)
+                await session.flush()
+                session.add(User(name="Ada"))
+                with suppress(IntegrityError):
+                    await session.flush()  # mark: failed
+
+    await load()
+
+    assert found.places("SES003", load) == ("failed", {"failed", "savepoint"})
+
+
+def test_swallowed_in_a_savepoint_of_its_own(sync_engine: Engine, found: Found) -> None:
+    with Session(sync_engine) as session, session.begin():
+        for name in ("Ada", "Ada", "Grace"):
+            with session.begin_nested(), suppress(IntegrityError):
+                session.add(User(name=name))
+                session.flush()
+
+    assert found.codes == []
+    assert names(sync_engine) == ["Ada", "Grace"]
+
+
 @only_postgres_async
 async def test_used_after_a_cancelled_statement(async_engine: AsyncEngine, found: Found) -> None:
     async def load() -> None:

@@ -2,8 +2,8 @@
 
 After a failed flush, a failed commit or a lost connection the session itself refuses. After a failed statement
 PostgreSQL does: the next one fails with the wrong error, and a commit "succeeds" and writes nothing. A failure that is
-swallowed inside `with session.begin()` is the worst: the block ends as if all were well. SQLite goes on after a failed
-statement, and programs count on it.
+swallowed inside `with session.begin()`, or inside `begin_nested()` after something else was written there, is the
+worst: the block ends as if all were well. SQLite goes on after a failed statement, and programs count on it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,10 @@ def left_quietly(watch: Watch, record: SessionRecord) -> None:
     failure, session = record.failure, record.session()
     if failure is None or session is None or (session.is_active and not failure.aborts):
         return
-    message = "a failure is swallowed inside `begin()`: the block ends as if all were well, and nothing is written"
+    block, lost = "begin()", "nothing is written"
+    if session.in_nested_transaction():
+        block, lost = "begin_nested()", "what else it has written is lost"
+    message = f"a failure is swallowed inside `{block}`: the block ends as if all were well, and {lost}"
     _report(watch, record, message, "the block is left without an exception")
 
 
