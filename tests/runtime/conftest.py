@@ -116,8 +116,9 @@ async def async_engine(async_url: str) -> AsyncIterator[AsyncEngine]:
 
 
 async def aiosqlite_has_ended() -> None:
-    """A statement that was cancelled goes on in aiosqlite's thread, which then wants to tell the loop."""
-    for _ in range(200):
+    """A statement that was cancelled goes on in aiosqlite's thread, which then wants to tell the loop; on a busy machine
+    it may take a while until the thread has its turn."""
+    for _ in range(2000):
         if not any("_connection_worker_thread" in thread.name for thread in threading.enumerate()):
             return
         await asyncio.sleep(0.01)

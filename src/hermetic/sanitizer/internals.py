@@ -71,6 +71,11 @@ def lost_quietly(savepoint: SessionTransaction) -> bool:
     return not savepoint.is_active and bool(kept._new or kept._dirty or kept._deleted)
 
 
+def computes_here(dialect: Any) -> bool:
+    """Is the database a library that works in the thread which asks? What it takes is CPU time of that thread."""
+    return dialect.name in ("sqlite", "duckdb") and not dialect.is_async
+
+
 def keeps_connections(engine: Engine) -> bool:
     """Does an engine keep connections to a server or a file open when nobody uses them?"""
     if isinstance(engine.pool, NullPool):

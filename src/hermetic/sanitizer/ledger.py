@@ -89,6 +89,7 @@ class SessionRecord:
 
     in_statement: bool = False
     busy: Busy | None = None  # who is in the middle of a statement, or makes the connection; kept in tests only
+    connects_since: float = 0.0  # when it began to make its connection; kept in tests only
     working: Busy | None = None  # who is in the middle of a flush, its commit or rollback; kept in tests only
     last: Frames = ()  # the last statement of this transaction that ended; kept in tests only
     last_wall: float = 0.0  # when it ended

@@ -113,11 +113,13 @@ def _statement(probes: Probes, original: Callable[..., Any]) -> Callable[..., An
 def _failing(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
     # After `handle_error`, a cursor is closed or a connection given up, for which a driver may wait until the server
     # has done what nobody wants any more.
-    def _handle_dbapi_exception(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def _handle_dbapi_exception(
+        self: Any, error: Any, statement: Any, parameters: Any, cursor: Any, context: Any, *args: Any, **kwargs: Any
+    ) -> Any:
         try:
-            return original(self, *args, **kwargs)
+            return original(self, error, statement, parameters, cursor, context, *args, **kwargs)
         finally:
-            probes.failed_at_last(self)
+            probes.failed_at_last(self, context)
 
     return _handle_dbapi_exception
 

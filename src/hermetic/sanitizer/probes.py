@@ -31,6 +31,8 @@ from hermetic.sanitizer.stacks import Frames, actor, grab, spawned
 if TYPE_CHECKING:
     from hermetic.sanitizer.watch import Watch
 
+ASKED = "_hermetic_asked"  # where an ExecutionContext keeps when its statement began
+
 
 class Probes:
     """All hooks of one watch; `install` sets them, `remove` takes them out."""
@@ -222,27 +224,29 @@ class Probes:
     ) -> None:
         self.ledger.statements += 1
         record = self.ledger.of_connection(connection)
-        if record is not None and self.detailed:
+        if record is not None:
             self._acts(record)
         self.tell("before_statement", connection, record, sql, context)
+        if context is not None:
+            setattr(context, ASKED, perf_counter())
         if record is None:
             return
         record.in_statement = True
         record.statements += 1
-        if self.detailed:
-            record.busy = Busy(actor(), grab(skip=3), "a statement")
-            if not record.has_written and internals.writes(sql, context):
-                record.has_written, record.wrote = True, record.busy.frames
+        record.busy = Busy(actor(), grab(skip=3), "a statement")
+        if not record.has_written and internals.writes(sql, context):
+            record.has_written, record.wrote = True, record.busy.frames
 
     @quietly
     def after_cursor_execute(
         self, connection: Any, cursor: Any, sql: str, parameters: Any, context: Any, many: bool
     ) -> None:
+        self._answered(connection, context)
         record = self.ledger.of_connection(connection)
         if record is None:
             return
         self._statement_over(record)
-        if self.detailed and internals.is_streaming(context):
+        if internals.is_streaming(context):
             record.streams |= {id(cursor)}
         failure = record.failure
         if failure is not None and not failure.flush and sql[:8].upper() == "ROLLBACK":  # to a savepoint
@@ -281,6 +285,11 @@ class Probes:
         if record is not None and id(cursor) in record.streams:
             record.streams -= {id(cursor)}
             self._stamp(record)
+
+    def _answered(self, connection: Any, context: Any) -> None:
+        since: float | None = getattr(context, ASKED, None)
+        if since is not None and not internals.computes_here(connection.dialect):
+            waits.asked(since)
 
     def _statement_over(self, record: SessionRecord) -> None:
         record.in_statement = record.is_asking = False
@@ -323,8 +332,9 @@ class Probes:
         self._failed(record, session, error, frames or grab(skip=3), context)
 
     @quietly
-    def failed_at_last(self, connection: Any) -> None:
-        """A failure, and what is done about it, is on its way to the application."""
+    def failed_at_last(self, connection: Any, context: Any = None) -> None:
+        """A failure, and what has been done about it, is on its way to the application."""
+        self._answered(connection, context)
         record = self.ledger.of_connection(connection)
         if record is not None:
             self._stamp(record)
@@ -391,12 +401,16 @@ class Probes:
         if record.busy is not None:
             return False
         record.busy = Busy(actor(), grab(skip=3), "making the session's connection")
+        record.connects_since = perf_counter()
         return True
 
     @quietly
     def provisioned(self, transaction: SessionTransaction) -> None:
         record = self.ledger.known(transaction.session)
-        if record is not None and not record.in_statement:
+        if record is None:
+            return
+        waits.asked(record.connects_since)
+        if not record.in_statement:
             record.busy = None
 
     @quietly

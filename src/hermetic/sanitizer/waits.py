@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import sys
 from _thread import get_ident, get_native_id
+from collections import deque
 from collections.abc import Callable
+from operator import itemgetter
 from threading import local
 from time import process_time, thread_time
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 MEASURING = frozenset({"coverage", "trace", "slipcover", "viztracer", "hunter"})
 DEBUGGER = 0  # of `sys.monitoring`: https://docs.python.org/3/library/sys.monitoring.html#tool-identifiers
 
+SLOW = 0.05  # seconds that a thread has to wait for a database until that is remembered
+MOST_SLOW = 64  # such waits that are
 SAMPLED = 0.02  # seconds for which one look at the clocks is good: a look costs more than all else that an act does
 
 
@@ -37,6 +41,7 @@ class Clocks(NamedTuple):
     turns: dict[int, Turns]  # of all threads of the process, by native number
 
 
+_for_databases: deque[tuple[int, float, float]] = deque(maxlen=MOST_SLOW)  # by thread, from when to when
 _local = local()  # `clocks`: the thread's last look
 _last_stop = 0.0  # when pdb, or what is built on it, stopped last; of `time.perf_counter`
 
@@ -56,12 +61,21 @@ def _look(now: float) -> Clocks:
     return Clocks(now, get_native_id(), thread_time(), process_time(), turns_of_all())
 
 
+def asked(since: float) -> None:
+    """This thread, or a task of its loop, has just got what it asked a database for: other sessions wait for that, and
+    not for something else."""
+    now = perf_counter()
+    if now - since >= SLOW:
+        _for_databases.append((get_ident(), since, now))
+
+
 def waited(record: SessionRecord, idle: float) -> float:
     """The seconds that a session has waited since its last act.
 
     0.0 for less than `idle`, for a debugger, while a statement is on its way, and while rows of one are still streaming
     in, of which nobody can say when they came. Not counted is what the thread has computed meanwhile, and shortly
-    before that act; of what another thread did here before only a sum over all threads is known.
+    before that act; of what another thread did here before only a sum over all threads is known. Nor is the time for
+    which the thread has waited for a database on behalf of another session.
     """
     then = record.last_clocks
     wall = perf_counter() - record.last_wall
@@ -72,7 +86,19 @@ def waited(record: SessionRecord, idle: float) -> float:
     else:
         busy = process_time() - then.process_cpu + _delay(then)
     seconds = wall - busy
+    if seconds >= idle:
+        seconds -= _for_other_sessions(record.last_wall)
     return seconds if seconds >= idle else 0.0
+
+
+def _for_other_sessions(since: float) -> float:
+    """The seconds since then in which this thread, or some task of its loop, has waited for a database."""
+    thread, seconds, until = get_ident(), 0.0, since
+    for other, began, ended in sorted(_for_databases, key=itemgetter(1)):
+        if other == thread and ended > until:
+            seconds += ended - max(began, until)
+            until = ended
+    return seconds
 
 
 def is_for_other_threads(record: SessionRecord, seconds: float, idle: float) -> bool:

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 from freezegun import freeze_time
-from sqlalchemy import Engine, event, func, insert, select
+from sqlalchemy import Engine, create_engine, event, func, insert, select
 from sqlalchemy.engine.default import DefaultExecutionContext
-from sqlalchemy.exc import CompileError
+from sqlalchemy.exc import CompileError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session
 
@@ -214,6 +214,68 @@ def test_a_driver_that_takes_its_time(sync_engine: Engine, found: Found, monkeyp
         count(session)
 
     assert found.codes == []
+
+
+def test_a_statement_of_another_session_is_no_wait(postgres_url: str, found: Found) -> None:
+    engine = create_engine(postgres_url)
+    with Session(engine) as session, Session(engine) as other, engine.connect() as connection:
+        for executes in (other, connection):
+            count(session)
+            executes.execute(select(func.pg_sleep(WAIT)))
+            count(session)
+    engine.dispose()
+
+    assert found.codes == []
+
+
+def test_a_statement_of_another_session_that_fails_late(postgres_url: str, found: Found) -> None:
+    engine = create_engine(postgres_url, connect_args={"options": f"-c statement_timeout={IDLE * 2000:.0f}"})
+    with Session(engine) as session, Session(engine) as other:
+        count(session)
+        with pytest.raises(OperationalError):
+            other.execute(select(func.pg_sleep(WAIT)))
+        count(session)
+    engine.dispose()
+
+    assert found.codes == []
+
+
+def test_a_pool_that_another_session_waits_for_is_no_wait(sync_engine: Engine, found: Found) -> None:
+    with Session(sync_engine) as session, Session(sync_engine) as other:
+        count(session)
+        event.listen(sync_engine, "checkout", lambda *_: time.sleep(WAIT))
+        count(other)
+        count(session)
+
+    assert found.codes == []
+
+
+async def test_statements_of_other_tasks_are_no_wait(postgres_async_url: str, found: Found) -> None:
+    async def slowly(seconds: float) -> None:
+        async with AsyncSession(engine) as other:
+            await other.execute(select(func.pg_sleep(seconds)))
+
+    engine = create_async_engine(postgres_async_url)
+    async with AsyncSession(engine) as session:
+        await session.scalars(select(User))
+        await asyncio.gather(slowly(WAIT), slowly(WAIT / 2))
+        await session.scalars(select(User))
+    await engine.dispose()
+
+    assert found.codes == []
+
+
+def test_a_wait_beside_a_statement_of_another_session(postgres_url: str, found: Found) -> None:
+    engine = create_engine(postgres_url)
+    with Session(engine) as session, Session(engine) as other:
+        count(session)
+        other.execute(select(func.pg_sleep(IDLE)))
+        time.sleep(WAIT)
+        count(session)
+        other.rollback()
+    engine.dispose()
+
+    assert found.codes == ["SES102", "SES102"]  # the other one waits as well
 
 
 async def test_a_driver_that_waits_for_what_was_cancelled(
