@@ -186,26 +186,24 @@ def show_ratio(rounds: list[Round], beside: str, cpu: Callable[[Round], float]) 
 
 # -- with a cache -------------------------------------------------------------------------------------------------
 
-START, AGAIN, EDITED, UNSAVED, LINT_AGAIN = (
-    "python -c pass",
-    "nothing changed",
-    "one file changed",
-    "--stdin-filename",
-    "ruff check, nothing changed",
-)
+START, AGAIN, LINT_AGAIN = "python -c pass", "nothing changed", "ruff check, nothing changed"
+# A comment leaves all findings as they are, but for their lines; a function may change any of them.
+COMMENTED, EXTENDED = "one file changed, a comment", "one file changed, a function"
+UNSAVED, UNSAVED_EXTENDED = "--stdin-filename, a comment", "--stdin-filename, a function"
 SETTLING = 2.5  # seconds, after which a file is known by its times
 
 
 def warm(tree: Path, rounds: int) -> dict[str, list[Usage]]:
     """What runs with a cache take, and what they are compared with, in turns."""
-    found: dict[str, list[Usage]] = {name: [] for name in (START, AGAIN, EDITED, UNSAVED, LINT_AGAIN)}
+    names = (START, AGAIN, COMMENTED, EXTENDED, UNSAVED, UNSAVED_EXTENDED, LINT_AGAIN)
+    found: dict[str, list[Usage]] = {name: [] for name in names}
     check = [str(Path(sys.executable).with_name("hermetic")), *HERMETIC[1:]]
     check.remove("--no-cache")
     ruff = [which("ruff", path=str(Path(sys.executable).parent)) or "ruff", *RUFF[1:]]
     ruff.remove("--no-cache")
     _, printed = measured(check, tree)
     victim = tree / json.loads(printed)["findings"][0]["path"]
-    text = victim.read_text(encoding="utf-8")
+    text = before = victim.read_text(encoding="utf-8")
     time.sleep(SETTLING)
     for command in (check, ruff):
         measured(command, tree)
@@ -213,13 +211,16 @@ def warm(tree: Path, rounds: int) -> dict[str, list[Usage]]:
         for _ in range(rounds):
             for name, command in ((START, [sys.executable, "-c", "pass"]), (AGAIN, check), (LINT_AGAIN, ruff)):
                 found[name].append(measured(command, tree)[0])
+        unsaved = [*check, "--stdin-filename", str(victim.relative_to(tree))]
         for number in range(rounds):
-            victim.write_text(f"{text}\n# {number}\n", encoding="utf-8")
-            found[EDITED].append(measured(check, tree)[0])
-            unsaved = [*check, "--stdin-filename", str(victim.relative_to(tree))]
-            found[UNSAVED].append(measured(unsaved, tree, f"{text}\n# unsaved\n")[0])
+            comment, function = f"\n# {number}\n", f"\ndef added_{number}(): return {number}\n"
+            for edited, in_place, alone in ((function, EXTENDED, UNSAVED_EXTENDED), (comment, COMMENTED, UNSAVED)):
+                text += edited
+                victim.write_text(text, encoding="utf-8")
+                found[in_place].append(measured(check, tree)[0])
+                found[alone].append(measured(unsaved, tree, text)[0])
     finally:
-        victim.write_text(text, encoding="utf-8")
+        victim.write_text(before, encoding="utf-8")
     for _ in range(2):  # a whole run, and one that compares contents
         time.sleep(SETTLING)
         measured(check, tree)
