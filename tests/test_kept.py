@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -110,6 +111,34 @@ def test_nothing_is_analysed_after(
         assert report["findings"]
         assert instant.answer(["check", "--output-format", "json"]) == 1
     assert len(analysed) == 1
+
+
+@pytest.mark.parametrize("output_format", ["text", "concise", "json"])
+@pytest.mark.parametrize("edit", NEUTRAL.values(), ids=NEUTRAL.keys())
+def test_every_format_shows_the_file_as_it_is(
+    edit: Callable[[str], str], output_format: str, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def printed(*arguments: str) -> str:
+        cli.main(["check", "--output-format", output_format, *arguments])
+        return re.sub(r'\([0-9.]+ s\)|"seconds": [0-9.]+', "", capsys.readouterr().out)
+
+    printed()
+    for name in ("app.py", "other.py"):
+        (project / name).write_bytes(edit((project / name).read_text()).encode())
+        assert printed() == printed("--no-cache")
+        assert printed() == printed("--no-cache")
+
+
+def test_a_check_after_an_edit_leaves_what_is_known_of_a_text(
+    project: Path, check: Check, check_text: Check, analysed: list[object]
+) -> None:
+    check()
+    found = check_text(MODULE)
+    (project / "app.py").write_text(MODULE + "# the end\n")
+
+    assert check() == found
+    assert check_text(MODULE) == found
+    assert len(analysed) == 2
 
 
 MATTERS = {

@@ -18,7 +18,7 @@ from hermetic.engine.ir import Node
 from hermetic.engine.link import Codebase
 from hermetic.engine.program import Program, Versions
 from hermetic.engine.solve import Solver
-from hermetic.files import decode
+from hermetic.files import SUPPRESSION, decode
 from hermetic.finding import Finding, Position, Severity, Step
 from hermetic.measures import Measures
 from hermetic.patterns import Patterns
@@ -27,7 +27,7 @@ from hermetic.report import runtime, suppress
 from hermetic.report.results import NotAnalysed as Unread, Results, Summary
 from hermetic.report.runtime import Seen
 from hermetic.rule import Rule
-from hermetic.settings import SUPPRESSION, SettingsError
+from hermetic.settings import SettingsError
 from hermetic.tree import Request, Tree, UsageError, trees
 
 # The interpreter recurses with the nesting of the code under analysis and with its call chains.

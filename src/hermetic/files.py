@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     Read = Callable[[str, int], bytes]  # `read`, or what remembers what it has read
 
 
+SUPPRESSION = b"hermetic:"  # what no suppression comment is without
+
+
 def read(path: str, largest: int) -> bytes:
     """The bytes of a regular file. Raises OSError, whose `strerror` says why, for everything else."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))

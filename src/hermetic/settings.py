@@ -15,7 +15,6 @@ from hermetic import files, patterns
 
 # Not a rule, but selected, ignored and reported like one: a suppression comment that suppresses nothing.
 UNUSED_SUPPRESSION = "HERMETIC001"
-SUPPRESSION = b"hermetic:"  # what no suppression comment is without
 
 LARGEST_FILE = 4 * 1024 * 1024
 LONGEST_QUOTE = 60  # of what a stranger wrote, in messages

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 
 from hermetic.cache import inputs, place, stored
 from hermetic.cache.clean import sweep
-from hermetic.cache.inputs import Directories, Files, Places
+from hermetic.cache.inputs import Files, Places, State
 from hermetic.cache.looked import Looked
 from hermetic.cache.place import Distrusted
 from hermetic.cache.stored import Front, Index, Key, Packed, Texts
@@ -34,6 +34,7 @@ class Printed(NamedTuple):
     after: str | None
     results_key: Key
     results: bytes
+    shows_code: bool
 
 
 class Edited(NamedTuple):
@@ -117,8 +118,7 @@ class Memory:
         """Write what this run found, with what later runs may print."""
         front = self._front or NOTHING
         if printed is not None:
-            if not _holds_beside(front[0], front[1], looked):
-                front = NOTHING
+            front = _what_holds_beside(front, looked)
             directories, files = front[0] | looked.directories, front[1] | looked.files
             stood = {path: looked.digest(path) for path in looked.unsaved}
             self._write(_with((directories, files, *front[2:]), places, printed, self._texts, stood), 1)
@@ -170,9 +170,9 @@ class Memory:
 def _with(front: Front, places: Places, printed: Printed, texts: Texts, stood: dict[str, bytes]) -> Front:
     """With a report and its results in it, as the newest ones."""
     directories, files, reports, results = front
-    key, exit_code, before, after, results_key, packed = printed
+    key, exit_code, before, after, results_key, packed, shows_code = printed
     if key is not None:
-        reports = _newest(reports, key, (places, exit_code, before, after))
+        reports = _newest(reports, key, (places, exit_code, before, after, None if shows_code else results_key))
     return directories, files, reports, _newest(results, results_key, (places, packed, texts, stood))
 
 
@@ -183,15 +183,21 @@ def _newest(kept: dict[Key, T], key: Key, value: T) -> dict[Key, T]:
     return {**kept, key: value}
 
 
-def _holds_beside(directories: Directories, files: Files, looked: Looked) -> bool:
-    """Did the run see what it has in common with earlier ones as they saw it, and is the rest as it was? All reports
-    hold together, or none."""
+def _what_holds_beside(front: Front, looked: Looked) -> Front:
+    """What of earlier runs still holds, as this one has seen the project. Results hold without the files for which
+    texts stood; apart from that all hold together, or none."""
+    directories, files, _, results = front
     if any(directories.get(path, names) != names for path, names in looked.directories.items()):
-        return False
-    for path, now in looked.files.items():
-        before = files.get(path, now)
-        if before[1] != now[1] or (not now[1] and before[0] != now[0]):
-            return False
+        return NOTHING
+    changed = {path for path, now in looked.files.items() if _differ(files.get(path, now), now)}
     other_directories = {path: names for path, names in directories.items() if path not in looked.directories}
     other_files = {path: known for path, known in files.items() if path not in looked.files}
-    return inputs.still(other_directories, other_files) is not None
+    if inputs.still(other_directories, other_files) is None:
+        return NOTHING
+    return (
+        front if not changed else (directories, files, {}, {k: r for k, r in results.items() if r[3].keys() >= changed})
+    )
+
+
+def _differ(before: tuple[State, bytes], now: tuple[State, bytes]) -> bool:
+    return before[1] != now[1] or (not now[1] and before[0] != now[0])

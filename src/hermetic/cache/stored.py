@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 # Working directory, arguments, and whatever else of the surroundings shows in a report.
 Key = tuple[object, ...]
-# The paths that were given, the exit code, and the text around the number of seconds, if it is in there.
-Report = tuple[Places, int, str, str | None]
+# The paths that were given, the exit code, and the text around the number of seconds, if it is in there; then the key
+# of the results behind it, or None if it also shows code.
+Report = tuple[Places, int, str, str | None, Key | None]
 # What results hang on beside facts: of each file the lines that they name; None where comments have a say.
 Text = dict[int, str] | None
 Texts = dict[str, Text]
@@ -33,7 +34,7 @@ Front = tuple[Directories, Files, dict[Key, Report], dict[Key, Packed]]
 # Digest of a file's content -> place and checksum of its facts, and how many runs ago they were last of use.
 Index = dict[bytes, tuple[int, int, bytes, int]]
 
-MAGIC = b"hermetic cache 3\n"
+MAGIC = b"hermetic cache 4\n"
 NUMBER = 8  # bytes of a length and of a checksum
 HEADER = len(MAGIC) + 5 * NUMBER  # whose it is, then length and checksum of each part
 

@@ -27,6 +27,7 @@ from hermetic.tree import Request, UsageError
 FINDINGS, USAGE, NOT_ANALYSED = 1, 2, 3
 
 STDIN = "-"
+WITHOUT_CODE = frozenset(("json", "concise"))  # formats that show no lines of the source
 
 
 def run(options: Namespace) -> int:
@@ -89,7 +90,8 @@ def _printed(results: Results, report: str, exit_code: int, request: Request, op
     """What later runs can print again."""
     before, after = _around_seconds(report, results, options.output_format)
     key = None if request.unsaved else instant.key_of(options.given)  # what comes on standard input is not compared
-    return Printed(key, exit_code, before, after, _results_key(request), packed.pack(results))
+    shows_code = options.output_format not in WITHOUT_CODE
+    return Printed(key, exit_code, before, after, _results_key(request), packed.pack(results), shows_code)
 
 
 def _results_key(request: Request) -> Key:

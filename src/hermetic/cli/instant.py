@@ -34,11 +34,12 @@ def answer(arguments: list[str]) -> int | None:
         return None
     if front is None or key not in front[2]:
         return None
-    places, exit_code, before, after = front[2][key]
+    places, exit_code, before, after, results_key = front[2][key]
     again = inputs.still(front[0], front[1]) if inputs.same_places(places, root) else None
     if again is None:
-        return None
-    if any(state != inputs.UNSETTLED for state, _ in again.values()):
+        if results_key is None or not _still_holds(root, key, front[2][key]):
+            return None
+    elif any(state != inputs.UNSETTLED for state, _ in again.values()):
         from hermetic.cache.memory import Memory
 
         Memory(root).refresh(again)
@@ -46,6 +47,12 @@ def answer(arguments: list[str]) -> int | None:
     if report:
         terminal.write(report)
     return exit_code
+
+
+def _still_holds(root: str, key: stored.Key, report: stored.Report) -> bool:
+    from hermetic.cache import edits
+
+    return edits.still_holds(root, key, report)
 
 
 def key_of(arguments: list[str]) -> stored.Key:
