@@ -139,6 +139,7 @@ def _enter_object(run: Run, state: State, atom: Atom, position: ir.Pos, leaving:
 def leave(run: Run, state: State, leaving: list[tuple[str, Any]], line: int, raised: bool) -> None:
     """The block of a `with` is left, normally or by an exception: innermost item first."""
     position = (line, -1, line, -1)
+    before = state.copy() if run.forgotten and not raised else None
     for how, what in leaving[::-1]:
         if how == "session":
             target, type_ = what
@@ -159,6 +160,8 @@ def leave(run: Run, state: State, leaving: list[tuple[str, Any]], line: int, rai
         elif how == "library":
             if what.endswith(("TaskGroup", "create_task_group", "open_nursery", "PoolExecutor")):
                 concurrency.tasks_joined(state)
+    if before is not None:
+        concurrency.closed_under_tasks(run, state, before)
 
 
 def _leave_transaction(run: Run, state: State, transaction: Atom, position: ir.Pos, raised: bool) -> None:

@@ -153,6 +153,8 @@ def _engines(run: Run, normal: list[State]) -> None:
         fate = "dropped"
         if atom in run.disposed:
             fate = "disposed"
+        elif atom in run.kept:
+            fate = "stored"  # in a class
         for state in normal:
             if _holds(state, state.env.get(RETURNED, v.UNKNOWN), atom):
                 fate = "returned"

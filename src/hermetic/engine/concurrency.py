@@ -151,6 +151,8 @@ def spawn(run: Run, state: State, place: int, args: Arguments, kwargs: Keywords,
     for session in sorted(used, key=v.text):
         if _is_known(session):
             _hand_over(run, state, session, mark)
+    if run.by_itself is run.call_node and any(atom[0] == v.DEFERRED for atom in callee):
+        run.forgotten.add(mark)
     run.raise_(state, ERROR, mark)
     task: Atom = (v.DEFERRED, "task", v.UNKNOWN, frozenset(used))
     slow = _slow_step(run, state, callee)
@@ -202,6 +204,15 @@ def awaited(run: Run, state: State, atom: Atom, position: ir.Pos) -> None:
         hold(run, state, slow[0], trail(run, position, slow[1]))
     for session in atom[3]:
         _returned(state, session)
+
+
+def closed_under_tasks(run: Run, state: State, before: State) -> None:
+    """A `with` block has ended: has it closed a session under a task that nobody has waited for?"""
+    for atom, track in state.heap.items():
+        if type(track) is Track and ts.must(track.word, ts.CLOSED):
+            handed = track.mark(HANDED_OVER)
+            if handed in run.forgotten and not ts.must(before.track(atom).word, ts.CLOSED):
+                _report(run, state, atom, handed, "by a task after its `with` has closed it")
 
 
 def tasks_joined(state: State) -> None:

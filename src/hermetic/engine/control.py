@@ -9,6 +9,7 @@ from hermetic.engine.evaluate import assign, evaluate
 from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.guards import assume
 from hermetic.engine.ir import Block, Expr, Node
+from hermetic.engine.merging import open_sessions
 from hermetic.engine.observations import Leak
 from hermetic.engine.project import enter_context
 from hermetic.engine.run import DATABASE_ERROR, ERROR, EXPLICIT, THROWN, Exits, Raised, Run
@@ -384,19 +385,36 @@ def _finally(run: Run, inner: Exits, after: list[State], final: Block, run_block
     """Run the `finally` once for each kind of exit; its own exits override."""
     outer = run.exits
     for returned in run.merge(inner.returns):
-        outer.returns.extend(run_block(run, final, [returned]))
+        outer.returns.extend(_clean_up(run, final, [returned], run_block))
     for jumped, target in ((inner.breaks, outer.breaks), (inner.continues, outer.continues)):
         if jumped:
-            target.extend(run_block(run, final, run.merge(jumped)))
+            target.extend(_clean_up(run, final, run.merge(jumped), run_block))
     for kind, names in sorted({(exit_.kind, exit_.names) for exit_ in inner.raises}, key=v.text):
         same = [exit_ for exit_ in inner.raises if (exit_.kind, exit_.names) == (kind, names)]
         run.unwinding += 1
         run.ending += 1
-        for state in run_block(run, final, run.merge([exit_.state for exit_ in same])):
+        for state in _clean_up(run, final, run.merge([exit_.state for exit_ in same]), run_block):
             outer.raises.append(Raised(kind, names, state, same[0].mark))
         run.unwinding -= 1
         run.ending -= 1
-    return run.merge(run_block(run, final, after)) if after else []
+    return run.merge(_clean_up(run, final, after, run_block)) if after else []
+
+
+def _clean_up(run: Run, final: Block, states: list[State], run_block: RunBlock) -> list[State]:
+    """Run a `finally`. Where it closes a session, a clean-up before that which fails in its turn leaves none open:
+    who closes in a `finally` has done what can be asked of him."""
+    raises = run.exits.raises
+    count = len(raises)
+    opened = {atom for state in states for atom in open_sessions(state)}
+    after = run_block(run, final, states)
+    if opened and after and len(raises) > count:
+        closed = opened.difference(*[open_sessions(state) for state in after])
+        for atom in closed:
+            for exit_ in raises[count:]:
+                track = exit_.state.heap.get(atom)
+                if type(track) is Track:
+                    exit_.state.put(atom, track._replace(word=ts.clear(track.word, ts.OPEN)))
+    return after
 
 
 # -- with -----------------------------------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ from hermetic.engine.session_types import Made
 from hermetic.engine.sessions import expires, write
 from hermetic.engine.stale import is_identity, kind_of, reasked, row_class
 from hermetic.engine.state import (
-    ALL_LOADED,
     CHANGED,
     DELETED,
     DETACHED,
@@ -19,7 +18,9 @@ from hermetic.engine.state import (
     ENTITY_FRESH,
     EXPIRED,
     EXPUNGED,
+    GIVEN,
     IN_DOUBT,
+    INSERTED,
     LOADED,
     LOCKED,
     STALE,
@@ -38,8 +39,8 @@ DEFERRED = "deferred"
 # In `loaded` of an instance: whatever column is deferred.
 ALL_DEFERRED = "*deferred"
 
-# `loaded` of an instance that was made here and not read from the database: everything can be read.
-EVERYTHING = frozenset((ALL_LOADED,))
+# In `loaded` of an instance that was inserted here: it has been refreshed, with what is to be loaded eagerly.
+REFRESHED = "*refreshed"
 
 
 def loaded(
@@ -99,7 +100,8 @@ def refreshed(run: Run, state: State, atom: Atom, names: frozenset[str] = frozen
     known = state.instance(atom)
     _recheck(run, state)
     if known is not None:
-        state.put(atom, known._replace(loaded=known.loaded | names).clear(EXPIRED, STALE))
+        found = names or frozenset((REFRESHED,))
+        state.put(atom, known._replace(loaded=known.loaded | found).clear(EXPIRED, STALE))
 
 
 def lock(state: State, atom: Atom, mark: Mark) -> None:
@@ -125,7 +127,7 @@ def merged(run: Run, state: State, owner: Atom, given: Value, position: ir.Pos) 
             out = v.union(out, v.one(atom))
             continue
         known = state.instance(atom)
-        options = tuple(sorted(known.loaded)) if known is not None and not known.has_everything else ()
+        options = tuple(sorted(known.loaded)) if known is not None and not is_made_here(known) else ()
         out = v.union(out, loaded(run, state, owner, class_id, options, position, v.sources(v.one(atom))))
     return out
 
@@ -151,6 +153,9 @@ def read(run: Run, state: State, atom: Atom, name: str, mark: Mark) -> None:
         return
     if kind == COLUMN and run.types.classes.is_deferred(class_id, name):
         kind = COLUMN if ALL_DEFERRED in known.loaded else DEFERRED
+    if kind == RELATIONSHIP and known.has_everything:
+        known = known._replace(loaded=known.loaded | {name})  # what is not in the database yet gets an empty collection
+        state.put(atom, known)
     if kind == RELATIONSHIP and _is_read_through_loaded(run, class_id, name, known):
         return
     flavour = _flavour(run, known.owner)
@@ -171,8 +176,14 @@ def _leave_to_caller(run: Run, atom: Atom, known: Instance | None, kind: str, na
     """Whether a parameter can be read depends on the caller: of its columns one is enough to know."""
     if known is not None and (name in known.loaded or known.mark(DELETED) is not None):
         return  # loaded here
-    if len(run.reads) < MOST_READS:
-        run.reads.setdefault((atom, name if kind != COLUMN else COLUMN), (name, mark))
+    key = (atom, name if kind != COLUMN else COLUMN)
+    first = run.reads.get(key)
+    if first is None and len(run.reads) < MOST_READS:
+        run.reads[key] = (name, mark)
+    elif first is not None and first[1] != mark:
+        certain = run.solver.certain_reads(run.fn).places
+        if mark[1] in certain and first[1][1] not in certain:  # the first is only made in a branch
+            run.reads[key] = (name, mark)
 
 
 def _is_read_through_loaded(run: Run, class_id: int, name: str, known: Instance) -> bool:
@@ -221,12 +232,29 @@ def why_unreadable(classes: ClassTable, class_id: int, name: str, kind: str, kno
     if ts.may(known.word, EXPIRED):
         return "expired"
     if kind == COLUMN:
-        return "" if ts.may(known.word, EXPUNGED) or known.has_everything else "loaded"
-    if name in known.loaded or known.has_everything:
+        return "" if ts.may(known.word, EXPUNGED) or is_made_here(known) else "loaded"
+    if _is_there(classes, class_id, name, known):
         return ""
     if kind == RELATIONSHIP:
-        return "unloaded" if _loads_lazily(classes, class_id, name) else ""
+        return "unloaded" if is_made_here(known) or _loads_lazily(classes, class_id, name) else ""
     return "deferred"
+
+
+def is_made_here(instance: Instance) -> bool:
+    """Was it made here, and not read from the database? Its columns can be read."""
+    return instance.has_everything or INSERTED in instance.loaded
+
+
+def _is_there(classes: ClassTable, class_id: int, name: str, known: Instance) -> bool:
+    """Has the instance this attribute, which is no plain column? What a new row refers to, may be nothing; of its
+    collections that nobody has given, the database has to be asked as soon as the row is there."""
+    if name in known.loaded or known.has_everything:
+        return True
+    if INSERTED not in known.loaded:
+        return False
+    if GIVEN in known.loaded or not classes.is_collection(class_id, name):
+        return True
+    return not _loads_lazily(classes, class_id, name, EAGER if REFRESHED not in known.loaded else frozenset())
 
 
 def never_expires(run: Run, owner: Atom | None) -> bool:
@@ -244,8 +272,8 @@ def _read_attached_async(
         options_at = _options_at(run, known.owner)
         found = EndedUse(mark, "expired_async", name, known.mark(EXPIRED), where, certain, atom, options_at)
         run.observe(("ended", atom, name, "expired"), found)
-    elif kind != COLUMN and name not in known.loaded and not known.has_everything:
-        if kind == DEFERRED or _loads_lazily(run.types.classes, class_id, name):
+    elif kind != COLUMN and not _is_there(run.types.classes, class_id, name, known):
+        if kind == DEFERRED or is_made_here(known) or _loads_lazily(run.types.classes, class_id, name):
             why = "unloaded_async" if kind == RELATIONSHIP else "deferred_async"
             # One row behind a relationship may be in the session already; a helper's caller may know that it is.
             certain = mark[2] is None or kind != RELATIONSHIP or run.types.classes.is_collection(class_id, name)
@@ -268,8 +296,12 @@ def _options_at(run: Run, owner: Atom | None) -> Made | None:
 COLLECTIONS_THAT_QUERY = frozenset(("WriteOnlyMapped", "DynamicMapped"))
 
 
-def _loads_lazily(classes: ClassTable, class_id: int, name: str) -> bool:
-    """Is the relationship declared without an eager loading strategy?"""
+# Strategies by which a query, or a refresh, loads a relationship too.
+EAGER = frozenset(("selectin", "joined", "subquery", "immediate", False))
+
+
+def _loads_lazily(classes: ClassTable, class_id: int, name: str, others: frozenset[object] = frozenset()) -> bool:
+    """Is the relationship declared without an eager loading strategy, or with one of `others`?"""
     declared = classes.declared(class_id, name)
     value = declared[1][2] if declared is not None else None
     if declared is None or type(value) is not tuple or value[0] != ir.CALL:
@@ -280,7 +312,9 @@ def _loads_lazily(classes: ClassTable, class_id: int, name: str) -> bool:
         if keyword is None:
             return False
         if keyword == "lazy":
-            return setting in ((ir.CONST, "select"), (ir.CONST, True))
+            return setting in ((ir.CONST, "select"), (ir.CONST, True)) or (
+                type(setting) is tuple and setting[0] == ir.CONST and setting[1] in others
+            )
         if keyword == "sa_relationship_kwargs":
             return False
     # A backref on the other side can set `lazy` too, but only for the attribute that it creates.
@@ -303,8 +337,20 @@ def store(run: Run, state: State, atom: Atom, name: str, value: Value, position:
         if source[0] == v.FIELD and source[1] == atom and not is_identity(run, atom, source[2])
     )
     mark = run.mark(position)
+    put_into(state, value)
+    if known is not None and is_made_here(known) and name not in known.loaded:
+        known = known._replace(loaded=known.loaded | {name})
+        state.put(atom, known)
     is_own = (v.FIELD, atom, name) in v.sources(value)
     stale.assigned(run, state, atom, name, kind_of(run.stored, value, is_own), mark)
     write(run, state, owner, sources, mark, own, v.one(atom), assigned=True)
     if owner is None and known is not None and known.mark(CHANGED) is None:
         state.put(atom, known._replace(marks=(*known.marks, (CHANGED, mark))))
+
+
+def put_into(state: State, value: Value) -> None:
+    """Rows made here are given to others, which may put something into their collections: `Line(order=order)`."""
+    for atom in value | v.elements(value):
+        known = state.instance(atom) if atom[0] == v.ENTITY else None
+        if known is not None and is_made_here(known) and GIVEN not in known.loaded:
+            state.put(atom, known._replace(loaded=known.loaded | {GIVEN}))

@@ -41,6 +41,7 @@ def run_body(run: Run, state: State) -> list[State]:
 
 
 def _expression(run: Run, node: Node, states: list[State]) -> list[State]:
+    run.by_itself = node[1]
     for state in states:
         evaluate(run, state, node[1])
     return alive(states)

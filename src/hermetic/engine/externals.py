@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hermetic.engine import afterwards, census, concurrency, ir, library, unsaved, values as v
+from hermetic.engine import afterwards, census, concurrency, ir, library, schemas, unsaved, values as v
 from hermetic.engine.entities import ALL_DEFERRED, is_entity
 from hermetic.engine.fields import SESSION_OF, reachable_sessions, read_field
 from hermetic.engine.library import class_reference, relationship_names
@@ -125,6 +125,8 @@ def _plain(run: Run, state: State, name: str, args: Arguments, kwargs: Keywords,
     if name == "setattr" and len(args) == 3:
         _setattr(run, state, args, position)
         return v.UNKNOWN
+    if name in schemas.FILLING and args:
+        schemas.fill(run, state, args[0], position)
     made = given_by(name)
     if made:
         return made

@@ -34,7 +34,7 @@ def read_field(run: Run, state: State, base: Atom, name: str) -> Value:
     stored = state.stores.get((base, name))
     if stored is not None:
         return stored
-    if name[0] == "$":
+    if name.startswith("$"):
         owner = state.instance(base)
         if owner is not None and owner.owner is not None:
             return v.one(owner.owner)

@@ -9,7 +9,7 @@ from hermetic.engine.observations import EndedUse
 from hermetic.engine.run import Run
 from hermetic.engine.session_types import SessionType
 from hermetic.engine.session_values import sessions_in
-from hermetic.engine.sessions import dirty, each_instance, expires, is_in_doubt, let_go
+from hermetic.engine.sessions import dirty, each_instance, expires, inserted, is_in_doubt, let_go
 from hermetic.engine.state import (
     ALL_ROWS,
     CHANGED,
@@ -55,6 +55,7 @@ def end_instances(run: Run, state: State, target: Atom, type_: SessionType, trac
     ones, a refresh after the commit say, comes after this."""
     committed, closed = track.mark(ts.COMMITTED), track.mark(ts.CLOSED)
     if committed is not None and ts.must(track.word, ts.COMMITTED):
+        inserted(state, target)
         if expires(run, type_):
             each_instance(state, target, EXPIRED, sub.trail(committed))
             let_go(state, target, sub.trail(committed))

@@ -203,7 +203,7 @@ class Codebase:
 
     def __init__(self, files: list[tuple[str, Node | None]], source_roots: tuple[str, ...] = ()) -> None:
         """`files`: (path, ModuleFacts) in path order; None for files that were not lowered."""
-        self.index = ModuleIndex([path for path, _ in files], source_roots)
+        self.index = ModuleIndex([path for path, _ in files], source_roots, self._imports_own_name)
         self.modules = [Module(number, path) for number, (path, _) in enumerate(files)]
         self.functions: list[Function] = []
         self.classes: list[Class] = []
@@ -215,6 +215,29 @@ class Codebase:
         self._stores: dict[str, list[tuple[int, Node]]] | None = None
         self._classes_named: dict[str, list[int]] | None = None
         self._subclasses: dict[str, set[str]] | None = None
+        self._aliases: dict[str, set[str]] | None = None
+
+    def aliases(self, name: str) -> list[str]:
+        """The other names under which something of that name is imported anywhere, as `x` in `import y as x`."""
+        if self._aliases is None:
+            self._aliases = {}
+            for module in self.modules:
+                for local, _, imported, *_ in self._imports_in(module):
+                    if imported is not None and local != imported and imported != "*":
+                        self._aliases.setdefault(imported, set()).add(local)
+        return sorted(self._aliases.get(name, ()))
+
+    def _imports_in(self, module: Module) -> list[Node]:
+        """Its imports, those in its functions among them."""
+        return [
+            *module.imports,
+            *(item for number in module.functions for item in self.functions[number].imports.values()),
+        ]
+
+    def _imports_own_name(self, number: int) -> bool:
+        """Does the module import a module of its own name, which is another then?"""
+        own = self.index.parts[number][-1]
+        return any(item[3] == 0 and item[1].partition(".")[0] == own for item in self.modules[number].imports)
 
     def users_of(self, name: str) -> list[int]:
         """Functions in whose body (or a closure's in it) the identifier stands."""

@@ -3,15 +3,28 @@
 A file's dotted name depends on the directory that stands on `sys.path`, which nobody tells us. So every file
 is known by all suffixes of its path, and an import is answered by the file whose remaining prefix can be such
 a directory: one that is no package itself. Of several answers the nearest to the importing file wins.
+
+Two directories may be on it though they are packages: the project's root, and where nothing else answers, a directory
+above the importing file, as of programs that are started in `backend/`. A file there that imports its own name
+(`celery.py` with `from celery import Celery`), or has one of the standard library, hides a library from nobody.
 """
 
 from __future__ import annotations
+
+import sys
+from collections.abc import Callable
 
 
 class ModuleIndex:
     """Files by dotted name. `paths` are relative to the project root, with `/`, sorted."""
 
-    def __init__(self, paths: list[str], source_roots: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        paths: list[str],
+        source_roots: tuple[str, ...] = (),
+        imports_own_name: Callable[[int], bool] = lambda number: False,
+    ) -> None:
+        self._imports_own_name = imports_own_name
         self.parts: list[tuple[str, ...]] = []
         self.packages: set[tuple[str, ...]] = set()
         self.is_package: list[bool] = []
@@ -77,12 +90,22 @@ class ModuleIndex:
             score = (int(rank[0]), rank[1], rank[2])
             if best is None or score < best:
                 best, found = score, number
-        return found
+        return self._beside(wanted, directory) if found is None else found
+
+    def _beside(self, wanted: tuple[str, ...], directory: tuple[str, ...]) -> int | None:
+        """The file below the nearest package around the importing file, as if that were on `sys.path`."""
+        if wanted[0] in sys.stdlib_module_names:
+            return None
+        for length in range(len(directory), 0, -1):
+            found = self._exact((*directory[:length], *wanted))
+            if found is not None:
+                return None if self._imports_own_name(found) else found
+        return None
 
     def _may_be_root(
         self, root: tuple[str, ...], wanted: tuple[str, ...], number: int, directory: tuple[str, ...]
     ) -> bool:
-        if root in self.packages and root not in self._source_roots:
+        if root and root in self.packages and root not in self._source_roots:
             return False
         if root == directory[: len(root)]:
             return True

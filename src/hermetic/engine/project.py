@@ -10,7 +10,18 @@ from hermetic.engine.run import ERROR, Run
 from hermetic.engine.session_types import BORROWED, REGISTRY, SessionType
 from hermetic.engine.sessions import wait
 from hermetic.engine.signatures import CONTEXT_DECORATORS
-from hermetic.engine.state import CREATED, ENTERED, ENTITY_FRESH, Fields, Instance, State, Track, join
+from hermetic.engine.state import (
+    ALL_LOADED,
+    CREATED,
+    ENTERED,
+    ENTITY_FRESH,
+    GIVEN,
+    Fields,
+    Instance,
+    State,
+    Track,
+    join,
+)
 from hermetic.engine.summary import Summary
 from hermetic.engine.values import Atom, Value
 
@@ -271,7 +282,9 @@ def construct(
     types = run.types
     if types.classes.is_model(class_id):
         atom: Atom = (v.ENTITY, (position[0], position[1], run.salt), class_id)
-        state.put(atom, Instance(None, ENTITY_FRESH, entities.EVERYTHING))
+        state.put(atom, Instance(None, ENTITY_FRESH, _given(run, class_id, kwargs)))
+        for value in (*args, *kwargs.values()):
+            entities.put_into(state, value)
     elif not types.matters(class_id):
         run.raise_(state, ERROR, run.mark(position))
         return frozenset(((v.INSTANCE, class_id), *v.derived(*args, *kwargs.values())))
@@ -287,6 +300,16 @@ def construct(
     else:
         run.raise_(state, ERROR, run.mark(position))
     return v.one(atom)
+
+
+def _given(run: Run, class_id: int, kwargs: Keywords) -> frozenset[str]:
+    """What a new row has: everything, and of that is given here by name what stays when it is inserted. A constructor
+    of its own, or one of a dataclass, may give it more."""
+    classes = run.types.classes
+    own = classes.member(class_id, "__init__")
+    unknown = None in kwargs or own is not None or any("Dataclass" in base for base in classes.external_bases(class_id))
+    names = [name for name in kwargs if name is not None]
+    return frozenset((ALL_LOADED, *names, GIVEN) if unknown else (ALL_LOADED, *names))
 
 
 def _fields(run: Run, class_id: int, args: Arguments, kwargs: Keywords) -> Fields:

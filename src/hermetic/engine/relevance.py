@@ -1,8 +1,8 @@
 """Which functions can have to do with sessions: the others are not interpreted.
 
-A function is relevant if words of the session vocabulary stand in it, or if it calls a relevant function, as far as
-types tell. Calls that types cannot resolve have no effect in the interpreter either, so nothing is lost by this;
-it only saves time.
+A function is relevant if words of the session vocabulary stand in it or in what it is said to return, or if it calls a
+relevant function, as far as types tell. Calls that types cannot resolve have no effect in the interpreter either, so
+nothing is lost by this; it only saves time.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from hermetic.engine.repositories import METHODS
 from hermetic.engine.stores import MUTATING
 from hermetic.engine.types import Types
 from hermetic.engine.values import Value
+from hermetic.engine.walk import last_name
 from hermetic.models.sqlalchemy import SYMBOLS
 
 # Methods and functions without which nothing happens to a session. Deliberately without `get`, `add`, `close`,
@@ -40,6 +41,7 @@ def relevant_functions(code: Codebase, types: Types, mentions: Mentions) -> set[
         if _changes_a_row(fn, types)
         or (fn.id in mention_sessions and _deals_with_sessions(fn, types))
         or (fn.id in use_objects and _uses_a_typed_session(fn, types))
+        or "ession" in last_name(fn.returns)
         or types.scopes.around(fn) is not None
         or _calls_a_repository(fn, types)
     }
@@ -180,8 +182,9 @@ def _names_of(code: Codebase, fn: Function) -> tuple[str, ...]:
     if fn.is_module:
         return ()
     if fn.class_id is not None and fn.name.startswith("__"):
-        return (code.classes[fn.class_id].name, *code.subclass_names(fn.class_id))
-    return (fn.name,)
+        names = (code.classes[fn.class_id].name, *code.subclass_names(fn.class_id))
+        return (*names, *[alias for name in names for alias in code.aliases(name)])
+    return (fn.name, *code.aliases(fn.name)) if fn.class_id is None else (fn.name,)
 
 
 class Mentions:

@@ -8,7 +8,7 @@ from hermetic.engine.project import Arguments, Keywords
 from hermetic.engine.run import ERROR, Run
 from hermetic.engine.session_types import SessionType
 from hermetic.engine.session_values import sessions_in
-from hermetic.engine.state import DETACHED, EXPUNGED, Fields, State
+from hermetic.engine.state import ALL_LOADED, DETACHED, EXPUNGED, Fields, State
 from hermetic.engine.values import Atom, Value, elements
 from hermetic.models import advanced_alchemy as models
 
@@ -95,7 +95,7 @@ def _write(
 def _eager(run: Run, class_id: int | None, kwargs: Keywords) -> tuple[str, ...]:
     """The relationships that are loaded as well; all of them, where a class says more than can be seen."""
     if class_id is not None and run.types.classes.declared(class_id, models.LOADER_OPTIONS) is not None:
-        return tuple(entities.EVERYTHING)
+        return (ALL_LOADED,)
     load = kwargs.get(models.LOAD, v.UNKNOWN)
     return tuple(sorted(relationship_names([load | elements(load)]).union(loader_options(load))))
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hermetic.engine import ir, values as v
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import Function
+from hermetic.engine.merging import merge
 from hermetic.engine.observations import EndedUse
 from hermetic.engine.session_types import MANAGED, SessionType
-from hermetic.engine.state import Mark, State, Track, merge
+from hermetic.engine.state import Mark, State, Track
 from hermetic.engine.values import Atom, Value
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class Run:
         "assigns",
         "awaited",
         "blocking",
+        "by_itself",
         "call_node",
         "caught",
         "code",
@@ -99,6 +101,7 @@ class Run:
         "entered",
         "exits",
         "fn",
+        "forgotten",
         "frames",
         "globals",
         "governs",
@@ -143,6 +146,8 @@ class Run:
         self.salt = fn.id if depth else 0  # keeps what an inlined callee makes apart from what its caller makes
         self.call_node: Node | None = None
         self.awaited: Expr = None  # the operand of the `await` at hand
+        self.by_itself: Expr = None  # what the statement at hand is, if it does nothing with the value
+        self.forgotten: set[Mark] = set()  # where tasks were started that nobody kept, to wait for them
         self.stored: Expr = CALLED  # what the assignment at hand stores
         self.exits = Exits()
         self.observations: dict[tuple[Any, ...], Any] = {}
@@ -186,7 +191,7 @@ class Run:
         self.kept: frozenset[Atom] = frozenset()  # engines that a callee has put where later calls find them
 
     def merge(self, states: list[State]) -> list[State]:
-        """Join states that need not be told apart, see `state.merge`."""
+        """Join states that need not be told apart, see `merging.merge`."""
         return merge(states, self.fn.flag_names()) if len(states) > 1 else states
 
     def mark(self, position: tuple[int, int, int, int]) -> Mark:

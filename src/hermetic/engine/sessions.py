@@ -8,6 +8,7 @@ from hermetic.engine.operations import ABSENT, record
 from hermetic.engine.run import DATABASE_ERROR, Raised, Run
 from hermetic.engine.session_types import MANAGED, REGISTRY, SessionType
 from hermetic.engine.state import (
+    ALL_LOADED,
     ALL_ROWS,
     ASSIGNED,
     CREATED,
@@ -20,6 +21,7 @@ from hermetic.engine.state import (
     HANDED_OVER,
     IN_DOUBT,
     IN_PART,
+    INSERTED,
     LOADED,
     NONE,
     SWALLOWED,
@@ -60,6 +62,7 @@ def operate(run: Run, state: State, atom: Atom, type_: SessionType, name: str, m
         commit(run, state, atom, type_, mark)
     elif name == "flush":
         _sent(state, atom)
+        inserted(state, atom)
     track = state.track(atom)
     if name == "expunge_all":
         track = track.saved()
@@ -247,11 +250,19 @@ def commit(run: Run, state: State, atom: Atom, type_: SessionType, mark: Mark) -
         wrote = True
         state.floating = None
     record(run, state, Commit(pending, wrote, mark, atom, always, missing=ABSENT in state.decisions))
+    inserted(state, atom)
     if expires(run, type_):
         each_instance(state, atom, EXPIRED, mark)
         let_go(state, atom, mark)
     elif is_in_doubt(run, atom, type_):
         each_instance(state, atom, IN_DOUBT, mark)
+
+
+def inserted(state: State, owner: Atom) -> None:
+    """The rows that were made here and added are in the database from here on."""
+    for atom, track in list(state.heap.items()):
+        if type(track) is Instance and track.owner == owner and ALL_LOADED in track.loaded and not track.mark(LOADED):
+            state.put(atom, track._replace(loaded=track.loaded - {ALL_LOADED} | {INSERTED}))
 
 
 def let_go(state: State, owner: Atom, mark: Mark) -> None:
@@ -273,8 +284,17 @@ def is_in_doubt(run: Run, atom: Atom, type_: SessionType) -> bool:
     return run.solver.differ_in_expiry(type_.flavour)
 
 
+def _forget_changes(state: State, owner: Atom) -> None:
+    """What is changed in rows of a session that ends, no other session writes."""
+    rows = [state.instance(atom) for atom in state.floating or () if atom[0] == v.ENTITY]
+    if rows and all(row is not None and row.owner == owner for row in rows):
+        state.floating = None
+
+
 def each_instance(state: State, owner: Atom, flag: int, mark: Mark, only_loaded: bool = False) -> None:
     """Set a flag of every instance of a session."""
+    if flag == DETACHED and state.floating is not None:
+        _forget_changes(state, owner)
     changed = None
     for atom, track in state.heap.items():
         if type(track) is Instance and track.owner == owner:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hermetic.engine import ir, values as v
-from hermetic.engine.arguments import argument_of
+from hermetic.engine.arguments import argument_of, calls_through
 from hermetic.engine.classes import (
     decorator_names,
 )
@@ -133,15 +133,16 @@ class Signatures:
         wanted = fn.name
         if fn.name == "__init__" and fn.class_id is not None:
             wanted = self.types.code.classes[fn.class_id].name
-        users = self.types.code.users_of(wanted)
+        code = self.types.code
         found: list[tuple[Function, Node]] = []
-        for number in users[:MOST_USERS]:
-            caller = self.types.code.functions[number]
-            for node in caller.calls_of(wanted):
-                if self._means(node[1], caller, fn):
-                    found.append((caller, node))
-                    if len(found) >= MOST_CALLERS:
-                        return found
+        for name in (wanted, *code.aliases(wanted)):
+            for number in code.users_of(name)[:MOST_USERS]:
+                caller = code.functions[number]
+                for node in (*caller.calls_of(name), *calls_through(caller, name)):
+                    if self._means(node[1], caller, fn):
+                        found.append((caller, node))
+                        if len(found) >= MOST_CALLERS:
+                            return found
         return found
 
     def _means(self, callee: Expr, caller: Function, fn: Function) -> bool:

@@ -43,6 +43,7 @@ from hermetic.engine.summary import NEVER_RETURNING, OPAQUE, TRIVIAL, Summary
 from hermetic.engine.types import Types
 from hermetic.engine.values import Atom, Value
 from hermetic.engine.waits import SlowCalls
+from hermetic.files import is_test
 from hermetic.models.sqlalchemy import SYMBOLS
 
 # Versions of one function by the constants it gets; more than this share the general one.
@@ -88,7 +89,7 @@ class Solver:
         self._asked_again: set[tuple[int, Key]] = set()
         self._versions: dict[int, int] = {}
         self._callables: dict[int, frozenset[int]] = {}
-        self._expire: dict[str, set[bool | None]] = {}
+        self._expire: dict[str, set[bool]] = {}
         self._asked: dict[int, frozenset[ir.Pos]] = {}
         self._self_committing: bool | None = None
         self._reads: dict[int, CertainReads] = {}
@@ -431,19 +432,23 @@ class Solver:
 
     def differ_in_expiry(self, flavour: str) -> bool:
         """Do some sessions of the project expire their instances, and others not?"""
-        found = self._expiries(flavour)
-        return True in found and len(found) > 1
+        return len(self._expiries(flavour)) > 1
 
-    def _expiries(self, flavour: str) -> set[bool | None]:
+    def _expiries(self, flavour: str) -> set[bool]:
+        """Tests often make theirs with other options than the program, so they only count where nothing else does;
+        calls of factories that are as unknown do not."""
         known = self._expire.get(flavour)
         if known is None:
-            known = self._expire[flavour] = set()
+            found: tuple[set[bool], set[bool]] = (set(), set())
             for function in sorted({user for name in MAKERS for user in self.code.users_of(name)}):
                 fn = self.code.functions[function]
                 for node in (node for name in MAKERS for node in fn.calls_of(name)):
                     for atom in self.types.infer(node, fn):
-                        if atom[0] in (v.FACTORY, v.REGISTRY, v.ANY_SESSION) and atom[1].flavour == flavour:
-                            known.add(atom[1].expire)
+                        if atom[0] not in (v.FACTORY, v.REGISTRY, v.ANY_SESSION) or atom[1].flavour != flavour:
+                            continue
+                        if atom[1].expire is not None:
+                            found[is_test(self.code.path_of(fn))].add(atom[1].expire)
+            known = self._expire[flavour] = found[0] or found[1]
         return known
 
     def asks_about(self, fn: Function, call: ir.Pos) -> bool:

@@ -23,7 +23,19 @@ from hermetic.engine.ir import Expr
 from hermetic.engine.observations import StaleWrite
 from hermetic.engine.operations import origins, root_of
 from hermetic.engine.run import Run
-from hermetic.engine.state import CONSUMED, EXPIRED, LOADED, LOCKED, REASKED, STALE, Instance, Mark, State
+from hermetic.engine.state import (
+    ALL_LOADED,
+    CONSUMED,
+    EXPIRED,
+    INSERTED,
+    LOADED,
+    LOCKED,
+    REASKED,
+    STALE,
+    Instance,
+    Mark,
+    State,
+)
 from hermetic.engine.values import Atom, Value
 
 if TYPE_CHECKING:
@@ -74,7 +86,7 @@ def lapse(run: Run, state: State, kind: str, mark: Mark, sent: Callable[[], froz
 
 def _is_ours_alone(state: State, instance: Instance) -> bool:
     """Was it made here, and not committed yet? Nobody else can have changed it."""
-    if instance.mark(LOADED) is not None or "*" not in instance.loaded:
+    if instance.mark(LOADED) is not None or instance.loaded.isdisjoint((ALL_LOADED, INSERTED)):
         return False
     return instance.owner is None or not ts.may(state.track(instance.owner).word, ts.COMMITTED)
 

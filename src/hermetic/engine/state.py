@@ -25,9 +25,6 @@ def hops(mark: Mark) -> int:
     return count
 
 
-# More states than this are joined, whatever their facts.
-MOST_STATES = 4
-
 # What may be known of a local variable or attribute path: see `State.facts`.
 TRUE, FALSE, NONE, SOME = "true", "false", "none", "some"
 # Put behind a path: the constant that it is equal to. Like an attribute's, the fact goes when the variable changes.
@@ -105,8 +102,9 @@ ENTITY_FRESH = sum(2 << (3 * flag) for flag in range(7))
 ENTITY_FOREIGN = sum(4 << (3 * flag) for flag in range(7))
 
 
-# Among what was loaded with an instance: all of it, as it was made here.
-ALL_LOADED = "*"
+# In `loaded` of an instance that was made here: all of it can be read, as long as it is not in the database; what
+# nobody has given of it is not there once it is; and others may have put something into its collections.
+ALL_LOADED, INSERTED, GIVEN = "*", "*inserted", "*given"
 
 
 class Instance(NamedTuple):
@@ -371,17 +369,23 @@ def join_tracks(ours: Any, theirs: Any) -> Any:
     if type(ours) is Instance and type(theirs) is Instance:
         marks = ours.marks + tuple(mark for mark in theirs.marks if ours.mark(mark[0]) is None)
         owner = ours.owner if ours.owner is not None else theirs.owner
-        if ours.has_everything or theirs.has_everything:
-            loaded = theirs.loaded if ours.has_everything else ours.loaded
-        else:
-            loaded = ours.loaded & theirs.loaded
-        return Instance(owner, ours.word | theirs.word, loaded, marks)
+        return Instance(owner, ours.word | theirs.word, _both_loaded(ours.loaded, theirs.loaded), marks)
     if type(ours) is Fields and type(theirs) is Fields:
         items = dict(ours.items)
         for name, value in theirs.items:
             items[name] = v.union(items[name], value) if name in items else value
         return Fields(tuple(items.items()))
     return ours
+
+
+def _both_loaded(ours: frozenset[str], theirs: frozenset[str]) -> frozenset[str]:
+    """What both have; of a row that is inserted on one path only, nothing is said to be missing."""
+    if (ALL_LOADED in ours) == (ALL_LOADED in theirs):
+        both = ours & theirs
+    else:
+        both = theirs if ALL_LOADED in ours else ours
+        both |= {GIVEN} if INSERTED in both else frozenset()
+    return both | {GIVEN} if GIVEN in ours | theirs else both
 
 
 def _joined_marks(ours: Track, theirs: Track) -> tuple[tuple[int, Mark], ...]:
@@ -448,51 +452,3 @@ def join_logs(left: tuple[Commit, ...], right: tuple[Commit, ...]) -> tuple[Comm
         else:
             out = (*out, done)
     return out if len(out) <= MOST_COMMITS else out[: MOST_COMMITS - 1] + out[-1:]
-
-
-def merge(states: list[State], flags: frozenset[str] = frozenset()) -> list[State]:
-    """Join states that need not be told apart: same sessions, or same facts; at most MOST_STATES remain.
-
-    `flags`: the variables that the function uses to remember what it did.
-    """
-    if len(states) < 2:
-        return states
-    out: list[State] = []
-    for state in states:
-        for number, known in enumerate(out):
-            if _same_heap(known, state) or _same_facts(known, state, flags):
-                out[number] = join(known, state)
-                break
-        else:
-            out.append(state)
-    while len(out) > MOST_STATES:
-        last = out.pop()
-        out[-1] = join(out[-1], last)
-    return out
-
-
-def _same_heap(left: State, right: State) -> bool:
-    if left.escaped != right.escaped:
-        return False
-    return left.heap is right.heap or left.heap == right.heap
-
-
-def _same_facts(left: State, right: State, flags: frozenset[str]) -> bool:
-    if left.facts is not right.facts and left.facts != right.facts:
-        return False
-    if left.log != right.log and _unwritten(left) != _unwritten(right):
-        return False  # either it was committed, or it is still to be: together they would be two parts
-    return all(_constant(left, name) == _constant(right, name) for name in flags)
-
-
-def _unwritten(state: State) -> bool:
-    """Is something pending that no commit has written yet?"""
-    return state.floating is not None or any(
-        type(track) is Track and ts.may(track.word, ts.DIRTY) and track.mark(ts.DIRTY) is not None
-        for track in state.heap.values()
-    )
-
-
-def _constant(state: State, name: str) -> Value | None:
-    value = state.env.get(name)
-    return value if value in (v.NOTHING, v.YES, v.NO) else None

@@ -30,12 +30,20 @@ def write_attribute(run: Run, state: State, base: Value, name: str, value: Value
             run.made_from[atom] = run.made_from.get(atom, frozenset()) | v.sources(value)
         else:
             state.escaped |= reachable_sessions(state, value)
-            if atom[0] == v.DERIVED:
+            if atom[0] == v.CLASS:
+                run.kept |= _engines_in(value)
+            elif atom[0] == v.DERIVED:
                 _into_unknown(state, atom, value)
                 if run.slow is not None:
                     copies.edited(run, state, atom, run.mark(position))
     if not base:
         state.escaped |= reachable_sessions(state, value)
+
+
+def _engines_in(value: Value) -> frozenset[Atom]:
+    """The engines in a value, and those of the factories in it."""
+    bound = [atom[2] for atom in value if atom[0] in (v.FACTORY, v.REGISTRY) and len(atom) > 2]
+    return frozenset([atom for atom in (*value, *bound) if atom is not None and atom[0] == v.ENGINE])
 
 
 def _into_unknown(state: State, atom: Atom, value: Value) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hermetic.engine import ir, stale, unsaved, values as v
+from hermetic.engine.entities import put_into
 from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.project import Arguments, Keywords
 from hermetic.engine.run import ERROR, Run
@@ -48,6 +49,8 @@ def lend(run: Run, state: State, argument: Value) -> None:
         if atom[0] == v.OPERATION and atom[2] in ("close", "aclose", "remove"):
             for session in reachable_sessions(state, frozenset((atom,))):
                 state.escaped |= {session}
+        if atom[0] == v.ENTITY:
+            put_into(state, frozenset((atom,)))
         if atom[0] in HOLDING_SESSIONS:
             for target, _ in sessions_in(run, frozenset((atom,))):
                 run.solver.unresolved.add((run.fn.id, target))

@@ -26,7 +26,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hermetic.engine.program import Program
+from hermetic.engine.observations import EngineMade
+from hermetic.engine.program import Place, Program
 from hermetic.finding import Finding, Fix, Severity, Step
 from hermetic.rule import Example, Rule
 
@@ -66,6 +67,11 @@ def open_session():
 )
 
 
+FIX = Fix("unsafe", "make the engine once, at module level or in a cached function")
+
+LONGEST_LIST = 3
+
+
 def check(program: Program) -> Iterator[Finding]:
     yield from _engines(program)
     for _, option in program.misused_options():
@@ -76,26 +82,44 @@ def check(program: Program) -> Iterator[Finding]:
 
 
 def _engines(program: Program) -> Iterator[Finding]:
+    """One finding a function that makes an engine for each call; of a builder that several such functions use, and
+    nothing keeps an engine of, the builder's."""
+    found: dict[tuple[object, ...], list[tuple[Place, EngineMade]]] = {}
+    kept = set()
     for place, engine in program.engines():
-        kept = engine.fate in ("disposed", "stored", "yielded", "returned")
         per_object = engine.fate == "stored in an object" and program.lifetime(place) != "call"
-        if place.once or kept or per_object or program.is_cached(place):
-            continue
-        at = program.position(engine.at)
-        trace = [Step(at, f"for each call of `{place.function.qualname}`")]
-        if engine.at[:2] != engine.made[:2]:
-            trace.append(Step(program.position(engine.made), "the engine is made here"))
-        if engine.fate == "stored in an object":
-            message = (
-                "each of these objects makes an engine with a connection pool of its own, and one is made per request"
-            )
+        if engine.fate == "stored" or per_object or program.is_cached(place):
+            kept.add(engine.made[:2])
+        elif not place.once and engine.fate not in ("returned", "disposed", "yielded"):
+            found.setdefault(engine.made[:2], []).append((place, engine))
+    for made, uses in found.items():
+        if len(uses) > 1 and made not in kept and all(engine.at[:2] != made for _, engine in uses):
+            yield _of_a_builder(program, uses)
         else:
-            message = (
-                f"`{place.function.name}` makes a new engine, with a connection pool of its own, each time it runs"
-            )
-        fix = Fix("unsafe", "make the engine once, at module level or in a cached function")
-        severity = Severity.ERROR if place.serves else Severity.WARNING
-        yield Finding(at, severity, message, tuple(trace), fix)
+            yield from (_of_a_call(program, place, engine) for place, engine in uses)
+
+
+def _of_a_call(program: Program, place: Place, engine: EngineMade) -> Finding:
+    at = program.position(engine.at)
+    trace = [Step(at, f"for each call of `{place.function.qualname}`")]
+    if engine.at[:2] != engine.made[:2]:
+        trace.append(Step(program.position(engine.made), "the engine is made here"))
+    if engine.fate == "stored in an object":
+        message = "each of these objects makes an engine with a connection pool of its own, and one is made per request"
+    else:
+        message = f"`{place.function.name}` makes a new engine, with a connection pool of its own, each time it runs"
+    severity = Severity.ERROR if place.serves else Severity.WARNING
+    return Finding(at, severity, message, tuple(trace), FIX)
+
+
+def _of_a_builder(program: Program, uses: list[tuple[Place, EngineMade]]) -> Finding:
+    at = program.position(uses[0][1].made)
+    trace = [Step(at, "a new engine for each call")]
+    for place, engine in uses[:LONGEST_LIST]:
+        trace.append(Step(program.position(engine.at), f"for each call of `{place.function.qualname}`"))
+    message = f"{len(uses)} functions get a new engine from here, with a connection pool of its own, each time they run"
+    severity = Severity.ERROR if any(place.serves for place, _ in uses) else Severity.WARNING
+    return Finding(at, severity, message, tuple(trace), FIX)
 
 
 def _expiring(program: Program) -> Iterator[Finding]:
