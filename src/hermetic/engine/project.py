@@ -62,15 +62,19 @@ def _any_of(
     """Call an abstract method: any of its implementations may be meant."""
     out = v.UNKNOWN
     after: State | None = None
+    log, is_one_without = state.log, False
     for function in functions:
         branch = state.copy()
         value = call_function(run, branch, function, receiver, args, kwargs, position)
         if not branch.dead:
             out = v.union(out, value)
+            is_one_without = is_one_without or branch.log == log
             after = branch if after is None else join(after, branch)
     if after is None:
         state.dead = True
     else:
+        if is_one_without:
+            after.log = log  # the implementation in use may be the one over HTTP, or in memory
         state.become(after)
     return out
 
