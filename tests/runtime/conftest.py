@@ -116,8 +116,8 @@ async def async_engine(async_url: str) -> AsyncIterator[AsyncEngine]:
 
 
 async def aiosqlite_has_ended() -> None:
-    """A statement that was cancelled goes on in aiosqlite's thread, which then wants to tell the loop; on a busy machine
-    it may take a while until the thread has its turn."""
+    """A statement that was cancelled goes on in aiosqlite's thread, which then wants to tell the loop. On a busy
+    machine it may take a while until the thread has its turn."""
     for _ in range(2000):
         if not any("_connection_worker_thread" in thread.name for thread in threading.enumerate()):
             return

@@ -37,7 +37,7 @@ def listeners(probes: Probes) -> list[tuple[Any, str, Callable[..., Any]]]:
         found.append((Engine, "after_cursor_execute", probes.after_cursor_execute))
     if probes.detailed or probes.hooks["flushing"]:
         found.append((Session, "before_flush", probes.before_flush))
-    if probes.hooks["flushed"]:
+    if probes.detailed or probes.hooks["flushed"]:
         found.append((Session, "after_flush", probes.after_flush))
     if probes.hooks["loaded"]:
         found += [(Mapper, "load", probes.loaded), (Mapper, "refresh", probes.loaded)]

@@ -65,10 +65,19 @@ def aborts(context: Any) -> bool:
     return bool(error.args) and isinstance(error.args[0], dict) and "S" in error.args[0]
 
 
+WROTE = "_hermetic_wrote"  # marks a savepoint inside of which a flush has succeeded
+
+
+def has_flushed(session: Session) -> None:
+    """Note that what a flush has written is undone with the innermost savepoint, if there is one."""
+    savepoint = session.get_nested_transaction()
+    if savepoint is not None:
+        setattr(savepoint, WROTE, True)
+
+
 def lost_quietly(savepoint: SessionTransaction) -> bool:
-    """Has a flush failed since a savepoint, which undid others that had succeeded before it?"""
-    kept: Any = savepoint  # what was flushed since then, as long as somebody has the instances
-    return not savepoint.is_active and bool(kept._new or kept._dirty or kept._deleted)
+    """Has a flush failed since a savepoint, which undid another one that had succeeded before it?"""
+    return not savepoint.is_active and getattr(savepoint, WROTE, False)
 
 
 def computes_here(dialect: Any) -> bool:

@@ -430,6 +430,7 @@ class Probes:
 
     @quietly
     def after_flush(self, session: Session, context: Any) -> None:
+        internals.has_flushed(session)
         self.tell("flushed", self.ledger.record(session))
 
     @quietly

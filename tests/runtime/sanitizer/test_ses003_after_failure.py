@@ -182,18 +182,28 @@ def test_swallowed_in_a_savepoint_that_has_written_before(sync_engine: Engine, f
 
 async def test_swallowed_in_a_savepoint_of_asyncio(async_engine: AsyncEngine, found: Found) -> None:
     async def load() -> None:
-        async with AsyncSession(async_engine) as session, session.begin():
-            first = User(name="Ada")
-            async with session.begin_nested():  # mark: savepoint
-                session.add(first)
-                await session.flush()
-                session.add(User(name="Ada"))
-                with suppress(IntegrityError):
-                    await session.flush()  # mark: failed
+        async with AsyncSession(async_engine) as session, session.begin(), session.begin_nested():  # mark: savepoint
+            session.add(User(name="Ada"))
+            await session.flush()
+            session.add(User(name="Ada"))
+            with suppress(IntegrityError):
+                await session.flush()  # mark: failed
 
     await load()
 
     assert found.places("SES003", load) == ("failed", {"failed", "savepoint"})
+
+
+def test_swallowed_in_a_savepoint_beside_one_that_is_over(sync_engine: Engine, found: Found) -> None:
+    with Session(sync_engine) as session, session.begin():
+        with session.begin_nested():
+            session.add(User(name="Ada"))
+        with session.begin_nested(), suppress(IntegrityError):
+            session.add_all([User(name="Grace"), User(name="Ada")])
+            session.flush()
+
+    assert found.codes == []
+    assert names(sync_engine) == ["Ada"]
 
 
 def test_swallowed_in_a_savepoint_of_its_own(sync_engine: Engine, found: Found) -> None:
