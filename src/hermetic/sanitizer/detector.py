@@ -73,9 +73,9 @@ class Detector:
     committing: OnSession | None = None  # the root transaction, which may not be begun yet, before its flush
     committed: OnSession | None = None  # the root transaction; its facts (`wrote`) still stand
     rolled_back: OnSession | None = None  # the root transaction, also by a failed flush
-    closing: OnSession | None = None  # Session.close() is called; what the session holds is still there
+    closing: OnSession | None = None  # Session.close() or reset() is called; what the session holds is still there
     ended: OnSession | None = None  # the root transaction, whatever the outcome; its facts still stand
-    closed: OnSession | None = None  # Session.close() returned
+    closed: OnSession | None = None  # Session.close() or reset() returned
     collected: OnSession | None = None  # garbage with its transaction open
     engine_made: Callable[[Watch, EngineRecord], None] | None = None
     taken: Callable[[Watch, Hold], None] | None = None  # a connection left its pool

@@ -1,4 +1,4 @@
-"""SES101: changes that a session drops when it is closed, because nobody has committed them.
+"""SES101: changes that a session drops when it is closed or reset, because nobody has committed them.
 
 Silent where dropping them is meant: after a rollback, after a failure, while an exception is in flight, in a request
 that is answered with an error, on a borrowed connection, whose owner commits, in autocommit mode. Tests arrange and
