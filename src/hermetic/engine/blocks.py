@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hermetic.engine import (
+    app_contexts,
     census,
     concurrency,
     ir,
@@ -150,6 +151,8 @@ def leave(run: Run, state: State, leaving: list[tuple[str, Any]], line: int, rai
             _leave_transaction(run, state, what, position, raised)
         elif how == "released":
             toolkit.resume(run, state, what)
+        elif how == "application":
+            app_contexts.leave(run, state, what, line)
         elif how == "scope":
             _leave_scope(run, state, what, position, raised)
         elif how == "object":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hermetic.engine import blocks, calls, ir, rounds, typestate as ts, values as v
+from hermetic.engine import app_contexts, blocks, calls, ir, rounds, typestate as ts, values as v
 from hermetic.engine.evaluate import assign, evaluate
 from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.guards import assume
@@ -444,6 +444,8 @@ def _with_items(
     entered, leaving = blocks.enter(run, state, value, position)
     if state.dead:
         return []
+    if app_contexts.opens(context):
+        leaving.append(("application", app_contexts.enter(run, state)))
     if target is not None:
         assign(run, state, target, entered, line)
     outer = run.exits

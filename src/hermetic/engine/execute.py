@@ -224,14 +224,24 @@ NO_NAMES: frozenset[str] = frozenset()
 
 def _looks_for_a_row(run: Run, state: State, test: ir.Expr) -> frozenset[str]:
     """The variables in a test that hold a row or nothing; of a call that gives one, the test itself."""
-    found = {name for name in _names_in(test) if any(atom[0] == v.ENTITY for atom in state.env.get(name, ()))}
+    found = {name for name in _names_in(test) if _holds_a_row(run, state, name)}
     if type(test) is tuple and test[0] == ir.NOT and type(test[1]) is tuple and test[1][0] == ir.CALL:
-        given = run.types.infer(test[1], run.fn)
-        if any(kind[0] == v.INSTANCE and run.types.classes.is_model(kind[1]) for kind in given):
+        if _can_be_a_row(run, test[1]):
             found.add(ABSENT[1])
     if _counts_none(run, test):
         found.add(ABSENT[1])
     return frozenset(found)
+
+
+def _holds_a_row(run: Run, state: State, name: str) -> bool:
+    """What a helper has found for any class may be known as a row by its type alone."""
+    kinds = {atom[0] for atom in state.env.get(name, ())}
+    return v.ENTITY in kinds or (v.DERIVED in kinds and _can_be_a_row(run, name))
+
+
+def _can_be_a_row(run: Run, expression: ir.Expr) -> bool:
+    given = run.types.infer(expression, run.fn)
+    return any(kind[0] == v.INSTANCE and run.types.classes.is_model(kind[1]) for kind in given)
 
 
 def _counts_none(run: Run, test: ir.Expr) -> bool:

@@ -130,6 +130,14 @@ STATE_ATTRIBUTES: dict[str, str] = {
     "sanic": "ctx",  # [sanic] guide/basics/app, guide/basics/request
 }
 
+# Methods of a Flask application whose `with` has a Flask-SQLAlchemy session of its own.
+APPLICATION_CONTEXTS = frozenset(
+    (
+        "app_context",  # [flask] Flask.app_context
+        "test_request_context",  # [flask]
+    )
+)
+
 # Decorators of functions that run when a request has been answered.
 AFTER_REQUEST = frozenset(
     (
