@@ -371,7 +371,7 @@ def _commits(run: Run, state: State, effects: Effects, sub: Substitution) -> Non
     committed: set[Atom] = set()
     for done in effects.commits:
         session = None
-        sources = sub.sources(done.sources)
+        sources = its_own = sub.sources(done.sources)
         wrote = done.wrote
         targets = sub.sessions(done.session) if done.session is not None else []
         if any(state.track(target).mark(SCOPED) is not None for target, _ in targets):
@@ -389,9 +389,13 @@ def _commits(run: Run, state: State, effects: Effects, sub: Substitution) -> Non
             state.floating = None
         mark = sub.trail(done.committed)
         committed_here = Commit(sources, wrote, mark, session, done.always or wrote != done.wrote, done.certain)
-        missing = done.missing or ABSENT in state.decisions
-        ensured = done.missing or done.ensured
-        record(run, state, committed_here._replace(repeated=done.repeated, missing=missing, ensured=ensured))
+        committed_here = committed_here._replace(
+            repeated=done.repeated,
+            missing=done.missing or ABSENT in state.decisions,
+            ensured=done.missing or done.ensured,
+            found=done.found and sources == its_own,
+        )
+        record(run, state, committed_here)
 
 
 def _compose(run: Run, state: State, target: Atom, track: Track, sub: Substitution, weak: bool) -> None:

@@ -6,7 +6,7 @@ from hermetic.engine import values as v
 from hermetic.engine.observations import Split
 from hermetic.engine.run import Run
 from hermetic.engine.session_values import is_session
-from hermetic.engine.state import CHANGED, Commit, Instance, State, join_logs
+from hermetic.engine.state import CHANGED, LOADED, Commit, Instance, State, join_logs
 from hermetic.engine.values import Atom
 
 # Among the decisions of a state: that a row was looked for and not found.
@@ -58,7 +58,30 @@ def _is_progress(run: Run, earlier: Commit, later: Commit) -> bool:
     begun = len(first) == 1 and first <= second
     if begun and _is_only(earlier, MOMENT):
         return True
-    return (begun or (len(second) == 1 and second <= first)) and _waits_between(run, earlier, later)
+    of_one_row = begun or (len(second) == 1 and second <= first) or _is_one_row(run, earlier, later)
+    return of_one_row and _waits_between(run, earlier, later)
+
+
+def _is_one_row(run: Run, earlier: Commit, later: Commit) -> bool:
+    """Has each of two helpers loaded the same row, by the same key, and one of them written nothing but that?"""
+    first, second = _rows(earlier), _rows(later)
+    if not (earlier.found and later.found) or len(first) != 1 or len(second) != 1 or first[0][2] != second[0][2]:
+        return False
+    begun, ended = run.made_from.get(first[0], NO_ATOMS), run.made_from.get(second[0], NO_ATOMS)
+    begins, ends = begun <= ended, ended <= begun
+    only_first, only_second = _written_from(earlier) <= {*first, *begun}, _written_from(later) <= {*second, *ended}
+    return bool(begun and ended) and ((begins and only_first) or (ends and only_second))
+
+
+def _rows(done: Commit) -> list[Atom]:
+    return [root for root in _written_from(done) if root[0] in MADE_OR_LOADED]
+
+
+def all_were_loaded(state: State, pending: frozenset[Atom]) -> bool:
+    """Is every row in it one that was loaded here?"""
+    rows = [root for root in map(root_of, pending) if root[0] in MADE_OR_LOADED]
+    tracks = [state.instance(row) for row in rows]
+    return bool(tracks) and all(track is not None and track.mark(LOADED) is not None for track in tracks)
 
 
 def _written_from(done: Commit) -> set[Atom]:
@@ -66,6 +89,8 @@ def _written_from(done: Commit) -> set[Atom]:
     return {root for root in map(root_of, done.sources) if root[0] in FROM_THE_PROGRAM}
 
 
+NO_ATOMS: frozenset[Atom] = frozenset()
+MADE_OR_LOADED = frozenset((v.ENTITY, v.OBJECT))
 FROM_THE_PROGRAM = v.PLACES | {v.ENTITY, v.ORIGIN, v.OBJECT}
 
 

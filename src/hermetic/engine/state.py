@@ -183,6 +183,7 @@ class Commit(NamedTuple):
     repeated: bool = False  # in a loop that has ended: once for each of its items
     missing: bool = False  # only where a row was looked for and not found
     ensured: bool = False  # by a helper that looked for it itself: get or create, which a retry finds done
+    found: bool = False  # of all rows in it is known that they were loaded, and only changed
 
 
 class State:
@@ -446,6 +447,7 @@ def join_logs(left: tuple[Commit, ...], right: tuple[Commit, ...]) -> tuple[Comm
                         repeated=known.repeated and done.repeated,
                         missing=known.missing and done.missing,
                         ensured=known.ensured and done.ensured,
+                        found=known.found and done.found,
                     )
                     out = (*out[:number], merged, *out[number + 1 :])
                 break
