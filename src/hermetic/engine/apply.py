@@ -332,7 +332,7 @@ def apply_effects(
         for atom, track in sessions:
             if ts.may(track.word, ts.DATABASE):
                 for target, _ in sub.sessions(atom):
-                    touch(run, state, target, run.mark(sub.position))
+                    touch(run, state, target, run.mark(sub.position), ts.may(track.word, ts.AS_GIVEN))
         _commits(run, state, effects, sub)
     for atom, track in sessions:
         targets = sub.sessions(atom)
@@ -417,6 +417,8 @@ def _compose(run: Run, state: State, target: Atom, track: Track, sub: Substituti
 def _composed(known: Track, track: Track, sub: Substitution, weak: bool) -> Track:
     """What is known of the caller's session, given what the callee did to it."""
     word = ts.then(known.word, track.word)
+    if not ts.untouched(known.word, ts.FAILED):
+        word = ts.copied(word, known.word, ts.AS_GIVEN)
     if weak:
         word |= known.word
     fails_anew = ts.may(track.word, ts.FAILED) and track.mark(ts.FAILED) is not None

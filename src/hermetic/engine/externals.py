@@ -158,7 +158,7 @@ def _super(run: Run, state: State) -> Value:
 
 
 def _texts(value: Value) -> list[str]:
-    return [atom[1] for atom in value if atom[0] == v.CONSTANT and type(atom[1]) is str]
+    return [atom[1] for atom in value if atom[0] == v.CONSTANT and type(atom[1]) is str and atom[1]]
 
 
 def _getattr(run: Run, state: State, args: Arguments) -> Value:

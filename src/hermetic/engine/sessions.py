@@ -71,6 +71,8 @@ def operate(run: Run, state: State, atom: Atom, type_: SessionType, name: str, m
     elif ts.DIRTY in operation.clears and not weak:
         track = track.saved()
     word = operation.apply(track.word)
+    if operation.statement and ts.untouched(track.word, ts.FAILED):
+        word = ts.put(word, ts.AS_GIVEN)
     reopened = ts.CLOSED in operation.clears and ts.must(track.word, ts.CLOSED) and track.mark(CREATED) is not None
     if reopened and operation.statement and track.mark(ENTERED) is None and type_.kind not in (REGISTRY, MANAGED):
         word = ts.put(word, ts.OPEN)
@@ -140,6 +142,8 @@ def fail(run: Run, state: State, atom: Atom, mark: Mark, names: frozenset[str]) 
     failed = state.copy()
     track = failed.track(atom).recovered()  # an earlier failure that is still there has been observed by `touch`
     word = ts.put(ts.put(track.word, ts.FAILED), ts.TRANSACTION)
+    if ts.untouched(track.word, ts.FAILED):
+        word = ts.put(word, ts.AS_GIVEN)
     track = track._replace(word=ts.put(word, ts.DATABASE)).with_mark(ts.FAILED, mark)
     if names or ts.must(track.word, ts.DIRTY):
         track = track.with_mark(FAILED_WRITE, mark)
@@ -147,13 +151,14 @@ def fail(run: Run, state: State, atom: Atom, mark: Mark, names: frozenset[str]) 
     run.exits.raises.append(Raised(DATABASE_ERROR, names, failed, mark))
 
 
-def touch(run: Run, state: State, atom: Atom, mark: Mark) -> None:
-    """A session is used: is it in a state in which it should not be?"""
+def touch(run: Run, state: State, atom: Atom, mark: Mark, as_given: bool = True) -> None:
+    """A session is used: is it in a state in which it should not be? Not `as_given` is what a callee rolls back first,
+    or closes."""
     found = state.heap.get(atom)
     if type(found) is not Track:
         return
     track: Track = found
-    if ts.may(track.word, ts.FAILED):
+    if as_given and ts.may(track.word, ts.FAILED):
         _used_after_failure(run, atom, track, mark)
     if ts.must(track.word, ts.CLOSED) and track.mark(ENTERED) is not None:
         ended = track.mark(ts.CLOSED)

@@ -13,7 +13,7 @@ The relation to SQLAlchemy's own state machine is held by `tests/test_typestate.
 
 from __future__ import annotations
 
-# Flags. The last four are events: once set they stay set for as long as the function runs.
+# Flags. The last five are events: once set they stay set for as long as the function runs.
 OPEN = 0  # a session made here whose owner still has to close it
 TRANSACTION = 1  # a transaction has begun: a connection is checked out
 DIRTY = 2  # something was added, changed or deleted and not yet committed
@@ -23,8 +23,9 @@ COMMITTED = 5
 ROLLED_BACK = 6
 DATABASE = 7  # some statement was sent to the database
 WROTE = 8
+AS_GIVEN = 9  # a statement was sent while a failure from before could still be there
 
-FLAGS = 9
+FLAGS = 10
 _SET, _CLEAR, _KEEP = 1, 2, 4
 
 FRESH = sum(_CLEAR << (3 * flag) for flag in range(FLAGS))
@@ -68,6 +69,12 @@ def keep(word: int, flag: int) -> int:
     """The word of code that leaves the flag alone."""
     shift = 3 * flag
     return (word & ~(7 << shift)) | (_KEEP << shift)
+
+
+def copied(word: int, other: int, flag: int) -> int:
+    """The word with a flag as it is in another one."""
+    mask = 7 << (3 * flag)
+    return (word & ~mask) | (other & mask)
 
 
 def then(first: int, second: int) -> int:

@@ -111,6 +111,8 @@ NEVER_RAISE = frozenset(
         "contextlib.suppress",
         "typing.cast",
         "functools.partial",
+        "anyio.CancelScope",  # https://anyio.readthedocs.io/en/stable/cancellation.html#shielding
+        "trio.CancelScope",  # what is cancelled in it ends with it
     )
 )
 NEVER_RAISING_METHODS = frozenset(
