@@ -212,12 +212,16 @@ def _executed(run: Run, state: State, atom: Atom, statement: Value, result: str,
     options: tuple[Any, ...] = ()
     came_from: frozenset[Atom] = frozenset()
     for kind in v.ordered(statement):
-        if class_id is not None:
-            break
         if kind[0] == v.STATEMENT and kind[1] != "option":
-            class_id, options, came_from = kind[2], kind[4] if len(kind) > 4 else (), kind[3]
+            given = (kind[2], kind[4] if len(kind) > 4 else (), kind[3])
         elif kind[0] == v.QUERY:
-            class_id, options, came_from = kind[2], kind[3], kind[4]
+            given = (kind[2], kind[3], kind[4])
+        else:
+            continue
+        if class_id is None:
+            class_id, options, came_from = given
+        elif class_id == given[0]:  # one of several: what only some of them load is not known to be missing
+            options, came_from = tuple(dict.fromkeys((*options, *given[1]))), came_from | given[2]
     if result == "scalar":
         if class_id is None:
             return _unknown_rows(run, came_from, position)

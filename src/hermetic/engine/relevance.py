@@ -19,6 +19,11 @@ from hermetic.engine.values import Value
 from hermetic.engine.walk import last_name
 from hermetic.models.sqlalchemy import SYMBOLS
 
+# Functions whose names say what a statement loads: whoever gets the statement has the rows of it.
+LOADER_OPTIONS = frozenset(
+    name.rsplit(".", 1)[-1] for name, (kind, _) in SYMBOLS.items() if kind in ("eager", "eager_columns")
+)
+
 # Methods and functions without which nothing happens to a session. Deliberately without `get`, `add`, `close`,
 # `delete`, `begin`: a function in which only those occur mentions a session, or calls something relevant.
 WORDS = frozenset(
@@ -34,11 +39,13 @@ def relevant_functions(code: Codebase, types: Types, mentions: Mentions) -> set[
     """The functions to interpret."""
     users = code.users()
     mention_sessions = {user for name, found in users.items() if name in WORDS or "ession" in name for user in found}
+    choose_what_to_load = {user for name in LOADER_OPTIONS for user in users.get(name, ())}
     use_objects = {user for name in COMMON_WORDS for user in users.get(name, ())}
     found = {
         fn.id
         for fn in code.functions
-        if _changes_a_row(fn, types)
+        if fn.id in choose_what_to_load
+        or _changes_a_row(fn, types)
         or (fn.id in mention_sessions and _deals_with_sessions(fn, types))
         or (fn.id in use_objects and _uses_a_typed_session(fn, types))
         or "ession" in last_name(fn.returns)
