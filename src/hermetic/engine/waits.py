@@ -111,9 +111,21 @@ def _wait_by_name(run: Run, name: str) -> str:
     return found[0] if len(found) * 2 > len(kinds) else ""
 
 
+def _loads_an_attribute(expression: ir.Expr) -> bool:
+    """`row.awaitable_attrs.lines`, `getattr(row.awaitable_attrs, name)`"""
+    if type(expression) is tuple and expression[0] == ir.CALL and expression[1] == "getattr" and expression[2]:
+        base = expression[2][0]
+    else:
+        base = expression[1] if type(expression) is tuple and expression[0] == ir.ATTR else None
+    return type(base) is tuple and base[0] == ir.ATTR and base[2] == "awaitable_attrs"
+
+
 def stays_near(run: Run, expression: ir.Expr) -> bool:
-    """Is it the call of a method of a session or repository, or of a cache, on an object of which nothing is known? A
-    heuristic, by the names of the method and of the object; `get` is a session's only with a mapped class."""
+    """Is it the call of a method of a session or repository, or of a cache, on an object of which nothing is known, or
+    an attribute that such a row loads? A heuristic, by the names of the method and of the object; `get` is a session's
+    only with a mapped class."""
+    if _loads_an_attribute(expression):
+        return True
     if type(expression) is not tuple or expression[0] != ir.CALL or type(expression[1]) is not tuple:
         return False
     callee, arguments = expression[1], expression[2]
