@@ -78,7 +78,7 @@ def run_for(run: Run, node: Node, states: list[State], run_block: RunBlock) -> l
         return True
 
     at_least_once = type(iterable) is tuple and iterable[0] == ir.CALL and iterable[1] == "range"
-    skipped = [] if at_least_once else [state.copy() for state, _ in entered]
+    skipped = [] if at_least_once else [rounds.without(state.copy(), rows & items) for state, _ in entered]
     return ended + _loop(
         run, [state for state, _ in entered], skipped, body, orelse, line, begin, lambda state: True, run_block
     )

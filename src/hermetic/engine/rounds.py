@@ -29,6 +29,13 @@ def rows_of(state: State, iterated: Value, items: Value) -> frozenset[Atom]:
     return frozenset(found)
 
 
+def without(state: State, rows: frozenset[Atom]) -> State:
+    """The state if there are no such rows, so that what a loop does to each of them is done to all there are."""
+    if not rows.isdisjoint(state.heap):
+        state.heap = {atom: known for atom, known in state.heap.items() if atom not in rows}
+    return state
+
+
 def begin(state: State, before: list[dict[Atom, object]], rows: frozenset[Atom]) -> None:
     """A round begins: `before` is what was known before the loop, and `rows` are those that it goes through."""
     changed = None
