@@ -118,7 +118,10 @@ def _assume_none(run: Run, state: State, expression: Expr, is_none: bool) -> boo
 
 
 def _absent(run: Run, state: State, expression: Expr, gone: Value) -> None:
-    """On this path the expression holds no session: what is known of the sessions it holds elsewhere says nothing."""
+    """On this path the expression holds no session or row: what is known of those it holds elsewhere says nothing."""
+    rows = [atom for atom in gone if atom[0] == v.ENTITY]
+    if len(rows) == 1 and gone == v.NOTHING | {rows[0]} and rows[0] in state.heap:
+        state.heap = {atom: known for atom, known in state.heap.items() if atom != rows[0]}
     for atom in gone:
         if (atom[0] == v.SESSION and atom in state.heap) or (atom[0] in v.PLACES and _always_true(run, atom)):
             state.put(atom, state.track(atom)._replace(word=0))
