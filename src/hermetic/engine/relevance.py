@@ -44,8 +44,8 @@ def relevant_functions(code: Codebase, types: Types, mentions: Mentions) -> set[
     found = {
         fn.id
         for fn in code.functions
-        if fn.id in choose_what_to_load
-        or _changes_a_row(fn, types)
+        if _changes_a_row(fn, types)
+        or (fn.id in choose_what_to_load and _returns_something(fn))
         or (fn.id in mention_sessions and _deals_with_sessions(fn, types))
         or (fn.id in use_objects and _uses_a_typed_session(fn, types))
         or "ession" in last_name(fn.returns)
@@ -62,6 +62,11 @@ def relevant_functions(code: Codebase, types: Types, mentions: Mentions) -> set[
 
 # What many objects have, and sessions too: evidence only where the object is known to be a session.
 COMMON_WORDS = frozenset(("get", "get_one", "add", "delete", "close", "begin"))
+
+
+def _returns_something(fn: Function) -> bool:
+    """Not what an `async def` returns: that has done its work itself."""
+    return not fn.is_async and any(node[0] == ir.RETURN and node[1] is not None for node in fn.statements())
 
 
 def _uses_a_typed_session(fn: Function, types: Types) -> bool:
