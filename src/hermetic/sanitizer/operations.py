@@ -162,12 +162,13 @@ class Calls:
 
 
 def are_apart(first: Frames, second: Frames) -> bool:
-    """Has a test, or a fixture, gone on by itself between two acts, of which it has not done both itself?"""
+    """Has a test gone on by itself between two acts, of which it has not done both itself, or has a fixture gone on for
+    it?"""
     if not first or not second or (_of_test(first[0]) and _of_test(second[0])):
         return False
     for one, other in zip(reversed(first), reversed(second), strict=False):
         if one != other:
-            return one[0] is other[0] and _of_test(one)
+            return _of_test(one) and _of_test(other)
     return False
 
 

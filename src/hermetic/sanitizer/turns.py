@@ -21,7 +21,8 @@ except ImportError:  # not on Linux, where nobody tells of turns either
 TASKS = "/proc/self/task"
 MOST_THREADS = 16  # of the process that are looked at; of more, only the own one
 QUEUED_TO_RAN = 20.0  # how many times longer than it ran may a thread of usual priority have waited for its turns?
-AWAKING = 0.05  # seconds for which it may have to wait after a sleep
+AWAKING = 0.05  # seconds for which such a thread may have to wait after a sleep
+CROWD = 4.0  # threads that want a CPU, for each that there is; both figures hold for so many, and grow with more
 WEIGHT = 1.25  # by which a thread's share shrinks with each step of `nice`; kernel/sched/core.c, `sched_prio_to_weight`
 
 
@@ -75,8 +76,13 @@ def believed(told: float, ran: float, sleeps: int) -> float:
     """What is true of the seconds in the queue that the kernel tells of."""
     if sleeps == 0:
         return max(told, 0.0)
-    most = QUEUED_TO_RAN * WEIGHT ** _niceness() * ran + AWAKING * (sleeps + 1)
+    most = (QUEUED_TO_RAN * ran + AWAKING * (sleeps + 1)) * WEIGHT ** _niceness() * max(crowd() / CROWD, 1.0)
     return max(min(told, most), 0.0)
+
+
+def crowd() -> float:
+    """How many threads of the machine want each of its CPUs, of late."""
+    return os.getloadavg()[0] / (os.cpu_count() or 1) if hasattr(os, "getloadavg") else 1.0
 
 
 def _niceness() -> int:

@@ -5,7 +5,6 @@ On a busy machine threads that compute wait for a CPU as well. Linux tells how l
 
 from __future__ import annotations
 
-import os
 import sys
 from _thread import get_ident, get_native_id
 from collections import deque
@@ -16,7 +15,7 @@ from time import process_time, thread_time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hermetic.sanitizer.clock import perf_counter
-from hermetic.sanitizer.turns import NONE, Turns, believed, own_sleeps, queued, turns_of, turns_of_all
+from hermetic.sanitizer.turns import NONE, Turns, believed, crowd, own_sleeps, queued, turns_of, turns_of_all
 
 if TYPE_CHECKING:
     from hermetic.sanitizer.ledger import SessionRecord
@@ -110,8 +109,7 @@ def is_for_other_threads(record: SessionRecord, seconds: float, idle: float) -> 
     if then is None or then.thread != get_native_id():
         return False
     others = (process_time() - then.process_cpu) - (thread_time() - then.thread_cpu)
-    share = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)) if hasattr(os, "getloadavg") else 1.0
-    return seconds - max(others * share, others + _delay(then) - _own_delay(record, then)) < idle
+    return seconds - max(others * max(crowd(), 1.0), others + _delay(then) - _own_delay(record, then)) < idle
 
 
 def _own_delay(record: SessionRecord, then: Clocks) -> float:

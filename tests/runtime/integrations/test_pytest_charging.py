@@ -456,6 +456,16 @@ def test_a_wait_of_the_test_between_two_calls_is_none_of_what_it_calls(suite: Su
                     yield session
                     load(session)
 
+            @pytest.fixture
+            def late():
+                with Session(engine) as session:
+                    yield session
+                    time.sleep(0.8)
+                    session.rollback()
+
+            def test_whose_fixture_takes_its_time(late):
+                load(late)
+
             def test_takes_its_time(session):
                 time.sleep(0.8)
 
@@ -474,7 +484,7 @@ def test_a_wait_of_the_test_between_two_calls_is_none_of_what_it_calls(suite: Su
         """,
     )
 
-    assert done.outcomes == {"passed": 2, "failed": 2}
+    assert done.outcomes == {"passed": 3, "failed": 2}
     assert "SES102 transaction-held-across-slow-work: 2 warnings" in done.summary
     assert "by test_shop.py::test_calls_what_waits" in done.summary
     assert "by test_shop.py::test_waits_itself" in done.summary

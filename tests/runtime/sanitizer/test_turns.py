@@ -11,6 +11,11 @@ from hermetic.sanitizer import turns
 from hermetic.sanitizer.turns import NONE, Turns, believed, queued
 
 
+@pytest.fixture(autouse=True)
+def crowd(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "crowd", lambda: 1.0)  # whatever it is just now
+
+
 def test_what_a_thread_that_has_not_slept_waited_is_believed() -> None:
     assert believed(told=3.0, ran=0.01, sleeps=0) == 3.0
 
@@ -26,6 +31,13 @@ def test_who_computed_may_have_waited_long_for_its_turns() -> None:
 def test_a_thread_of_little_weight_waits_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     usual = believed(told=3.0, ran=0.02, sleeps=1)
     monkeypatch.setattr(turns, "_niceness", lambda: 10)
+
+    assert believed(told=3.0, ran=0.02, sleeps=1) > 2 * usual
+
+
+def test_a_crowd_waits_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = believed(told=3.0, ran=0.02, sleeps=1)
+    monkeypatch.setattr(turns, "crowd", lambda: 12.0)
 
     assert believed(told=3.0, ran=0.02, sleeps=1) > 2 * usual
 
