@@ -135,7 +135,7 @@ def _found(tree: Tree, program: Program, reading: Reading, known: tuple[Rule, ..
     """What the rules find in the wanted files, and what a run has, by settings and suppression comments; weak evidence
     only if asked."""
     least = Severity.HINT if request.hints else Severity.WARNING
-    found = [finding for rule in known for finding in _of_rule(program, rule)]
+    found = _of_rules(program, known, reading.wanted)
     if request.seen:
         found = runtime.confirm(found, (_in_tree(tree, seen) for seen in request.seen), least)
     shown = _suppressed(_selected(tree, found, reading.wanted), reading, tree, known)
@@ -228,6 +228,19 @@ def solve(
         return program
     finally:
         sys.setrecursionlimit(limit)
+
+
+def _of_rules(program: Program, known: tuple[Rule, ...], wanted: frozenset[str]) -> list[Finding]:
+    """What all rules find. Where tests are wanted, too, the rest is judged as if they were not there: how a test calls
+    a function says nothing of the function."""
+    tests = {module.path for module in program.code.modules if program.code.is_test(module.number)} & wanted
+    if not tests:
+        return [finding for rule in known for finding in _of_rule(program, rule)]
+    found = [finding for rule in known for finding in _of_rule(program, rule) if finding.at.path in tests]
+    program.with_tests = False
+    found += [finding for rule in known for finding in _of_rule(program, rule) if finding.at.path not in tests]
+    program.with_tests = True
+    return found
 
 
 def _of_rule(program: Program, rule: Rule) -> Iterable[Finding]:

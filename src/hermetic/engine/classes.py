@@ -122,6 +122,8 @@ class ClassTable:
         found = set()
         for subclass in self.code.subclass_names(class_id):
             for other in self.code.classes_named(subclass):
+                if not self.code.may_know(self.code.classes[class_id].module, self.code.classes[other].module):
+                    continue
                 if other != class_id and class_id in self.mro(other):
                     found.add(self.member(other, name))
         return found.pop() if len(found) == 1 else None

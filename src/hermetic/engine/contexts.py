@@ -134,11 +134,11 @@ class Contexts:
     def _mark_providers(self, provider: ir.Expr, scope: Function) -> None:
         for atom in self.types.infer(provider, scope):
             if atom[0] in (v.FUNCTION, v.METHOD):
-                self.bits[atom[1]] |= REQUEST
+                self._mark(atom[1], REQUEST, scope)
             elif atom[0] == v.CLASS:
                 found = self.types.classes.member(atom[1], "__init__")
                 if found is not None and type(found.item) is int:
-                    self.bits[found.item] |= REQUEST
+                    self._mark(found.item, REQUEST, scope)
 
     def _view(self, class_id: int) -> None:
         """Methods of view classes, which a framework calls by HTTP verb."""
@@ -187,7 +187,7 @@ class Contexts:
                 for _, value in node[3]:
                     for atom in self.types.infer(value, fn):
                         if atom[0] in (v.FUNCTION, v.METHOD):
-                            self.bits[atom[1]] |= CLI
+                            self._mark(atom[1], CLI, fn)
 
     def _lifetime_hooks(self) -> None:
         """What runs when an application begins and ends: `FastAPI(lifespan=f)`, `config.lifespan.append(f)`,
@@ -206,7 +206,12 @@ class Contexts:
     def _mark_startup(self, expression: ir.Expr, scope: Function) -> None:
         for atom in self.types.infer(expression, scope):
             if atom[0] in (v.FUNCTION, v.METHOD):
-                self.bits[atom[1]] |= STARTUP
+                self._mark(atom[1], STARTUP, scope)
+
+    def _mark(self, function: int, context: int, scope: Function) -> None:
+        """`scope` gives the function to what runs it so. A test's application is none of the project's."""
+        if self.code.may_know(self.code.functions[function].module, scope.module):
+            self.bits[function] |= context
 
     def _callees(self, edges: dict[int, set[int]]) -> dict[int, list[int]]:
         """Function -> what it calls, and the functions inside of it."""

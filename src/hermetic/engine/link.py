@@ -8,6 +8,7 @@ from __future__ import annotations
 from hermetic.engine import facts, ir, walk
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.modules import ModuleIndex
+from hermetic.files import is_test
 
 
 class Function:
@@ -210,6 +211,9 @@ class Codebase:
         for number, (_, raw) in enumerate(files):
             if raw is not None:
                 self._add(self.modules[number], raw)
+        self._tests: frozenset[int] = _tests_beside_code(
+            [(module.number, module.path) for module in self.modules if module.functions]
+        )
         self._users: dict[str, list[int]] | None = None
         self._methods: dict[str, list[tuple[int, int]]] | None = None
         self._stores: dict[str, list[tuple[int, Node]]] | None = None
@@ -238,6 +242,18 @@ class Codebase:
         """Does the module import a module of its own name, which is another then?"""
         own = self.index.parts[number][-1]
         return any(item[3] == 0 and item[1].partition(".")[0] == own for item in self.modules[number].imports)
+
+    def has_tests(self) -> bool:
+        """Are there modules of tests, beside others that are none?"""
+        return bool(self._tests)
+
+    def is_test(self, module: int) -> bool:
+        """Is it a module of tests, beside others that are none?"""
+        return module in self._tests
+
+    def may_know(self, module: int, other: int) -> bool:
+        """Does what stands in the other module tell of what stands in this? Tests tell nothing of what they test."""
+        return other not in self._tests or module in self._tests
 
     def users_of(self, name: str) -> list[int]:
         """Functions in whose body (or a closure's in it) the identifier stands."""
@@ -297,11 +313,12 @@ class Codebase:
         return tuple(sorted(found))
 
     def stores_to(self, attribute: str) -> list[tuple[int, Node]]:
-        """(function, ForeignStore) of every `something.attribute = value` that is not a method's `self`."""
+        """(function, ForeignStore) of every `something.attribute = value` outside of tests that is not a method's
+        `self`."""
         if self._stores is None:
             self._stores = {}
             for function in self.functions:
-                for store in function.foreign_stores:
+                for store in () if function.module in self._tests else function.foreign_stores:
                     self._stores.setdefault(store[0], []).append((function.id, store))
         return self._stores.get(attribute, [])
 
@@ -357,6 +374,12 @@ class Codebase:
                 for name in function.globals:
                     for binding in function.bindings().get(name, ()):
                         names.setdefault(name, []).append((BOUND_STORE, binding, number))
+
+
+def _tests_beside_code(modules: list[tuple[int, str]]) -> frozenset[int]:
+    """The modules of tests; none where there are no others, for then they are the program."""
+    tests = frozenset(number for number, path in modules if is_test(path))
+    return tests if len(tests) < len(modules) else frozenset()
 
 
 def _last_name(expression: Expr) -> str:

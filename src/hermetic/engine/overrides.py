@@ -71,7 +71,10 @@ class Overrides:
 
     def _overriding(self, fn: Function) -> tuple[int, ...]:
         found = []
-        for class_, method in self._types.code.methods_named(fn.name):
+        code = self._types.code
+        for class_, method in code.methods_named(fn.name):
+            if not code.may_know(fn.module, code.classes[class_].module):
+                continue
             if method != fn.id and fn.class_id in self._types.classes.mro(class_):
                 other = self._types.code.functions[method]
                 if not _is_abstract(other) and not self._is_of_a_protocol(other):
@@ -84,9 +87,12 @@ class Overrides:
             return False
         if self._overridden is None:
             self._overridden = set()
-            for class_ in self._types.code.classes:
+            code = self._types.code
+            for class_ in code.classes:
                 for base in self._types.classes.mro(class_.id)[1:]:
-                    methods = self._types.code.classes[base].methods
+                    if not code.may_know(code.classes[base].module, class_.module):
+                        continue
+                    methods = code.classes[base].methods
                     self._overridden.update(methods[name] for name in class_.methods if name in methods)
         return fn.id not in self._overridden
 

@@ -50,7 +50,7 @@ class DecidingParameters:
             self._look_at(start)
         for fn in reached:
             for hand_on in self._hand_ons[fn.id]:
-                for callee in self._functions(hand_on.callee):
+                for callee in self._functions(fn, hand_on.callee):
                     if callee.id not in self._known:
                         self._look_at(callee)
                         reached.append(callee)
@@ -59,7 +59,7 @@ class DecidingParameters:
             changed = False
             for fn in reversed(reached):
                 decided = self._known[fn.id].union(
-                    hand_on.number for hand_on in self._hand_ons[fn.id] if self._decides(hand_on)
+                    hand_on.number for hand_on in self._hand_ons[fn.id] if self._decides(fn, hand_on)
                 )
                 if decided != self._known[fn.id]:
                     self._known[fn.id] = decided
@@ -88,15 +88,21 @@ class DecidingParameters:
                 found += [_HandOn(number, function, None) for _, number in given]
         return found
 
-    def _decides(self, hand_on: _HandOn) -> bool:
-        for callee in self._functions(hand_on.callee):
+    def _decides(self, fn: Function, hand_on: _HandOn) -> bool:
+        for callee in self._functions(fn, hand_on.callee):
             known = self._known[callee.id]
             if known and (hand_on.place is None or _parameter_at(callee, hand_on.place) in known):
                 return True
         return False
 
-    def _functions(self, name: str) -> list[Function]:
-        """The functions of that name, and the constructors of the classes of that name."""
+    def _functions(self, fn: Function, name: str) -> list[Function]:
+        """The functions of that name, and the constructors of the classes of that name, that the function may mean."""
+        found = self._all_functions(name)
+        if self._code.has_tests():
+            found = [callee for callee in found if self._code.may_know(fn.module, callee.module)]
+        return found
+
+    def _all_functions(self, name: str) -> list[Function]:
         found = self._callees.get(name)
         if found is None:
             found = self._callees[name] = list(self._named.get(name, ()))

@@ -69,6 +69,7 @@ class Program:
         self.lines = lines
         self._versions = versions
         self.contexts = Contexts(solver.code, solver.types, solver.edges)
+        self.with_tests = True  # do rules see what happens in tests?
 
     # -- questions ----------------------------------------------------------------------------------------------
 
@@ -182,7 +183,7 @@ class Program:
         users: dict[Made, list[tuple[Place, Mark]]] = {}
         for function in sorted(self.solver.shared_uses):
             place = self.place(function)
-            if place.function.is_module:
+            if place.function.is_module or not self._is_seen(function):
                 continue
             for made, mark in sorted(self.solver.shared_uses[function].items()):
                 users.setdefault(made, []).append((place, mark))
@@ -237,9 +238,13 @@ class Program:
 
     def _observed(self, kind: type[Observation]) -> Iterator[tuple[Place, Observation]]:
         for function in sorted(self.solver.observations):
-            for observation in self.solver.observations[function]:
-                if type(observation) is kind:
-                    yield self.place(function), observation
+            if self._is_seen(function):
+                for observation in self.solver.observations[function]:
+                    if type(observation) is kind:
+                        yield self.place(function), observation
+
+    def _is_seen(self, function: int) -> bool:
+        return self.with_tests or not self.code.is_test(self.code.functions[function].module)
 
     def _is_near_a_database(self, function: int) -> bool:
         around = [function]

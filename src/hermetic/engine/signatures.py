@@ -113,8 +113,7 @@ class Signatures:
     def _constructed_with(self, class_id: int, init: Function, number: int) -> Value:
         out = v.UNKNOWN
         wanted = self.types.code.classes[class_id].name
-        for user in self.types.code.users_of(wanted)[:MOST_USERS]:
-            caller = self.types.code.functions[user]
+        for caller in self._users_known_to(self.types.code.classes[class_id].module, wanted):
             for node in caller.calls_of(wanted):
                 if (v.CLASS, class_id) in self.types.infer(node[1], caller):
                     argument = argument_of(node, init, number, bound=True)
@@ -133,17 +132,22 @@ class Signatures:
         wanted = fn.name
         if fn.name == "__init__" and fn.class_id is not None:
             wanted = self.types.code.classes[fn.class_id].name
-        code = self.types.code
         found: list[tuple[Function, Node]] = []
-        for name in (wanted, *code.aliases(wanted)):
-            for number in code.users_of(name)[:MOST_USERS]:
-                caller = code.functions[number]
+        for name in (wanted, *self.types.code.aliases(wanted)):
+            for caller in self._users_known_to(fn.module, name):
                 for node in (*caller.calls_of(name), *calls_through(caller, name)):
                     if self._means(node[1], caller, fn):
                         found.append((caller, node))
                         if len(found) >= MOST_CALLERS:
                             return found
         return found
+
+    def _users_known_to(self, module: int, name: str) -> list[Function]:
+        code = self.types.code
+        users = code.users_of(name)
+        if code.has_tests():
+            users = [user for user in users if code.may_know(module, code.functions[user].module)]
+        return [code.functions[user] for user in users[:MOST_USERS]]
 
     def _means(self, callee: Expr, caller: Function, fn: Function) -> bool:
         targets = self.types.infer(callee, caller)

@@ -180,7 +180,8 @@ class Solver:
 
     def called(self, callee: Function, caller: Function) -> None:
         """Remember who calls whom."""
-        self.edges.setdefault(callee.id, set()).add(caller.id)
+        if self.code.may_know(callee.module, caller.module):
+            self.edges.setdefault(callee.id, set()).add(caller.id)
 
     def versions(self, function: int) -> list[tuple[Key, Summary]]:
         """Every summary that was made of a function, the general one first, by the constants it gets."""
@@ -442,6 +443,8 @@ class Solver:
             found: tuple[set[bool], set[bool]] = (set(), set())
             for function in sorted({user for name in MAKERS for user in self.code.users_of(name)}):
                 fn = self.code.functions[function]
+                if self.code.is_test(fn.module):
+                    continue
                 for node in (node for name in MAKERS for node in fn.calls_of(name)):
                     for atom in self.types.infer(node, fn):
                         if atom[0] not in (v.FACTORY, v.REGISTRY, v.ANY_SESSION) or atom[1].flavour != flavour:

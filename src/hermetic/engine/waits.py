@@ -64,22 +64,31 @@ class SlowCalls:
         return found
 
     def _find_candidates(self) -> set[int]:
+        """Outside of tests first, as if there were none: how often a test names a function says nothing of others."""
         code = self._code
         found = set(self.functions)
-        for module in code.modules:
-            if any(source.partition(".")[0] in self._by_root for _, source, *_ in module.imports if source):
-                inside = (code.functions[number] for number in module.functions)
-                found.update(function.id for function in inside if not self._words.isdisjoint(function.identifiers))
+        for of_tests in (False, True) if code.has_tests() else (False,):
+            modules = [module for module in code.modules if code.is_test(module.number) is of_tests]
+            for module in modules:
+                if any(source.partition(".")[0] in self._by_root for _, source, *_ in module.imports if source):
+                    inside = (code.functions[number] for number in module.functions)
+                    found.update(function.id for function in inside if not self._words.isdisjoint(function.identifiers))
+            self._add_users(found, of_tests)
+        return found
+
+    def _add_users(self, found: set[int], of_tests: bool) -> None:
+        code = self._code
         newest = sorted(found)
         for _ in range(MOST_HOPS):
             names = {code.functions[number].name for number in newest}
             newest = []
             for name in sorted(names):
                 users = code.users_of(name)
+                if code.has_tests():
+                    users = [user for user in users if code.is_test(code.functions[user].module) is of_tests]
                 if len(users) <= MOST_USERS:
                     newest.extend(user for user in users if user not in found)
                     found.update(users)
-        return found
 
 
 # Methods of one name that are looked into, for what they wait for.
@@ -99,7 +108,7 @@ def wait_by_name(run: Run, call: ir.Node) -> str | None:
 
 
 def _wait_by_name(run: Run, name: str) -> str:
-    methods = run.code.methods_named(name)
+    methods = _methods_named(run, name)
     waiting = [method for _, method in methods if run.solver.slow.reaches(method)]
     if not waiting or len(waiting) * 2 < len(methods):
         return ""
@@ -120,6 +129,12 @@ def _loads_an_attribute(expression: ir.Expr) -> bool:
     return type(base) is tuple and base[0] == ir.ATTR and base[2] == "awaitable_attrs"
 
 
+def _methods_named(run: Run, name: str) -> list[tuple[int, int]]:
+    """(class, method) of every method of that name, without what tests put in their places."""
+    code = run.code
+    return [found for found in code.methods_named(name) if not code.is_test(code.classes[found[0]].module)]
+
+
 def stays_near(run: Run, expression: ir.Expr) -> bool:
     """Is it the call of a method of a session or repository, or of a cache, on an object of which nothing is known, or
     an attribute that such a row loads? A heuristic, by the names of the method and of the object; `get` is a session's
@@ -133,7 +148,7 @@ def stays_near(run: Run, expression: ir.Expr) -> bool:
         return False
     if run.fn.class_id is not None and run.fn.params and callee[1] == run.fn.params[0][0]:
         return True  # a method of one's own, which is looked into where that is possible
-    methods = run.code.methods_named(callee[2])
+    methods = _methods_named(run, callee[2])
     if methods and not any(run.solver.slow.reaches(method) for _, method in methods):
         return True  # the project's own, whichever it is
     named = f"{last_name(callee[1])}.{callee[2]}".lower()
