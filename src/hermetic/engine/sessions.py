@@ -280,14 +280,14 @@ def let_go(state: State, owner: Atom, mark: Mark) -> None:
 
 def expires(run: Run, type_: SessionType) -> bool:
     """Does a commit expire the instances of such a session? Where no code says, as the project's others do."""
-    return run.solver.expire_default(type_.flavour) if type_.expire is None else type_.expire
+    return run.solver.expiry.default(type_.flavour) if type_.expire is None else type_.expire
 
 
 def is_in_doubt(run: Run, atom: Atom, type_: SessionType) -> bool:
     """Does it depend on the caller whether a commit expires the instances, and would that matter here?"""
     if type_.expire is not None or type_.flavour != ASYNC or v.root(atom)[0] != v.PARAM:
         return False
-    return run.solver.differ_in_expiry(type_.flavour)
+    return run.solver.expiry.differs(type_.flavour)
 
 
 def _forget_changes(state: State, owner: Atom) -> None:

@@ -17,6 +17,7 @@ from hermetic.engine.conclude import conclude
 from hermetic.engine.demand import Demand
 from hermetic.engine.entities import is_entity
 from hermetic.engine.execute import RETURNED, run_block, run_body
+from hermetic.engine.expiry import Expiry
 from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.injection import Injection
 from hermetic.engine.link import Codebase, Function
@@ -43,7 +44,6 @@ from hermetic.engine.summary import NEVER_RETURNING, OPAQUE, TRIVIAL, Summary
 from hermetic.engine.types import Types
 from hermetic.engine.values import Atom, Value
 from hermetic.engine.waits import SlowCalls
-from hermetic.files import is_test
 from hermetic.models.sqlalchemy import SYMBOLS
 
 # Versions of one function by the constants it gets; more than this share the general one.
@@ -52,8 +52,6 @@ MOST_VERSIONS = 8
 MOST_ROUNDS = 3
 # Calls in progress; deeper ones are not followed.
 DEEPEST_CHAIN = 120
-# Constructors whose options say how a project's sessions expire.
-MAKERS = ("Session", "AsyncSession", "sessionmaker", "async_sessionmaker")
 # Larger functions are not interpreted in place.
 LARGEST_INLINED = 60
 
@@ -89,7 +87,7 @@ class Solver:
         self._asked_again: set[tuple[int, Key]] = set()
         self._versions: dict[int, int] = {}
         self._callables: dict[int, frozenset[int]] = {}
-        self._expire: dict[str, set[bool]] = {}
+        self.expiry = Expiry(self.code, self.types)
         self._asked: dict[int, frozenset[ir.Pos]] = {}
         self._self_committing: bool | None = None
         self._reads: dict[int, CertainReads] = {}
@@ -426,33 +424,6 @@ class Solver:
     def made_at(self, made: Made) -> Mark:
         """The place of a `made` record."""
         return (self.code.functions[made[1]].module, (made[2], made[3], made[2], made[3]), None)
-
-    def expire_default(self, flavour: str) -> bool:
-        """expire_on_commit of sessions whose making is not seen: that of all sessions and factories, if they agree."""
-        return self._expiries(flavour) == {True}
-
-    def differ_in_expiry(self, flavour: str) -> bool:
-        """Do some sessions of the project expire their instances, and others not?"""
-        return len(self._expiries(flavour)) > 1
-
-    def _expiries(self, flavour: str) -> set[bool]:
-        """Tests often make theirs with other options than the program, so they only count where nothing else does;
-        calls of factories that are as unknown do not."""
-        known = self._expire.get(flavour)
-        if known is None:
-            found: tuple[set[bool], set[bool]] = (set(), set())
-            for function in sorted({user for name in MAKERS for user in self.code.users_of(name)}):
-                fn = self.code.functions[function]
-                if self.code.is_test(fn.module):
-                    continue
-                for node in (node for name in MAKERS for node in fn.calls_of(name)):
-                    for atom in self.types.infer(node, fn):
-                        if atom[0] not in (v.FACTORY, v.REGISTRY, v.ANY_SESSION) or atom[1].flavour != flavour:
-                            continue
-                        if atom[1].expire is not None:
-                            found[is_test(self.code.path_of(fn))].add(atom[1].expire)
-            known = self._expire[flavour] = found[0] or found[1]
-        return known
 
     def asks_about(self, fn: Function, call: ir.Pos) -> bool:
         """Does the function look at what this call returns?"""
