@@ -97,13 +97,13 @@ def perform(
     slow = solver.slow.functions.get(fn.id)
     if slow is not None:
         wait(run, state, slow, run.mark(position))
-    inlined = run.depth < DEEPEST_INLINING and solver.may_call_parameter(fn, args, kwargs)
+    inlined = run.depth < DEEPEST_INLINING and solver.in_place.may_be(fn, (*args, *kwargs.values()))
     if not inlined and solver.is_opaque(fn):
         run.raise_(state, ERROR, run.mark(position))
         _read_rows(run, state, fn, receiver, args, kwargs, position)
         return _result(run, state, fn, receiver, v.UNKNOWN, False, args, kwargs, position)
     binding = bind(fn, receiver, args, kwargs)
-    if inlined and solver.calls_parameter(fn, binding):
+    if inlined and solver.in_place.is_wanted(fn, binding):
         return solver.inline(run, state, fn, binding, position)
     summary = solver.summary(fn.id, key_of(run, state, fn, binding))
     sub = Substitution(run, state, fn, binding, position)

@@ -19,6 +19,7 @@ from hermetic.engine.entities import is_entity
 from hermetic.engine.execute import RETURNED, run_block, run_body
 from hermetic.engine.expiry import Expiry
 from hermetic.engine.fields import reachable_sessions
+from hermetic.engine.in_place import InPlace
 from hermetic.engine.injection import Injection
 from hermetic.engine.link import Codebase, Function
 from hermetic.engine.observations import Concurrent, Held
@@ -52,9 +53,6 @@ MOST_VERSIONS = 8
 MOST_ROUNDS = 3
 # Calls in progress; deeper ones are not followed.
 DEEPEST_CHAIN = 120
-# Larger functions are not interpreted in place.
-LARGEST_INLINED = 60
-
 
 SESSION_CLASSES = frozenset(name for name, (kind, _) in SYMBOLS.items() if kind == "session")
 
@@ -69,6 +67,7 @@ class Solver:
         self.mentions = Mentions(self.types)
         self.slow = SlowCalls(code, slow_calls)
         self.overrides = Overrides(self.types)
+        self.in_place = InPlace(self.types)
         self.injection = Injection(self.types, self.summary)
         self.deciding = DecidingParameters(code, self.types.classes)
         self.observations: dict[int, list[Any]] = {}
@@ -86,7 +85,6 @@ class Solver:
         self._active: dict[tuple[int, Key], int] = {}
         self._asked_again: set[tuple[int, Key]] = set()
         self._versions: dict[int, int] = {}
-        self._callables: dict[int, frozenset[int]] = {}
         self.expiry = Expiry(self.code, self.types)
         self._asked: dict[int, frozenset[ir.Pos]] = {}
         self._self_committing: bool | None = None
@@ -260,32 +258,6 @@ class Solver:
     ) -> Value:
         return call_function(run, state, atom[1], None, args, kwargs, position)
 
-    def may_call_parameter(self, fn: Function, args: Arguments, kwargs: Keywords) -> bool:
-        """Can `calls_parameter` be, whatever the arguments are bound to?"""
-        given = (*args, *kwargs.values())
-        return bool(self._called_parameters(fn)) or any(map(_goes_on, given)) or self._is_lent_a_session(fn, given)
-
-    def _is_lent_a_session(self, fn: Function, given: Iterable[Value]) -> bool:
-        """A nested function that a helper calls with a session: one of so many that types do not know what it gets."""
-        if fn.parent is None or self.code.functions[fn.parent].is_module:
-            return False
-        return any(atom[0] == v.SESSION for value in given for atom in value) and not any(
-            atom[0] == v.ANY_SESSION for number in range(len(fn.params)) for atom in self.types.param(fn, number)
-        )
-
-    def _called_parameters(self, fn: Function) -> frozenset[int]:
-        known = self._callables.get(fn.id)
-        if known is None:
-            known = self._callables[fn.id] = _called_parameters(fn)
-        return known
-
-    def calls_parameter(self, fn: Function, binding: dict[int, Value]) -> bool:
-        """Is one of the arguments a function that the callee will call, or a query that it goes on with? Then it is
-        interpreted in place."""
-        if any(map(_goes_on, binding.values())) or self._is_lent_a_session(fn, binding.values()):
-            return _is_small(fn)
-        return any(_is_callable(atom) for number in self._called_parameters(fn) for atom in binding.get(number, ()))
-
     def inline(self, run: Run, state: State, fn: Function, binding: dict[int, Value], position: ir.Pos) -> Value:
         """Interpret a callee with the very values it gets, in the caller's state."""
         frames = {**run.frames, run.fn.id: state.env}
@@ -434,50 +406,6 @@ class Solver:
 
 def _yields(nodes: Iterable[ir.Node]) -> int:
     return sum(node[0] in (ir.YIELD, ir.YIELD_FROM) for node in nodes)
-
-
-def _is_small(fn: Function) -> bool:
-    return len(fn.statements()) <= LARGEST_INLINED
-
-
-def _is_callable(atom: Atom) -> bool:
-    """A function or bound method; what is read from a library's object need not be one."""
-    if atom[0] == v.OPERATION:
-        return atom[1][0] not in (v.EXT_OBJECT, v.OPERATION)
-    return atom[0] in (v.CLOSURE, v.PARTIAL, v.METHOD, v.FUNCTION)
-
-
-def _holds_coroutines(value: Value) -> bool:
-    """Calls that have not run yet, to be run by whoever gets the value."""
-    for atom in value:
-        if atom[0] == v.DEFERRED and atom[1] in ("coroutine", "operation", "attribute"):
-            return True
-        if atom[0] == v.MANY and _holds_coroutines(atom[1]):
-            return True
-        if atom[0] == v.TUPLE and any(_holds_coroutines(part) for part in atom[1]):
-            return True
-    return False
-
-
-def _goes_on(value: Value) -> bool:
-    """Is it a call that has not run yet, or a query of a session that is known? By its type a callee would know neither
-    the query's session nor its class."""
-    return _holds_coroutines(value) or any(atom[0] == v.QUERY and atom[1] is not None for atom in value)
-
-
-def _called_parameters(fn: Function) -> frozenset[int]:
-    """Parameters that are called, or passed on where they may be."""
-    if not _is_small(fn):
-        return frozenset()
-    names = {param[0]: number for number, param in enumerate(fn.params)}
-    found = set()
-    for node in fn.calls():
-        if type(node[1]) is str and node[1] in names:
-            found.add(names[node[1]])
-        for argument in node[2]:
-            if type(argument) is str and argument in names:
-                found.add(names[argument])
-    return frozenset(found)
 
 
 __all__ = ["Solver", "make_session"]
