@@ -24,7 +24,7 @@ from runtime.models import User
 from runtime.sanitizer.found import Found, watched
 
 IDLE, HELD = 0.1, 0.3  # seconds
-LONG = 0.25  # longer than IDLE by more than one look of the watchdog, shorter than HELD
+LONG = 0.6  # longer than IDLE by several looks of the watchdog, of which a busy machine makes few and late
 
 
 def production(*, idle: float, held: float) -> AbstractContextManager[Found]:
