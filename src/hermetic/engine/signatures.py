@@ -133,13 +133,12 @@ class Signatures:
         if fn.name == "__init__" and fn.class_id is not None:
             wanted = self.types.code.classes[fn.class_id].name
         found: list[tuple[Function, Node]] = []
-        for name in (wanted, *self.types.code.aliases(wanted)):
-            for caller in self._users_known_to(fn.module, name):
-                for node in (*caller.calls_of(name), *calls_through(caller, name)):
-                    if self._means(node[1], caller, fn):
-                        found.append((caller, node))
-                        if len(found) >= MOST_CALLERS:
-                            return found
+        for caller in self._users_known_to(fn.module, wanted):
+            for node in (*caller.calls_of(wanted), *calls_through(caller, wanted)):
+                if self._means(node[1], caller, fn):
+                    found.append((caller, node))
+                    if len(found) >= MOST_CALLERS:
+                        return found
         return found
 
     def _users_known_to(self, module: int, name: str) -> list[Function]:
