@@ -6,7 +6,7 @@ import contextlib
 import marshal
 
 from hermetic.cache.memory import Edited, Memory, Printed
-from hermetic.cache.stored import Key, Report, Text
+from hermetic.cache.stored import Front, Key, Text
 from hermetic.engine.neutral import Moved, moved_lines
 from hermetic.engine.source import facts_of
 from hermetic.files import SUPPRESSION, lines
@@ -41,11 +41,12 @@ def _moved_text(named: Text, to: Moved | None) -> Text:
     return named if named is None or to is None else {to[line]: text for line, text in named.items()}
 
 
-def still_holds(root: str, key: Key, report: Report) -> bool:
-    """Does a report hold to the letter, although files have changed? Then it is kept for the files as they are now."""
-    places, exit_code, before, after, results_key = report
+def still_holds(root: str, key: Key, front: Front, moved_files: list[str]) -> bool:
+    """Does the report of that key hold to the letter, although these files may have changed? Then it is kept for the
+    files as they are now."""
+    places, exit_code, before, after, results_key = front[2][key]
     memory = Memory(root)
-    edited = memory.edited(root, results_key, {}) if results_key is not None else None
+    edited = memory.edited(root, results_key, {}, (front, moved_files)) if results_key is not None else None
     found = moved(edited) if edited is not None else None
     if edited is None or found is None or results_key is None or not _stay(edited, found):
         return False

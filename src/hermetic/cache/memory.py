@@ -85,14 +85,21 @@ class Memory:
         found = self._results(root, key)
         return found if found is not None and inputs.still(directories, files) is not None else None
 
-    def edited(self, root: str, key: Key, unsaved: Mapping[str, bytes]) -> Edited | None:
+    def edited(
+        self, root: str, key: Key, unsaved: Mapping[str, bytes], seen: tuple[Front, list[str]] | None = None
+    ) -> Edited | None:
         """The results of that key, and the files that have changed since, or the texts that stand for them; None if
-        there are many, or one is no source, or anything else has changed."""
+        there are many, or one is no source, or anything else has changed. `seen`: which files may have changed since a
+        front was written, and nothing else has."""
         directories, files, _, _ = self._front or NOTHING
         found = self._results(root, key)
-        if found is None or found[3].keys() != unsaved.keys() or not inputs.same_directories(directories):
+        if found is None or found[3].keys() != unsaved.keys():
             return None
-        moved = [path for path in inputs.moved(files) if path not in unsaved]
+        has_looked = seen is not None and seen[0] == self._front  # no other run has written meanwhile
+        if not has_looked and not inputs.same_directories(directories):
+            return None
+        moved = seen[1] if seen is not None and has_looked else inputs.moved(files)
+        moved = [path for path in moved if path not in unsaved]
         looked = Looked(unsaved)
         looked.directories |= directories
         looked.files |= {path: known for path, known in files.items() if path not in moved}

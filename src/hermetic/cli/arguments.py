@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from argparse import REMAINDER, ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter, _SubParsersAction
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from hermetic import __version__
@@ -51,6 +50,8 @@ class _Parser(ArgumentParser):
 
 
 def _nearest(given: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches
+
     near = get_close_matches(given, sorted(set(known)), 1)
     return f"; did you mean `{near[0]}`?" if near else ""
 

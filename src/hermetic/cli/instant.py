@@ -24,7 +24,7 @@ WITH_VALUE = frozenset(
 def answer(arguments: list[str]) -> int | None:
     """Print the report for these arguments and return its exit code; None if there is none, or it may be outdated."""
     began = time.perf_counter()
-    if arguments[:1] != ["check"] or "--no-cache" in arguments:
+    if arguments[:1] != ["check"] or "--no-cache" in arguments or any(map(_is_for_a_text, arguments)):
         return None
     try:
         key = key_of(arguments)
@@ -35,9 +35,12 @@ def answer(arguments: list[str]) -> int | None:
     if front is None or key not in front[2]:
         return None
     places, exit_code, before, after, results_key = front[2][key]
-    again = inputs.still(front[0], front[1]) if inputs.same_places(places, root) else None
+    if not inputs.same_places(places, root) or not inputs.same_directories(front[0]):
+        return None
+    moved = inputs.moved(front[1])
+    again = inputs.same_content(moved, front[1])
     if again is None:
-        if results_key is None or not _still_holds(root, key, front[2][key]):
+        if results_key is None or not _still_holds(root, key, front, moved):
             return None
     elif any(state != inputs.UNSETTLED for state, _ in again.values()):
         from hermetic.cache.memory import Memory
@@ -49,10 +52,15 @@ def answer(arguments: list[str]) -> int | None:
     return exit_code
 
 
-def _still_holds(root: str, key: stored.Key, report: stored.Report) -> bool:
+def _is_for_a_text(argument: str) -> bool:
+    """What comes on standard input is not compared here."""
+    return argument.startswith("--stdin")
+
+
+def _still_holds(root: str, key: stored.Key, front: stored.Front, moved: list[str]) -> bool:
     from hermetic.cache import edits
 
-    return edits.still_holds(root, key, report)
+    return edits.still_holds(root, key, front, moved)
 
 
 def key_of(arguments: list[str]) -> stored.Key:
