@@ -261,6 +261,7 @@ def moved(before: str, now: str) -> dict[int, int] | None:
 
 def test_lines_move() -> None:
     assert moved("a()\nb()\n", "\na()\n\n\nb()\n") == {1: 2, 2: 5}
+    assert moved("a()\nb()\n", "a()  # so\nb()") == {1: 1, 2: 2}
 
 
 def test_lines_that_no_fact_names_may_go() -> None:

@@ -32,9 +32,10 @@ def _still_there(named: Text, to: Moved, now: list[str]) -> bool:
 def keep(memory: Memory, edited: Edited, found: dict[str, Moved]) -> None:
     """Keep what the edited files hold now, and what the results hang on there."""
     memory.hangs_on({path: _moved_text(text, found.get(path)) for path, text in edited.packed[2].items()})
-    for path, (_, content) in edited.files.items():
+    for path, (facts, content) in edited.files.items():
+        are_same = all(line == now for line, now in found[path].items())
         with contextlib.suppress(ValueError):  # blocks nested beyond what marshal can do
-            memory.keep(edited.looked.digest(path), marshal.dumps(facts_of(content)))
+            memory.keep(edited.looked.digest(path), marshal.dumps(facts if are_same else facts_of(content)))
 
 
 def _moved_text(named: Text, to: Moved | None) -> Text:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import os
-from argparse import REMAINDER, ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter, _SubParsersAction
+from argparse import (
+    REMAINDER,
+    ArgumentParser,
+    ArgumentTypeError,
+    HelpFormatter,
+    RawDescriptionHelpFormatter,
+    _SubParsersAction,
+)
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from hermetic import __version__
+from hermetic.cli import terminal
 
 COMMANDS = ("check", "clean", "debug", "explain", "review", "rules", "run", "trace")
 FORMATS = ("text", "concise", "json")
@@ -21,7 +29,7 @@ class _Parser(ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         # Abbreviated flags would stop working with the next flag that begins alike.
-        super().__init__(allow_abbrev=False, **options)
+        super().__init__(allow_abbrev=False, **{"formatter_class": _wrapped, **options})
 
     def error(self, message: str) -> NoReturn:
         unknown = message.partition("unrecognized arguments: ")[2].split()
@@ -49,6 +57,17 @@ class _Parser(ArgumentParser):
         return found
 
 
+# Each argument that is added makes a formatter, which would import shutil to ask for the width of the terminal.
+
+
+def _wrapped(prog: str) -> HelpFormatter:
+    return HelpFormatter(prog, width=terminal.width() - 2)
+
+
+def _as_written(prog: str) -> HelpFormatter:
+    return RawDescriptionHelpFormatter(prog, width=terminal.width() - 2)
+
+
 def _nearest(given: str, known: Iterable[str]) -> str:
     from difflib import get_close_matches
 
@@ -62,7 +81,7 @@ def parser() -> ArgumentParser:
         prog="hermetic",
         description="Airtight SQLAlchemy sessions: find leaks, sharing, blocking and lost writes before they page you.",
         epilog="Documentation of a rule: hermetic explain SES001",
-        formatter_class=RawDescriptionHelpFormatter,
+        formatter_class=_as_written,
     )
     top.add_argument("--version", action="version", version=f"hermetic {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)

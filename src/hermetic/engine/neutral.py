@@ -28,6 +28,8 @@ def moved_lines(before: Node, now: bytes) -> Moved | None:
         return None
     try:
         tree = parse(now)
+        if repr(lower_module(tree)) == repr(before):  # which tells True from 1
+            return {line: line for line in range(1, now.count(b"\n") + 2)}
         for node in ast.walk(tree):
             if "lineno" in node._attributes:
                 node.lineno, node.end_lineno = Line(node.lineno), Line(node.end_lineno)  # type: ignore[attr-defined]
