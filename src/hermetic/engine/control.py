@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hermetic.engine import app_contexts, blocks, calls, ir, rounds, typestate as ts, values as v
+from hermetic.engine import app_contexts, blocks, calls, generator_loops, ir, rounds, typestate as ts, values as v
 from hermetic.engine.evaluate import assign, evaluate
-from hermetic.engine.fields import reachable_sessions
+from hermetic.engine.generator_loops import RunBlock
 from hermetic.engine.guards import assume
 from hermetic.engine.ir import Block, Expr, Node
 from hermetic.engine.merging import open_sessions
-from hermetic.engine.observations import Leak
-from hermetic.engine.project import enter_context
 from hermetic.engine.run import DATABASE_ERROR, ERROR, EXPLICIT, THROWN, Exits, Raised, Run
 from hermetic.engine.stale import decision, is_identity
-from hermetic.engine.state import CREATED, IN_PART, RECORDED, SWALLOWED, Mark, State, Track
+from hermetic.engine.state import IN_PART, RECORDED, SWALLOWED, Mark, State, Track
 from hermetic.engine.values import Atom, Value
 from hermetic.engine.walk import last_name
 from hermetic.models.exceptions import CATCH_ALL, DATABASE_ERRORS, EVERY_DATABASE_ERROR, RESULT_ERRORS
-
-RunBlock = Callable[[Run, Block, list[State]], list[State]]
 
 # Rounds after which a loop's state is taken as it is; joins only grow, and in practice two suffice.
 MOST_ROUNDS = 3
@@ -53,11 +49,11 @@ def run_for(run: Run, node: Node, states: list[State], run_block: RunBlock) -> l
     ended: list[State] = []
     for state in states:
         value = evaluate(run, state, iterable)
-        generator = _single_round(run, iterable, value)
+        generator = generator_loops.single_round(run, iterable, value)
         if state.dead:
             continue
         if generator is not None:
-            ended += _run_with_generator(run, node, state, generator, run_block)
+            ended += generator_loops.run_loop(run, node, state, generator, run_block)
             continue
         items = calls.iterate(run, state, value, position)
         entered.append((state, items))
@@ -82,56 +78,6 @@ def run_for(run: Run, node: Node, states: list[State], run_block: RunBlock) -> l
     return ended + _loop(
         run, [state for state, _ in entered], skipped, body, orelse, line, begin, lambda state: True, run_block
     )
-
-
-def _single_round(run: Run, iterable: Expr, value: Value) -> Atom | None:
-    """The generator that a loop alone goes over, if it yields once only: `for session in get_session()`."""
-    if len(value) != 1 or type(iterable) is not tuple or iterable[0] != ir.CALL:
-        return None
-    (atom,) = value
-    is_generator = atom[0] == v.DEFERRED and atom[1] == "generator" and atom[2] is not None
-    return atom if is_generator and run.solver.yields_once(run.code.functions[atom[2]]) else None
-
-
-def _run_with_generator(run: Run, node: Node, state: State, generator: Atom, run_block: RunBlock) -> list[State]:
-    """Such a loop is entered and left as a `with` is. Whoever leaves it early drops the generator, which ends it at
-    once; an asynchronous one is ended by the event loop, when it comes to it."""
-    _, target, _, body, orelse, line, _ = node
-    handed, left = enter_context(run, state, generator, (line, -1, line, -1))
-    if state.dead:
-        return []
-    assign(run, state, target, handed, line)
-    outer = run.exits
-    inner = run.exits = Exits()
-    inner.last = outer.last
-    after = run_block(run, body, [state])
-    run.exits = outer
-    early = [*inner.returns, *inner.breaks]
-    if run.code.functions[generator[2]].is_async:
-        _left_to_the_event_loop(run, early, handed)
-    leaving: list[tuple[str, object]] = [("context", left)]
-    for exit_ in inner.raises:
-        run.unwinding += 1
-        blocks.leave(run, exit_.state, leaving, line, raised=True)
-        run.unwinding -= 1
-        outer.raises.append(exit_)
-    for dropped in early:
-        blocks.leave(run, dropped, leaving, line, raised=True)
-    after += inner.continues
-    for finished in after:
-        blocks.leave(run, finished, leaving, line, raised=False)
-    outer.returns.extend(returned for returned in inner.returns if not returned.dead)
-    after = [finished for finished in after if not finished.dead]
-    return (run_block(run, orelse, after) if orelse else after) + inner.breaks
-
-
-def _left_to_the_event_loop(run: Run, states: list[State], handed: Value) -> None:
-    for state in states:
-        for session in v.ordered(reachable_sessions(state, handed)):
-            track = state.track(session)
-            created = track.mark(CREATED)
-            if created is not None and ts.may(track.word, ts.TRANSACTION):
-                run.observe(("leak", session, "left"), Leak(created, "left", None, session))
 
 
 def run_while(run: Run, node: Node, states: list[State], run_block: RunBlock) -> list[State]:

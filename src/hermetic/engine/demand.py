@@ -14,21 +14,23 @@ from typing import TYPE_CHECKING
 
 from hermetic.engine import values as v
 from hermetic.engine.link import BOUND_STORE, BOUND_VALUE, Function
+from hermetic.models.sqlalchemy import SYMBOLS
 
 if TYPE_CHECKING:
     from hermetic.engine.solve import Solver
 
 # Whoever names one of these may make an engine or a factory.
 MAKERS = frozenset(
-    "create_engine create_async_engine engine_from_config sessionmaker async_sessionmaker scoped_session".split()
+    name.rpartition(".")[2]
+    for name, (kind, _) in SYMBOLS.items()
+    if kind in ("engine", "factory", "registry", "flask_db")
 )
 
 
 class Demand:
-    """The functions that matter for those which are wanted. `relevant`: of which programs consist, to a solver.
+    """The functions that matter for those which are wanted, of the `relevant` ones, which can have to do with sessions.
 
-    `functions` and whatever calls them say what is to be known of how the wanted ones are run; `makers` are
-    interpreted for what they make.
+    `functions` are the wanted ones and those that say how these are run; `makers` are interpreted for what they make.
     """
 
     def __init__(self, solver: Solver, relevant: set[int], wanted: set[int]) -> None:
