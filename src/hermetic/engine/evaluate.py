@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
-from hermetic.engine import blocks, calls, ir, values as v
+from hermetic.engine import blocks, calls, ir, options, values as v
 from hermetic.engine.attributes import read
 from hermetic.engine.fields import reachable_sessions, write_field
 from hermetic.engine.guards import assume
@@ -64,6 +64,8 @@ def _call(run: Run, state: State, node: Node) -> Value:
     if mutates:
         if callee[2] in GROWING and type(callee[1]) is str and args:
             _grow(run, state, callee[1], callee[2], args)
+        if callee[2] == "setdefault" and len(args) == 2:
+            _note_option(run, state, callee[1], collection, args[0], args[1], True)
         change_collection(run, state, collection, callee[1], args)
     return calls.invoke(run, state, function, args, kwargs, position)
 
@@ -126,7 +128,8 @@ def _store_attribute(run: Run, state: State, target: Node, value: Value) -> None
 def _store_element(run: Run, state: State, target: Node, value: Value) -> None:
     """`container[key] = value`: whoever has the container has the value."""
     container = evaluate(run, state, target[1])
-    evaluate(run, state, target[2])
+    key = evaluate(run, state, target[2])
+    _note_option(run, state, target[1], container, key, value, False)
     state.escaped |= reachable_sessions(state, value)
     if any(atom[0] in KEPT_IN_MAPS for atom in value):
         for atom in container:
@@ -136,6 +139,15 @@ def _store_element(run: Run, state: State, target: Node, value: Value) -> None:
         known = state.env[target[1]]
         if not known or any(atom[0] in (v.MANY, v.TUPLE) for atom in known):
             state.set(target[1], v.one((v.MANY, v.union(elements(known), value))) if value else known)
+
+
+def _note_option(
+    run: Run, state: State, name: Expr, container: Value, key: Value, value: Value, only_if_missing: bool
+) -> None:
+    """What a function puts into its own `**options`."""
+    number = options.parameter(run.fn)
+    if number is not None and name == run.fn.params[number][0]:
+        state.set(name, options.stored(container, key, value, only_if_missing))
 
 
 # A map of these, one a tenant say, is what keeps them from being made for every call.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hermetic.engine import afterwards, census, concurrency, ir, library, schemas, unsaved, values as v
+from hermetic.engine import afterwards, census, concurrency, ir, library, options, schemas, unsaved, values as v
 from hermetic.engine.entities import ALL_DEFERRED, is_entity
 from hermetic.engine.fields import SESSION_OF, reachable_sessions, read_field
 from hermetic.engine.library import class_reference, relationship_names
@@ -289,12 +289,7 @@ SCHEMA_WORDS = frozenset(("alter", "create", "drop", "comment"))
 def new_session(run: Run, state: State, flavour: str, bind: Value, kwargs: Keywords, position: ir.Pos) -> Value:
     """`Session(...)`."""
     _check_options(run, kwargs, position)
-    expire: bool | None = True
-    if "expire_on_commit" in kwargs:
-        constants = [atom[1] for atom in kwargs["expire_on_commit"] if atom[0] == v.CONSTANT]
-        expire = bool(constants[0]) if constants else None
-    elif None in kwargs:
-        expire = None
+    expire = options.expiring(kwargs, None if None in kwargs else True)
     borrowed = any(_is_connection(kind) for atom in bind for kind in run.type_of(atom))
     made = ("module" if run.fn.is_module else "function", run.fn.id, position[0], position[1])
     type_ = SessionType(flavour, BORROWED if borrowed else PLAIN, expire, made, made)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hermetic.engine import census, entities, ir, sessions, typestate as ts, values as v
+from hermetic.engine import census, entities, ir, options, sessions, typestate as ts, values as v
 from hermetic.engine.operations import SCHEMA
 from hermetic.engine.project import Arguments, Keywords, make_session
 from hermetic.engine.run import DATABASE_ERROR, EXPLICIT, Run
@@ -247,7 +247,8 @@ def factory_call(
     if bind is not None and any(k[0] == v.CONNECTION for item in bind for k in run.type_of(item)):
         kind = "borrowed"
     made = ("module" if run.fn.is_module else "function", run.fn.id, position[0], position[1])
-    return v.one(make_session(run, state, type_._replace(kind=kind, made=made), position, is_open=kind != "borrowed"))
+    given = type_._replace(kind=kind, expire=options.expiring(kwargs, type_.expire), made=made)
+    return v.one(make_session(run, state, given, position, is_open=kind != "borrowed"))
 
 
 def query_operation(

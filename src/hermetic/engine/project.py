@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hermetic.engine import census, entities, ir, typestate as ts, values as v
+from hermetic.engine import census, entities, ir, options, typestate as ts, values as v
 from hermetic.engine.apply import Substitution, apply, apply_effects, trail
 from hermetic.engine.classes import decorator_names
 from hermetic.engine.link import Function
@@ -210,9 +210,10 @@ def bind(fn: Function, receiver: Atom | None, args: Arguments, kwargs: Keywords)
             binding[number] = v.one((v.TUPLE, tuple(given[place:])))
             place = len(given)
         elif kind == ir.KWARGS:
-            rest = [value for key, value in kwargs.items() if key is not None and fn.parameter(key) is None]
+            rest = {key: value for key, value in kwargs.items() if key is None or fn.parameter(key) is None}
+            named = tuple([value for key, value in rest.items() if key is not None])
             if rest:
-                binding[number] = v.one((v.TUPLE, tuple(rest)))
+                binding[number] = options.rest(rest) | (v.one((v.TUPLE, named)) if named else v.UNKNOWN)
         elif default is not None and type(default) is tuple and default[0] == ir.CONST and None not in kwargs:
             binding[number] = v.one((v.CONSTANT, default[1]))
     return binding
@@ -233,6 +234,10 @@ def key_of(run: Run, state: State, fn: Function, binding: dict[int, Value]) -> K
         fact = _fact(run, value) if value else None
         if fact is not None and not (number == 0 and seen is not None):
             key.append((number, fact))
+    last = options.parameter(fn)
+    told = options.fact(binding[last]) if last in binding else None
+    if last is not None and told is not None:
+        key.append((last, told))
     return tuple(key)
 
 

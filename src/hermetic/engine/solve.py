@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 from typing import Any
 
-from hermetic.engine import calls, ir, typestate as ts, values as v, walk
+from hermetic.engine import calls, ir, options, typestate as ts, values as v, walk
 from hermetic.engine.apply import Substitution, apply, trail
 from hermetic.engine.asked import asked_calls
 from hermetic.engine.conclude import conclude
@@ -236,6 +236,8 @@ class Solver:
                 value = v.EMPTY
             elif fact == "some":
                 state.learn(param[0], "some")
+            elif fact is not None and fact.startswith(options.FACT):
+                value = options.at_entry((v.PARAM, run.fn.id, number), fact)
             elif fact is not None and fact.startswith(CLASS_FACT):
                 seen = int(fact.removeprefix(CLASS_FACT))
                 run.place_types = {(v.PARAM, run.fn.id, number): v.one((v.INSTANCE, seen))}  # of this version only
