@@ -109,6 +109,8 @@ def _of_super(run: Run, atom: Atom, name: str) -> Value:
                 function = run.code.classes[owner].methods.get(name)
                 if function is not None:
                     return v.one((v.METHOD, function, receiver))
+            if run.types.repositories.method(kind, name):
+                return v.one((v.OPERATION, receiver, name))
             for base in sorted(run.types.classes.external_bases(kind[1])):
                 return v.one((v.OPERATION, (v.EXT_OBJECT, base), name))
     return v.UNKNOWN

@@ -243,7 +243,7 @@ def _on_library(
     opened = opened_by((v.OPERATION, kind, name))
     if opened is not None:
         return v.one(opened)
-    made = run.types.constructors.of_config(v.full_name((v.OPERATION, kind, name)))
+    made = run.types.configs.makes((v.OPERATION, kind, name))
     if made:
         return frozenset(named(run, state, atom, position) for atom in made)
     if is_container(kind) and name == "get" and run.call_node is not None:

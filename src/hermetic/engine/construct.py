@@ -9,16 +9,16 @@ from hermetic.engine.containers import is_container
 from hermetic.engine.flask_models import session_of_model
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import Function
-from hermetic.engine.repositories import of_config
 from hermetic.engine.scopes import given_by, opened_by, session_type
 from hermetic.engine.session_types import BORROWED, MANAGED, PLAIN, REGISTRY, Made, SessionType
 from hermetic.engine.typestate import SESSION_ATTRIBUTES, SESSION_OPERATIONS
 from hermetic.engine.values import Atom, Value
 from hermetic.models import frameworks
+from hermetic.models.advanced_alchemy import config_flavour
 from hermetic.models.python import MANAGER_DECORATORS, OFFLOADS
 from hermetic.models.sqlalchemy import ASYNC, QUERY_ENDINGS, SYMBOLS, SYNC
 from hermetic.models.toolkit import READ, TRANSACTION
-from hermetic.models.workers import ARQ_STATE
+from hermetic.models.workers import STATE
 
 if TYPE_CHECKING:
     from hermetic.engine.types import Types
@@ -74,6 +74,9 @@ class Constructors:
             return self._constructed(known[0], known[1], name, node, fn)
         if name == "typing.cast" and len(node[2]) == 2:
             return self.types.annotation(node[2][0], fn) or self.types.infer(node[2][1], fn)
+        config = config_flavour(name)
+        if config is not None:
+            return v.one(self.types.configs.object(name, config, node, fn))
         opened = opened_by((v.EXT, name))
         if opened is not None:
             return self._session_in(opened)
@@ -249,7 +252,7 @@ class Constructors:
             return v.one(receiver)
         if receiver[0] == v.CLASS:
             return v.one((v.INSTANCE, receiver[1]))  # `Service.new(...)`
-        of_config = self.of_config(v.full_name(atom))
+        of_config = self.types.configs.makes(atom)
         if of_config:
             return of_config
         opened = opened_by(atom)
@@ -270,18 +273,6 @@ class Constructors:
         ):
             return v.one((v.ANY_SESSION, SessionType(SYNC, PLAIN, root[2], self.made(node, fn))))
         return v.one((v.EXT_OBJECT, f"{root[1]}.{name}")) if root[0] == v.EXT_OBJECT else v.UNKNOWN
-
-    def of_config(self, full_name: str) -> Value:
-        """`config.get_session()`, `config.create_session_maker()`"""
-        made = of_config(full_name)
-        if made is None:
-            return v.UNKNOWN
-        kind, flavour = made
-        if kind == "engine":
-            return v.one((v.ENGINE, flavour, None))
-        if kind == "factory":
-            return v.one((v.FACTORY, SessionType(flavour)))
-        return v.one((v.ANY_SESSION, SessionType(flavour, MANAGED)))
 
     def _session_in(self, scope: Atom) -> Value:
         return self.library_member(*scope[1][1:])
@@ -359,8 +350,8 @@ class Constructors:
         of_scope = session_type(name) if self.types.scopes.is_context(atom) else None
         if of_scope is not None:
             return v.one((v.ANY_SESSION, of_scope))
-        if atom == (v.EXT_OBJECT, ARQ_STATE):
-            return self.types.queues.state(name)
+        if atom == (v.EXT_OBJECT, STATE):
+            return self.types.queues.workers.item(name)
         if kind in (
             v.FACTORY,
             v.ENGINE,

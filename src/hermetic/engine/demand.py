@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING
 
 from hermetic.engine import values as v
 from hermetic.engine.link import BOUND_STORE, BOUND_VALUE, Function
+from hermetic.models.advanced_alchemy import CONFIGS
 from hermetic.models.sqlalchemy import SYMBOLS
 
 if TYPE_CHECKING:
     from hermetic.engine.solve import Solver
 
 # Whoever names one of these may make an engine or a factory.
-MAKERS = frozenset(
+MAKERS = CONFIGS.keys() | {
     name.rpartition(".")[2]
     for name, (kind, _) in SYMBOLS.items()
     if kind in ("engine", "factory", "registry", "flask_db")
-)
+}
 
 
 class Demand:

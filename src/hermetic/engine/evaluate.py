@@ -12,11 +12,11 @@ from hermetic.engine.guards import assume
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.names import lookup, path_of
 from hermetic.engine.project import deferral
-from hermetic.engine.queues import is_state
 from hermetic.engine.run import ERROR, ITEM, THROWN, Run, Yield
 from hermetic.engine.state import EQUAL, NONE, State, join
 from hermetic.engine.stores import GROWING, MUTATING, change_collection, write_attribute
 from hermetic.engine.values import Value, elements
+from hermetic.engine.worker_state import is_state
 
 
 def evaluate(run: Run, state: State, expression: Expr) -> Value:

@@ -40,6 +40,8 @@ class Expiry:
                 if not self._code.is_test(fn.module):
                     for node in (node for name in MAKERS for node in fn.calls_of(name)):
                         known.update(self._made_by(node, fn, flavour))
+            configs = (config for config in self._types.configs.all() if config.flavour == flavour)
+            known.update(config.expire for config in configs if config.expire is not None)
         return known
 
     def _made_by(self, node: Node, fn: Function, flavour: str) -> Iterator[bool]:

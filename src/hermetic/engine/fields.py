@@ -12,6 +12,7 @@ from hermetic.engine.arguments import argument_of
 from hermetic.engine.run import Run
 from hermetic.engine.state import State
 from hermetic.engine.values import Atom, Value
+from hermetic.models.advanced_alchemy import REPOSITORY, SESSION
 from hermetic.models.sqlalchemy import ASYNC, SYNC
 
 # Longer paths (`a.b.c.d.e`) are not told apart.
@@ -60,12 +61,19 @@ def _from_class(run: Run, base: Atom, name: str) -> Value:
 def _place(run: Run, state: State, base: Atom, name: str) -> Value:
     if depth(base) >= LONGEST_PATH:
         return v.UNKNOWN
+    if name == SESSION and base[0] == v.FIELD and base[2] == REPOSITORY and _is_service(run, base[1]):
+        return read_field(run, state, base[1], name)
     for atom in v.ordered(run.type_of(base)):
         if atom[0] == v.INSTANCE:
             parameter = run.types.classes.filled_from(atom[1], name)
             if parameter is not None:
                 return read_parameter(run, state, base, parameter)
     return v.one((v.FIELD, base, name))
+
+
+def _is_service(run: Run, atom: Atom) -> bool:
+    """Of a library: its repository works on its own session."""
+    return any(kind[0] == v.INSTANCE and run.types.repositories.is_service(kind[1]) for kind in run.type_of(atom))
 
 
 def read_parameter(run: Run, state: State, base: Atom, name: str) -> Value:

@@ -9,7 +9,7 @@ from hermetic.engine.observations import EndedUse
 from hermetic.engine.run import Run
 from hermetic.engine.session_types import SessionType
 from hermetic.engine.session_values import sessions_in
-from hermetic.engine.sessions import dirty, each_instance, expires, inserted, is_in_doubt, let_go
+from hermetic.engine.sessions import dirty, each_instance, expires, inserted, is_in_doubt, let_go, note_on_all_rows
 from hermetic.engine.state import (
     ALL_ROWS,
     CHANGED,
@@ -61,6 +61,8 @@ def end_instances(run: Run, state: State, target: Atom, type_: SessionType, trac
             let_go(state, target, sub.trail(committed))
         elif is_in_doubt(run, target, type_):
             each_instance(state, target, IN_DOUBT, sub.trail(committed))
+    elif committed is not None and ts.may(track.word, ts.COMMITTED) and expires(run, type_):
+        note_on_all_rows(state, target, ALL_ROWS[EXPIRED], sub.trail(committed))  # the next round of a loop has others
     if closed is not None and ts.must(track.word, ts.CLOSED):
         each_instance(state, target, DETACHED, sub.trail(closed))
 

@@ -32,6 +32,7 @@ class Litestar:
         self._types = types
         self._called: tuple[Called, ...] | None = None
         self._on_loop: frozenset[int] | None = None
+        self._functions_called: frozenset[int] | None = None
 
     def called(self) -> tuple[Called, ...]:
         if self._called is None:
@@ -43,6 +44,12 @@ class Litestar:
             )
             self._called = (*self._handlers(), *self._provided(), *self._mapped()) if used else ()
         return self._called
+
+    def calls(self, function: int) -> bool:
+        """Is it a handler or a dependency?"""
+        if self._functions_called is None:
+            self._functions_called = frozenset(called.function for called in self.called())
+        return function in self._functions_called
 
     def on_loop(self, fn: Function) -> bool:
         """Is it a plain function that runs on the event loop?"""

@@ -89,11 +89,3 @@ class Repositories:
                         if atom[0] == v.CLASS and self._types.classes.is_model(atom[1]):
                             return int(atom[1])
         return None
-
-
-def of_config(full_name: str) -> tuple[str, str] | None:
-    """(what, flavour) that a method of a config makes, `SQLAlchemyAsyncConfig.get_session`."""
-    owner, _, method = full_name.rpartition(".")
-    flavour = models.known(owner, models.CONFIGS)
-    kind = models.CONFIG_METHODS.get(method)
-    return (kind, flavour) if flavour is not None and kind is not None else None

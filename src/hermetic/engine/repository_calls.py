@@ -83,13 +83,19 @@ def _write(
     sessions.operate(run, state, session, type_, "commit" if commits else "flush", mark, False)
     result = frozenset(instances) if models.WRITES[name] == "same" else v.UNKNOWN
     result = result or _loaded(run, state, session, models.WRITES[name], model, given, position)
-    for instance in _instances(result):
+    for instance in dict.fromkeys((*_instances(result), *_merged(state, instances, session))):
         if _option(state, owner, kwargs, models.AUTO_REFRESH):
             entities.refreshed(run, state, instance)
         known = state.instance(instance)
         if known is not None and _option(state, owner, kwargs, models.AUTO_EXPUNGE):
             state.put(instance, known.put(DETACHED, mark).put(EXPUNGED, mark))
     return result
+
+
+def _merged(state: State, instances: list[Atom], session: Atom) -> list[Atom]:
+    """What was given and is in the session already is the very instance that a merge gives."""
+    known = ((instance, state.instance(instance)) for instance in instances)
+    return [instance for instance, track in known if track is not None and track.owner == session]
 
 
 def _eager(run: Run, class_id: int | None, kwargs: Keywords) -> tuple[str, ...]:

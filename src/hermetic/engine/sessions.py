@@ -319,6 +319,13 @@ def each_instance(state: State, owner: Atom, flag: int, mark: Mark, only_loaded:
         state.heap = changed
 
 
+def note_on_all_rows(state: State, owner: Atom, what: int, mark: Mark) -> None:
+    """Something may have happened to the rows of a session, those of other rounds too."""
+    for atom, track in list(state.heap.items()):
+        if type(track) is Instance and track.owner == owner and not ts.must(track.word, EXPUNGED):
+            state.put(atom, track.noted(what, mark))
+
+
 def wait(run: Run, state: State, kind: str, mark: Mark, sent: frozenset[Atom] = NO_ATOMS) -> None:
     """Something slow or outside of this process happens; `sent` goes out with the request."""
     stale.lapse(run, state, kind, mark, lambda: sent)

@@ -14,7 +14,7 @@ from hermetic.engine.link import Function
 from hermetic.engine.values import Atom, Value, elements
 from hermetic.engine.walk import last_name
 from hermetic.models.python import CACHING_DECORATORS
-from hermetic.models.workers import ARQ_STATE
+from hermetic.models.workers import STATE
 
 if TYPE_CHECKING:
     from hermetic.engine.types import Types
@@ -58,8 +58,8 @@ class Signatures:
             receiver = self._receiver(fn)
             if receiver is not None:
                 return receiver
-        if self.types.queues.gets_state(fn, number):
-            return v.one((v.EXT_OBJECT, ARQ_STATE))
+        if self.types.queues.workers.gets(fn, number):
+            return v.one((v.EXT_OBJECT, STATE))
         task = self.types.queues.bound_task(fn) if number == 0 and fn.decorators else None
         if task is not None:
             return v.one((v.INSTANCE, task))

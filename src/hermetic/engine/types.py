@@ -21,19 +21,21 @@ from hermetic.engine.classes import (
     STATIC_METHOD,
     ClassTable,
 )
+from hermetic.engine.configs import Configs
 from hermetic.engine.construct import Constructors
 from hermetic.engine.containers import Containers, is_container
 from hermetic.engine.inheritance import seen_from_subclass
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import BOUND_STORE, BOUND_VALUE, Codebase, Function
 from hermetic.engine.litestar import Litestar
-from hermetic.engine.queues import Queues, is_state
+from hermetic.engine.queues import Queues
 from hermetic.engine.repositories import Repositories
 from hermetic.engine.scopes import CONTEXT, Scopes
 from hermetic.engine.signatures import CARRIED, Signatures, convincing
 from hermetic.engine.symbols import Symbols
 from hermetic.engine.values import Atom, Value, elements
 from hermetic.engine.walk import last_name
+from hermetic.engine.worker_state import is_state
 from hermetic.models import frameworks, sqlalchemy
 from hermetic.models.advanced_alchemy import NEW
 from hermetic.models.python import DEFAULTING
@@ -65,6 +67,7 @@ class Types:
         self.scopes = Scopes(self)
         self.repositories = Repositories(self)
         self.litestar = Litestar(self)
+        self.configs = Configs(self)
         self.app_state = AppState(self)
         self._memo: dict[tuple[object, ...], Value] = {}
         self._active: dict[tuple[object, ...], int] = {}

@@ -32,6 +32,15 @@ CONFIG_METHODS: dict[str, str] = {
     "get_engine": "engine",
     "create_engine": "engine",
 }
+# Their options for sessions: an object with `expire_on_commit`, left out as in SQLAlchemy. [cfg] config/common.py
+SESSION_CONFIG, EXPIRE = "session_config", "expire_on_commit"
+# Options that bring a maker of sessions with options of its own. [cfg]
+OWN_MAKERS = ("session_maker", "session_maker_class", "create_session_maker")
+# Parts of the names of those that a framework's plugin takes: it opens a session for each request, and closes it.
+SERVING = ("extensions.litestar", "extensions.starlette", "extensions.fastapi", "extensions.sanic", "litestar.plugins")
+# What says whether it commits before: [litestar] before_send_handler, [starlette] commit_mode; nothing does by default.
+ENDS = ("before_send_handler", "commit_mode")
+CLOSES, CLOSING_HANDLERS = ("manual",), ("default_before_send_handler",)
 
 # Attributes of a class that name the mapped class, and the repository of a service. [repo] [svc]
 MODEL, REPOSITORY_TYPE = "model_type", "repository_type"
@@ -97,3 +106,8 @@ def known(name: str, table: dict[str, str]) -> str | None:
 def is_model_base(name: str) -> bool:
     root, _, rest = name.partition(".")
     return root in ROOTS and rest.rpartition(".")[2] in MODEL_BASES
+
+
+def config_flavour(name: str) -> str | None:
+    """Of the sessions that a configuration makes, by the full name of its class."""
+    return known(name, CONFIGS)

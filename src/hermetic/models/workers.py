@@ -2,7 +2,8 @@
 
 Sources: [arq] https://arq-docs.helpmanuel.io/ and arq 0.28 worker.py, [rq] https://python-rq.org/docs/, [aps]
 https://apscheduler.readthedocs.io/en/3.x/modules/schedulers/base.html, [celery]
-https://docs.celeryq.dev/en/stable/userguide/, [dramatiq] https://dramatiq.io/reference.html
+https://docs.celeryq.dev/en/stable/userguide/, [dramatiq] https://dramatiq.io/reference.html, [saq]
+https://saq-py.readthedocs.io/ and saq 0.26 worker.py, types.py, [litestar-saq] litestar_saq 0.6 config.py
 """
 
 from __future__ import annotations
@@ -49,16 +50,43 @@ SIGNALS: dict[str, str] = {
     "celery.signals.worker_shutdown.connect": STARTUP,
 }
 
-# [arq] a class of settings is any class; it names functions in these attributes, and `Worker` in these keywords.
-ARQ = "arq"
-ARQ_SETTINGS: dict[str, str] = {
-    "functions": WORKER,
-    "cron_jobs": WORKER,
-    "on_startup": STARTUP,
-    "on_shutdown": STARTUP,
-    "on_job_start": WORKER,
-    "on_job_end": WORKER,
-    "after_job_end": WORKER,
+
+class Settings(NamedTuple):
+    """How a library's worker is told its functions: context by name. The names stand in the keywords of some calls,
+    and, where `told_by` is not empty, in a class or a dictionary that has one of these names."""
+
+    calls: frozenset[str]
+    names: dict[str, str]
+    told_by: frozenset[str] = frozenset()
+
+
+_SAQ = {
+    "startup": STARTUP,
+    "shutdown": STARTUP,
+    "before_process": WORKER,
+    "after_process": WORKER,
 }
-# [arq] the first parameter of each of them is one dictionary: start-up fills it, each job gets a copy (Worker.run_job).
-ARQ_STATE = "arq.worker.Worker.ctx"
+# By the root of the library's name. The first parameter of each of these functions is one dictionary: start-up fills
+# it, each job gets a copy. [arq] Worker.run_job [saq] Worker.process
+STATE_SETTINGS: dict[str, Settings] = {
+    "arq": Settings(  # [arq] any class may hold the settings
+        frozenset(("Worker",)),
+        {
+            "functions": WORKER,
+            "cron_jobs": WORKER,
+            "on_startup": STARTUP,
+            "on_shutdown": STARTUP,
+            "on_job_start": WORKER,
+            "on_job_end": WORKER,
+            "after_job_end": WORKER,
+        },
+        frozenset(("functions", "cron_jobs")),
+    ),
+    "saq": Settings(  # [saq] SettingsDict
+        frozenset(("Worker",)), {"functions": WORKER, "cron_jobs": WORKER, **_SAQ}, frozenset(("functions",))
+    ),
+    "litestar_saq": Settings(  # [litestar-saq] QueueConfig
+        frozenset(("QueueConfig",)), {"tasks": WORKER, "scheduled_tasks": WORKER, **_SAQ}
+    ),
+}
+STATE = "arq.worker.Worker.ctx"

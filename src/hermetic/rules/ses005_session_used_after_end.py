@@ -30,6 +30,7 @@ from collections.abc import Iterator
 
 from hermetic.engine.observations import EndedUse
 from hermetic.engine.program import Program
+from hermetic.engine.state import Mark
 from hermetic.finding import Finding, Fix, Severity, Step
 from hermetic.rule import Example, Rule
 
@@ -113,16 +114,29 @@ def check(program: Program) -> Iterator[Finding]:
     ended: dict[tuple[object, ...], list[EndedUse]] = {}
     for place, use in program.ended_uses():
         ended.setdefault((place.function.id, use.instance, use.why), []).append(use)
+    reported = set()
     for uses in ended.values():
         uses.sort(key=lambda use: use.at[1])
         first = uses[0]
+        place_of_read = _inside(first)
+        if place_of_read != first.at and place_of_read in reported:
+            continue  # several callers of one function that does both
+        reported.add(place_of_read)
         severity = Severity.WARNING if first.why in WORKS_TODAY else Severity.ERROR
         if not first.certain:
             severity = Severity.HINT
         message = MESSAGES[first.why].format(name=first.attribute)
         trace = [*_trace(program, first)]
         trace += [Step(program.position(use.at), f"and `{use.attribute}` here") for use in uses[1:]]
-        yield Finding(program.position(first.at), severity, message, tuple(trace), Fix("unsafe", _advice(first)))
+        yield Finding(program.position(place_of_read), severity, message, tuple(trace), Fix("unsafe", _advice(first)))
+
+
+def _inside(use: EndedUse) -> Mark:
+    """Where the read is reported: if one call both ends and reads, in the function that is called."""
+    at, ended = use.at, use.ended
+    while ended is not None and at[2] is not None and ended[2] is not None and at[:2] == ended[:2]:
+        at, ended = at[2], ended[2]
+    return at
 
 
 def _advice(use: EndedUse) -> str:
