@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.pool import Pool
 
@@ -26,15 +25,10 @@ def listeners(probes: Probes) -> list[tuple[Any, str, Callable[..., Any]]]:
     ]
     if probes.detailed or any(probes.hooks[name] for name in ("committed", "rolled_back", "ended")):
         found += [(Session, "after_commit", probes.after_commit), (Session, "after_rollback", probes.after_rollback)]
-    if probes.detailed or probes.hooks["failed"]:
-        found.append((Engine, "handle_error", probes.handle_error))
     if probes.detailed or probes.hooks["committing"]:
         found.append((Session, "before_commit", probes.before_commit))
     if probes.detailed:
         found.append((Session, "transient_to_pending", probes.added))
-        found += [(Engine, "before_execute", probes.before_execute), (Engine, "rollback", probes.before_rollback)]
-        found.append((Engine, "before_cursor_execute", probes.before_cursor_execute))
-        found.append((Engine, "after_cursor_execute", probes.after_cursor_execute))
     if probes.detailed or probes.hooks["flushing"]:
         found.append((Session, "before_flush", probes.before_flush))
     if probes.detailed or probes.hooks["flushed"]:
@@ -46,13 +40,13 @@ def listeners(probes: Probes) -> list[tuple[Any, str, Callable[..., Any]]]:
 
 def patch_groups(probes: Probes) -> list[Callable[[], tuple[patches.Patch, ...]]]:
     """What is patched."""
-    found = [patches.engines, patches.pools]
-    if not probes.detailed:
-        found.append(patches.statements)
+    found = [patches.engines, patches.pools, patches.of_statements]
+    if probes.detailed or probes.hooks["failed"]:
+        found.append(patches.database_failures)
     if probes.detailed or probes.hooks["made"]:
         found.append(patches.sessions)
     if probes.detailed or probes.hooks["closing"] or probes.hooks["closed"]:
         found.append(patches.closing)
     if probes.detailed:
-        found += [patches.failures, patches.overlaps, patches.reads, patches.streams, patches.changes]
+        found += [patches.around_statements, patches.failures, patches.overlaps, patches.reads, patches.changes]
     return found

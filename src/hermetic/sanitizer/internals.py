@@ -49,20 +49,19 @@ def isolation(connection: Any) -> str:
     return str(asked or "").upper().replace("_", " ")
 
 
-def aborts(context: Any) -> bool:
-    """Does the session refuse everything after this error until it is rolled back?
+def aborts(connection: Any, cause: BaseException) -> bool:
+    """Does a session refuse everything after this error of its driver's, until it is rolled back?
 
     What the driver itself refuses, as a value that it cannot send, never reaches the server; an error of the server's
     has a severity: `diag` is of psycopg, `severity` of the error that asyncpg raised, a dict of fields of pg8000.
     """
-    if context.is_disconnect:
+    if connection.invalidated:
         return True
-    if context.dialect.name not in ABORTING or isolation(context.connection) == "AUTOCOMMIT":
+    if connection.dialect.name not in ABORTING or isolation(connection) == "AUTOCOMMIT":
         return False
-    error = context.original_exception
-    if getattr(getattr(error, "diag", None), "severity", None) or getattr(error.__cause__, "severity", None):
+    if getattr(getattr(cause, "diag", None), "severity", None) or getattr(cause.__cause__, "severity", None):
         return True
-    return bool(error.args) and isinstance(error.args[0], dict) and "S" in error.args[0]
+    return bool(cause.args) and isinstance(cause.args[0], dict) and "S" in cause.args[0]
 
 
 WROTE = "_hermetic_wrote"  # marks a savepoint inside of which a flush has succeeded

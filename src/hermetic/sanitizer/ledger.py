@@ -51,8 +51,8 @@ class Failure:
 
     frames: Frames
     error: str  # the class of the exception; its text quotes values
-    doing: str
-    flush: bool
+    doing: str = "a statement"
+    flush: bool = False
     aborts: bool = False
     connection: ref[Connection] | None = None
     transaction: ref[SessionTransaction] | None = None

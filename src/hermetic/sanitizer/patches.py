@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from hermetic.sanitizer import statements
+from hermetic.sanitizer.clock import perf_counter
+
 if TYPE_CHECKING:
     from hermetic.sanitizer.probes import Probes
 
@@ -91,44 +94,66 @@ def _async_close(probes: Probes, original: Callable[..., Any]) -> Callable[..., 
 
 
 def _statement(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
-    # The events of cursors tell the same, but one listener on engines costs each session and statement more than all
-    # that production does.
+    watching = probes.statements
+
     def _exec_context(self: Any, dialect: Any, context: Any, *args: Any) -> Any:
         if not self._allow_autobegin:  # SQLAlchemy itself looks at a server that it does not know yet
             return original(self, dialect, context, *args)
-        record = probes.statement_begins(self, context.statement, context)
+        record = watching.begins(self, context)
+        since = perf_counter()
+        answer = None
         try:
             answer = original(self, dialect, context, *args)
-        except BaseException:
-            if record is not None:
-                probes.statement_ends(record, failed=True)
-            raise
-        if record is not None:
-            probes.statement_ends(record)
-        return answer
+            return answer
+        finally:
+            watching.ends(record, since, context, answer)
 
     return _exec_context
 
 
+def _asking(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
+    # A driver may take its time before the cursor is there.
+    watching: Any = probes.statements
+
+    def _execute_context(self: Any, *args: Any, **kwargs: Any) -> Any:
+        watching.asked(self)
+        return original(self, *args, **kwargs)
+
+    return _execute_context
+
+
+def _rolling_back(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
+    watching: Any = probes.statements
+
+    def _rollback_impl(self: Any) -> Any:
+        watching.rolls_back(self)
+        return original(self)
+
+    return _rollback_impl
+
+
 def _failing(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
-    # After `handle_error`, a cursor is closed or a connection given up, for which a driver may wait until the server
-    # has done what nobody wants any more.
-    def _handle_dbapi_exception(
-        self: Any, error: Any, statement: Any, parameters: Any, cursor: Any, context: Any, *args: Any, **kwargs: Any
-    ) -> Any:
+    # The event `handle_error` comes before a cursor is closed or a connection given up, for which a driver may wait
+    # until the server has done what nobody wants any more; and a listener makes each statement look for others.
+    def _handle_dbapi_exception(self: Any, error: Any, *args: Any, **kwargs: Any) -> Any:
+        if self._reentrant_error:
+            return original(self, error, *args, **kwargs)
         try:
-            return original(self, error, statement, parameters, cursor, context, *args, **kwargs)
-        finally:
-            probes.failed_at_last(self, context)
+            return original(self, error, *args, **kwargs)
+        except BaseException as raised:
+            statements.failed(probes.statements, self, error, raised)
+            raise
 
     return _handle_dbapi_exception
 
 
 def _cursor_close(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
     # No event tells that the last row of a statement has come.
+    watching: Any = probes.statements
+
     def _safe_close_cursor(self: Any, cursor: Any) -> None:
         original(self, cursor)
-        probes.cursor_closed(self, cursor)
+        watching.cursor_closed(self, cursor)
 
     return _safe_close_cursor
 
@@ -330,9 +355,9 @@ def _async_closing() -> tuple[Patch, ...]:
     )
 
 
-def statements() -> tuple[Patch, ...]:
-    """Statements, without a listener on engines. `Connection._cursor_execute`, which asks for the next number of a
-    sequence, is left out: the statement that needs the number follows at once."""
+def of_statements() -> tuple[Patch, ...]:
+    """`Connection._cursor_execute`, which asks for the next number of a sequence, is left out: the statement that needs
+    the number follows at once."""
     from sqlalchemy.engine import Connection
 
     return (
@@ -341,11 +366,15 @@ def statements() -> tuple[Patch, ...]:
     )
 
 
-def streams() -> tuple[Patch, ...]:
-    """Rows that come long after their statement."""
+def around_statements() -> tuple[Patch, ...]:
+    """What comes before a statement, rows that come long after it, and the rollback of a connection."""
     from sqlalchemy.engine import Connection
 
-    return (Patch(Connection, "_safe_close_cursor", _cursor_close),)
+    return (
+        Patch(Connection, "_execute_context", _asking),
+        Patch(Connection, "_safe_close_cursor", _cursor_close),
+        Patch(Connection, "_rollback_impl", _rolling_back),
+    )
 
 
 def changes() -> tuple[Patch, ...]:
@@ -356,7 +385,7 @@ def changes() -> tuple[Patch, ...]:
 
 
 def failures() -> tuple[Patch, ...]:
-    """Refusals of a session, failures of its database, and blocks that end quietly after one."""
+    """Refusals of a session or its connection, and blocks that end quietly after one."""
     from sqlalchemy.engine import Connection
     from sqlalchemy.orm import SessionTransaction
 
@@ -364,8 +393,14 @@ def failures() -> tuple[Patch, ...]:
         Patch(SessionTransaction, "_raise_for_prerequisite_state", _refusal),
         Patch(SessionTransaction, "__exit__", _transaction_exit),
         Patch(Connection, "_invalid_transaction", _invalid),
-        Patch(Connection, "_handle_dbapi_exception", _failing),
     )
+
+
+def database_failures() -> tuple[Patch, ...]:
+    """What a database, or the driver, answers with an error."""
+    from sqlalchemy.engine import Connection
+
+    return (Patch(Connection, "_handle_dbapi_exception", _failing),)
 
 
 def overlaps() -> tuple[Patch, ...]:

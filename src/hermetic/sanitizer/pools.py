@@ -15,7 +15,8 @@ from hermetic.sanitizer.ledger import ATTRIBUTE, EXPECTED, EngineRecord, Hold
 from hermetic.sanitizer.operations import declared
 from hermetic.sanitizer.quietly import quietly
 from hermetic.sanitizer.sampling import Sampling
-from hermetic.sanitizer.stacks import actor, grab, grab_again
+from hermetic.sanitizer.stacks import actor, grab
+from hermetic.sanitizer.ways import Ways
 
 if TYPE_CHECKING:
     from hermetic.sanitizer.probes import Probes
@@ -30,7 +31,8 @@ class Pools:
         self.probes = probes
         self.watch = probes.watch
         # There is one search for the frames that take a connection with every session.
-        self.grab = grab if probes.detailed else grab_again
+        self.ways = Ways()
+        self.grab = grab if probes.detailed else self.ways.grab
         self.sampling = Sampling(1.0 if probes.detailed else probes.watch.sample)
 
     @quietly

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import sys
-from _thread import get_ident
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 from weakref import ref
@@ -26,12 +25,11 @@ from hermetic.sanitizer.ledger import ATTRIBUTE, EXPECTED, Busy, Failure, Hold, 
 from hermetic.sanitizer.operations import DEEPEST, Kind, Operation, are_apart, enter, leave
 from hermetic.sanitizer.pools import HOLD, Pools
 from hermetic.sanitizer.quietly import quietly
-from hermetic.sanitizer.stacks import Frames, actor, grab, spawned
+from hermetic.sanitizer.stacks import actor, grab, spawned
+from hermetic.sanitizer.statements import DetailedStatements, Statements
 
 if TYPE_CHECKING:
     from hermetic.sanitizer.watch import Watch
-
-ASKED = "_hermetic_asked"  # where an ExecutionContext keeps when its statement began
 
 
 class Probes:
@@ -46,6 +44,7 @@ class Probes:
         # Has somebody noted more of a transaction than that there is one?
         self.keeps_more = self.detailed or bool(self.hooks["ended"] or self.hooks["failed"])
         self.pools = Pools(self)
+        self.statements = DetailedStatements(self) if self.detailed else Statements(self)
         self._undo: list[Callable[[], None]] = []
         self._frameworks = Installed(self)
 
@@ -125,7 +124,7 @@ class Probes:
             record.begun, record.begun_by, record.expected = grab(skip=3), actor(), EXPECTED.get()
         else:
             record.begun, record.begun_by, record.expected = hold.frames, hold.by, hold.expected
-        self._stamp(record)
+        self.statements.stamp(record)
         self.ledger.opened(record, session)
         if self.hooks["begun"]:
             self.tell("begun", record)
@@ -136,7 +135,7 @@ class Probes:
     def before_commit(self, session: Session) -> None:
         record = self.ledger.known(session)
         if record is not None and not session.in_nested_transaction():
-            self._acts(record)
+            self.acts(record)
             self.tell("committing", record)
 
     @quietly
@@ -155,7 +154,7 @@ class Probes:
         error = sys.exc_info()[1]
         known = record.failure is not None and record.failure.flush
         if session._flushing and not known and error is not None:  # it failed before the database did
-            self._failed(record, session, error, grab(skip=3))
+            self.failed(record, session, Failure(grab(skip=3), type(error).__name__), error)
         if not session.in_nested_transaction():
             record.outcome = "rollback"
             self.tell("rolled_back", record)
@@ -172,7 +171,7 @@ class Probes:
                 if self.keeps_more:
                     record.forget()
                 if self.detailed:
-                    self._stamp(record)  # the database may have taken its time
+                    self.statements.stamp(record)  # the database may have taken its time
             elif record.failure is not None and record.failure.transaction is not None:
                 if record.failure.transaction() is transaction:
                     record.failure = None
@@ -191,7 +190,7 @@ class Probes:
     def closing(self, session: Session) -> None:
         record = self.ledger.record(session)
         record.in_flight = record.in_flight or sys.exc_info()[0] is not None
-        self._acts(record)
+        self.acts(record)
         self.tell("closing", record)
 
     @quietly
@@ -201,109 +200,9 @@ class Probes:
         record.in_flight = False
         self.tell("closed", record)
 
-    # Statements and their failures
+    # Waits and failures
 
-    @quietly
-    def before_execute(self, connection: Any, *_: Any) -> None:
-        """A driver may take its time before the cursor is there."""
-        record = self.ledger.of_connection(connection)
-        if record is not None:
-            record.is_asking = False  # the statement before may have come to nothing
-            self._acts(record)
-            record.is_asking = True
-
-    @quietly
-    def before_rollback(self, connection: Any) -> None:
-        record = self.ledger.of_connection(connection)
-        if record is not None:
-            self._acts(record)
-
-    @quietly
-    def before_cursor_execute(
-        self, connection: Any, cursor: Any, sql: str, parameters: Any, context: Any, many: bool
-    ) -> None:
-        self.ledger.statements += 1
-        record = self.ledger.of_connection(connection)
-        if record is not None:
-            self._acts(record)
-        self.tell("before_statement", connection, record, sql, context)
-        if context is not None:
-            setattr(context, ASKED, perf_counter())
-        if record is None:
-            return
-        record.in_statement = True
-        record.statements += 1
-        record.busy = Busy(actor(), grab(skip=3), "a statement")
-        if not record.has_written and internals.writes(sql, context):
-            record.has_written, record.wrote = True, record.busy.frames
-
-    @quietly
-    def after_cursor_execute(
-        self, connection: Any, cursor: Any, sql: str, parameters: Any, context: Any, many: bool
-    ) -> None:
-        self._answered(connection, context)
-        record = self.ledger.of_connection(connection)
-        if record is None:
-            return
-        self._statement_over(record)
-        if internals.is_streaming(context):
-            record.streams |= {id(cursor)}
-        failure = record.failure
-        if failure is not None and not failure.flush and sql[:8].upper() == "ROLLBACK":  # to a savepoint
-            record.failure = None
-        if self.hooks["after_statement"]:
-            self.tell("after_statement", record)
-
-    def statement_begins(self, connection: Any, sql: str, context: Any) -> SessionRecord | None:
-        """In production, instead of the events of cursors. Returns the session that works on a connection."""
-        try:
-            self.ledger.statements += 1
-            record = self.ledger.of_connection(connection)
-            if self.hooks["before_statement"]:
-                self.tell("before_statement", connection, record, sql, context)
-            if record is not None:
-                record.in_statement = True
-                record.statements += 1
-            return record
-        except Exception as error:
-            self.watch.swallowed(error)
-            return None
-
-    def statement_ends(self, record: SessionRecord, failed: bool = False) -> None:
-        """It has, or (`failed`) has not come to an end that its cursor tells."""
-        try:
-            record.in_statement = False
-            record.last_wall, record.last_thread = perf_counter(), get_ident()
-            if self.hooks["after_statement"] and not failed:
-                self.tell("after_statement", record)
-        except Exception as error:
-            self.watch.swallowed(error)
-
-    @quietly
-    def cursor_closed(self, connection: Any, cursor: Any) -> None:
-        record = self.ledger.of_connection(connection)
-        if record is not None and id(cursor) in record.streams:
-            record.streams -= {id(cursor)}
-            self._stamp(record)
-
-    def _answered(self, connection: Any, context: Any) -> None:
-        since: float | None = getattr(context, ASKED, None)
-        if since is not None and not internals.computes_here(connection.dialect):
-            waits.asked(since)
-
-    def _statement_over(self, record: SessionRecord) -> None:
-        record.in_statement = record.is_asking = False
-        self._stamp(record)
-        if record.busy is not None:
-            record.last, record.busy = record.busy.frames, None
-
-    def _stamp(self, record: SessionRecord) -> None:
-        if self.detailed:
-            waits.stamp(record)
-        else:
-            record.last_wall, record.last_thread = perf_counter(), get_ident()
-
-    def _acts(self, record: SessionRecord) -> None:
+    def acts(self, record: SessionRecord) -> None:
         """A session is about to do something: was it idle until now?"""
         seconds = waits.waited(record, self.watch.idle) if self.detailed else 0.0
         if seconds and not self._is_wait_of_test(record):
@@ -317,35 +216,10 @@ class Probes:
         is_older = record.last_wall < self.watch.test_began
         return is_older or are_apart(record.last or record.begun, record.leaving or grab())
 
-    @quietly
-    def handle_error(self, context: Any) -> None:
-        connection = context.connection
-        record = self.ledger.of_connection(connection) if connection is not None else None
-        if record is None:
-            return
-        frames = record.busy.frames if record.busy is not None else ()
-        self._statement_over(record)
-        session = record.session()
-        if session is None or not (self.detailed or self.hooks["failed"]):
-            return
-        error = context.sqlalchemy_exception or context.original_exception
-        self._failed(record, session, error, frames or grab(skip=3), context)
-
-    @quietly
-    def failed_at_last(self, connection: Any, context: Any = None) -> None:
-        """A failure, and what has been done about it, is on its way to the application."""
-        self._answered(connection, context)
-        record = self.ledger.of_connection(connection)
-        if record is not None:
-            self._stamp(record)
-
-    def _failed(
-        self, record: SessionRecord, session: Session, error: BaseException, frames: Frames, context: Any = None
-    ) -> None:
-        doing = record.working.doing if record.working is not None else "a statement"
-        failure = Failure(frames, type(error).__name__, doing, bool(session._flushing))
-        if context is not None:
-            failure.aborts, failure.connection = internals.aborts(context), ref(context.connection)
+    def failed(self, record: SessionRecord, session: Session, failure: Failure, error: BaseException) -> None:
+        """A database error, with `Failure.frames`, is on its way to the application."""
+        failure.doing = record.working.doing if record.working is not None else "a statement"
+        failure.flush = bool(session._flushing)
         transaction = session.get_nested_transaction() or session.get_transaction()
         failure.transaction = None if transaction is None else ref(transaction)
         if record.failure is None or not record.failure.aborts:  # what fails next is a consequence
@@ -397,7 +271,7 @@ class Probes:
     @quietly
     def provisioning(self, transaction: SessionTransaction) -> bool:
         record = self.ledger.record(transaction.session)
-        self._acts(record)  # before a pool or a server makes it wait for its connection
+        self.acts(record)  # before a pool or a server makes it wait for its connection
         if record.busy is not None:
             return False
         record.busy = Busy(actor(), grab(skip=3), "making the session's connection")
@@ -425,7 +299,7 @@ class Probes:
     @quietly
     def before_flush(self, session: Session, context: Any, instances: Any) -> None:
         record = self.ledger.record(session)
-        self._acts(record)
+        self.acts(record)
         self.tell("flushing", record)
 
     @quietly

@@ -41,11 +41,12 @@ RUNNING = frozenset("coroutine async_generator".split())
 
 ASYNC = CO_COROUTINE | CO_ITERABLE_COROUTINE | CO_ASYNC_GENERATOR
 
-APPLICATION, LIBRARY, LOOP = 0, 1, 2
-_kinds: dict[str, int] = {}  # of files, by name
+# What calls a test: nothing below it on the stack is the application's.
+RUNNERS = ("_pytest/python.py",)
+
+APPLICATION, LIBRARY, LOOP, RUNNER = 0, 1, 2, 3
+_kinds: dict[str, int] = {}  # of files, by name; another dict once other files are the application's
 _applications: tuple[str, ...] = ()  # beginnings of paths
-MOST_WAYS = 4  # each that does not fit costs a tenth of a search
-_ways: tuple[tuple[int, CodeType], ...] = ()  # see `grab_again`
 _spawned: WeakKeyDictionary[Any, Frames] = WeakKeyDictionary()  # where coroutines of libraries became tasks
 
 
@@ -57,38 +58,11 @@ def grab(limit: int = 8, skip: int = 1, patience: int = 1000) -> Frames:
     it are those of the parent greenlet. In a hook, the greenlet's own frames may all be library code, or none at all.
     A task that runs library code alone has no frames, whoever runs its loop; `origin` finds who made it.
     """
-    return _grab(sys._getframe(skip), limit, patience)
+    return grab_from(sys._getframe(skip), limit, patience)
 
 
-def grab_again(limit: int = 4, patience: int = 5) -> Frames:
-    """As `grab`, for a hook that is called very often: the search begins where it has met the application before.
-
-    To make an object of each frame takes most of the time of a search, and to go some frames down takes next to none.
-    A frame as deep as before, of the same function of SQLAlchemy, was called by the application; what is above it is
-    not looked at again. So a method of the application that SQLAlchemy calls in between goes unseen if it takes just as
-    many frames as SQLAlchemy does without it.
-    """
-    for depth, code in _ways:
-        try:
-            frame = sys._getframe(depth)
-        except ValueError:  # not as deep
-            continue
-        if frame.f_code is code:
-            return _grab(frame, limit, patience)
-    return _grab(_way(), limit, patience)
-
-
-def _way() -> FrameType:
-    """The last frame on the way from the hook to the application, remembered from now on."""
-    global _ways
-    frame, depth = sys._getframe(2), 1
-    while frame.f_back is not None and _kind(frame.f_back.f_code.co_filename) == LIBRARY:
-        frame, depth = frame.f_back, depth + 1
-    _ways = ((depth, frame.f_code), *_ways[: MOST_WAYS - 1])
-    return frame
-
-
-def _grab(frame: FrameType | None, limit: int, patience: int) -> Frames:
+def grab_from(frame: FrameType | None, limit: int, patience: int) -> Frames:
+    """As `grab`, of the stack whose innermost frame is this one."""
     taken: list[Frame] = []
     greenlets: Any = None
     while True:
@@ -120,11 +94,12 @@ def _collect(frame: FrameType | None, taken: list[Frame], limit: int, patience: 
             if len(taken) >= limit:
                 return False
             left = patience
-        elif taken:
-            left -= 1
-            if not left:
-                return False
-        elif kind == LOOP:
+        elif kind == LIBRARY:
+            if taken:
+                left -= 1
+                if not left:
+                    return False
+        elif kind == RUNNER or not taken:
             return False
         inner, frame = frame, frame.f_back
     return True
@@ -302,18 +277,31 @@ def _kind(filename: str) -> int:
         # What Cython has compiled, as asyncpg's protocol, names its source, which was not installed.
         library = path.startswith(("<", *_installed())) or path.endswith(".pyx") or in_packages(path)
         library = library and not path.startswith(_applications)
-        known = APPLICATION if not library else LOOP if filename.replace(os.sep, "/").endswith(LOOPS) else LIBRARY
-        _kinds[filename] = known
+        known = _kinds[filename] = _library_kind(filename.replace(os.sep, "/")) if library else APPLICATION
     return known
+
+
+def _library_kind(filename: str) -> int:
+    return LOOP if filename.endswith(LOOPS) else RUNNER if filename.endswith(RUNNERS) else LIBRARY
+
+
+def library_caller(frame: FrameType) -> FrameType | None:
+    """The frame that has called this one, if it is a library's, and no loop's."""
+    caller = frame.f_back
+    return caller if caller is not None and _kind(caller.f_code.co_filename) == LIBRARY else None
+
+
+def kinds() -> dict[str, int]:
+    """What is known of files; another object once that is no longer true."""
+    return _kinds
 
 
 def add_applications(places: Iterable[str]) -> None:
     """Directories, with a separator at their end, and files are the application's, although they are where libraries
     are."""
-    global _applications, _ways
+    global _applications, _kinds
     _applications += tuple(places)
-    _kinds.clear()
-    _ways = ()
+    _kinds = {}
 
 
 def in_packages(filename: str) -> bool:

@@ -22,11 +22,12 @@ from hermetic.sanitizer.watch import Watch, watch
 
 GROUPS = (
     patches.sessions,
-    patches.statements,
+    patches.of_statements,
+    patches.around_statements,
     patches.closing,
-    patches.streams,
     patches.changes,
     patches.failures,
+    patches.database_failures,
     patches.overlaps,
     patches.engines,
     patches.pools,
@@ -39,6 +40,7 @@ ARGUMENTS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "Session.__init__": (("bind",), {"expire_on_commit": False}),
     "AsyncSession.__aexit__": ((None, None, None), {}),
     "_AsyncSessionContextManager.__aexit__": ((None, None, None), {}),
+    "Connection._execute_context": (("dialect", "constructor", "statement", "parameters", {}), {"more": 1}),
     "Connection._exec_single_context": (("dialect", MagicMock(), "statement", "parameters"), {}),
     "Connection._exec_insertmany_context": (("dialect", MagicMock()), {}),
     "Connection._safe_close_cursor": (("cursor",), {}),
@@ -78,7 +80,7 @@ def called(patch: Patch, original: Callable[..., Any]) -> Any:
     """What comes out of the replacement. Most probes cannot work with the mocks that they get: that is swallowed."""
     probes = Probes(Watch(Mode.TESTS, lambda report: None), ())
     args, kwargs = ARGUMENTS.get(name_of(patch), ((), {}))
-    subject = MagicMock(_parent=None, _connections={}, _flushing=False)
+    subject = MagicMock(_parent=None, _connections={}, _flushing=False, _reentrant_error=False)
     answer = patch.make(probes, original)(subject, *args, **kwargs)
     return asyncio.run(answer) if inspect.iscoroutine(answer) else answer
 
@@ -136,8 +138,9 @@ def test_a_method_keeps_its_name_and_documentation() -> None:
         assert (Session.close.__name__, Session.close.__doc__) == ("close", before)
 
 
-def test_production_does_not_listen_to_engines() -> None:
-    probes = Probes(Watch(Mode.PRODUCTION, lambda report: None), ())
+@pytest.mark.parametrize("mode", list(Mode))
+def test_nothing_listens_to_engines(mode: Mode) -> None:
+    probes = Probes(Watch(mode, lambda report: None), ())
 
     assert Engine not in {target for target, _, _ in hooks.listeners(probes)}
 

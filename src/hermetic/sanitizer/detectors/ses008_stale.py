@@ -68,13 +68,17 @@ def changed(watch: Watch, record: SessionRecord, state: Any) -> None:
 def before_statement(watch: Watch, connection: Any, record: SessionRecord | None, sql: str, context: Any) -> None:
     if record is None or context is None:
         return
-    locked: dict[str, int] = record.extra.setdefault(CODE, {})
-    statement: Any = context.compiled.statement if context.compiled is not None else None
-    if getattr(statement, "_for_update_arg", None) is not None:
-        for table in find_tables(statement, include_joins=True, include_aliases=True):
-            locked.setdefault(getattr(table, "fullname", EVERYTHING), record.waits)
+    compiled = context.compiled
+    if compiled is not None and getattr(compiled.statement, "_for_update_arg", None) is not None:
+        for table in find_tables(compiled.statement, include_joins=True, include_aliases=True):
+            _locked(record, getattr(table, "fullname", EVERYTHING))
     elif context.is_text and ("FOR UPDATE" in sql.upper() or "LOCK" in sql.upper()):
-        locked.setdefault(EVERYTHING, record.waits)
+        _locked(record, EVERYTHING)
+
+
+def _locked(record: SessionRecord, table: str) -> None:
+    tables: dict[str, int] = record.extra.setdefault(CODE, {})
+    tables.setdefault(table, record.waits)
 
 
 def flushing(watch: Watch, record: SessionRecord) -> None:

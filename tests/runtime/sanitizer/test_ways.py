@@ -12,14 +12,8 @@ from sqlalchemy import Connection, Engine, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 
-from hermetic.sanitizer import stacks
 from runtime.models import User
 from runtime.sanitizer.found import Found
-
-
-@pytest.fixture(autouse=True)
-def _no_way_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stacks, "_ways", ())
 
 
 def takers(found: Found) -> list[str]:
@@ -106,7 +100,9 @@ def test_a_few_ways_are_remembered(sync_engine: Engine, in_production: Found) ->
             with Session(sync_engine) as session:
                 act(session)
 
-    assert 1 < len(stacks._ways) <= stacks.MOST_WAYS
+    assert in_production.watch._probes is not None
+    ways = in_production.watch._probes.pools.ways
+    assert 1 < len(ways.known) <= ways.most
 
 
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])

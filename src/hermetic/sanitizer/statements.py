@@ -1,0 +1,170 @@
+"""Statements: which session runs one, from where, and what came of it.
+
+Patches of `Connection` call this, twice a statement, so it is written for speed. SQLAlchemy's events would tell the
+same, but a single listener on engines costs each session and statement more than all that production does.
+"""
+
+from __future__ import annotations
+
+from _thread import get_ident
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from hermetic.sanitizer import internals, waits
+from hermetic.sanitizer.clock import perf_counter
+from hermetic.sanitizer.ledger import Busy, Failure, SessionRecord
+from hermetic.sanitizer.quietly import quietly
+from hermetic.sanitizer.stacks import actor, grab
+from hermetic.sanitizer.ways import Ways
+
+if TYPE_CHECKING:
+    from hermetic.sanitizer.probes import Probes
+
+
+class Statements:
+    """In production."""
+
+    def __init__(self, probes: Probes) -> None:
+        self.probes = probes
+        self.watch = probes.watch
+
+    def begins(self, connection: Any, context: Any) -> SessionRecord | None:
+        """Returns the session that works on a connection."""
+        try:
+            probes = self.probes
+            probes.ledger.statements += 1
+            record = probes.ledger.of_connection(connection)
+            if probes.hooks["before_statement"]:
+                probes.tell("before_statement", connection, record, context.statement, context)
+            if record is not None:
+                record.in_statement = True
+                record.statements += 1
+            return record
+        except Exception as error:
+            self.watch.swallowed(error)
+            return None
+
+    def ends(self, record: SessionRecord | None, since: float, context: Any, answer: Any) -> None:
+        """What began at `since` is over. Without an answer, it has failed."""
+        if record is None:
+            return
+        try:
+            self.over(record)
+            if answer is not None and self.probes.hooks["after_statement"]:
+                self.probes.tell("after_statement", record)
+        except Exception as error:
+            self.watch.swallowed(error)
+
+    def over(self, record: SessionRecord) -> None:
+        """Its session does nothing any more."""
+        record.in_statement = False
+        self.stamp(record)
+
+    def stamp(self, record: SessionRecord) -> None:
+        """A session has acted just now."""
+        record.last_wall, record.last_thread = perf_counter(), get_ident()
+
+
+class DetailedStatements:
+    """In tests."""
+
+    def __init__(self, probes: Probes) -> None:
+        self.probes = probes
+        self.watch = probes.watch
+        self.ways = Ways(8)
+
+    def asked(self, connection: Any) -> None:
+        """A session goes to its database. There may be a while until the statement begins."""
+        try:
+            record = self.probes.ledger.of_connection(connection)
+            if record is not None:
+                record.is_asking = False  # the statement before may have come to nothing
+                if perf_counter() - record.last_wall >= self.watch.idle:
+                    self.probes.acts(record)
+                record.is_asking = True
+        except Exception as error:
+            self.watch.swallowed(error)
+
+    def begins(self, connection: Any, context: Any) -> SessionRecord | None:
+        """As of `Statements`."""
+        try:
+            probes, sql = self.probes, context.statement
+            probes.ledger.statements += 1
+            record = probes.ledger.of_connection(connection)
+            for hook in probes.hooks["before_statement"]:  # as `tell` does
+                try:
+                    hook(self.watch, connection, record, sql, context)
+                except Exception as error:
+                    self.watch.swallowed(error)
+            if record is not None:
+                record.in_statement = True
+                record.statements += 1
+                record.busy = Busy(actor(), self.ways.grab(8, 1000), "a statement")
+                if not record.has_written and internals.writes(sql, context):
+                    record.has_written, record.wrote = True, record.busy.frames
+            return record
+        except Exception as error:
+            self.watch.swallowed(error)
+            return None
+
+    def ends(self, record: SessionRecord | None, since: float, context: Any, answer: Any) -> None:
+        """As of `Statements`."""
+        try:
+            if not internals.computes_here(context.dialect):
+                waits.asked(since)
+            if record is None:
+                return
+            self.over(record)
+            if answer is None:
+                return
+            if internals.is_streaming(context) and not answer._soft_closed:
+                record.streams |= {id(context.cursor)}
+            failure = record.failure
+            if failure is not None and not failure.flush and context.statement[:8].upper() == "ROLLBACK":  # savepoint
+                record.failure = None
+            if self.probes.hooks["after_statement"]:
+                self.probes.tell("after_statement", record)
+        except Exception as error:
+            self.watch.swallowed(error)
+
+    def over(self, record: SessionRecord) -> None:
+        """As of `Statements`."""
+        record.in_statement = record.is_asking = False
+        self.stamp(record)
+        if record.busy is not None:
+            record.last, record.busy = record.busy.frames, None
+
+    @quietly
+    def cursor_closed(self, connection: Any, cursor: Any) -> None:
+        """The last row of a statement has come."""
+        record = self.probes.ledger.of_connection(connection)
+        if record is not None and id(cursor) in record.streams:
+            record.streams -= {id(cursor)}
+            self.stamp(record)
+
+    stamp = staticmethod(waits.stamp)
+
+    @quietly
+    def rolls_back(self, connection: Any) -> None:
+        """A connection goes to its database to roll back."""
+        record = self.probes.ledger.of_connection(connection)
+        if record is not None:
+            self.probes.acts(record)
+
+
+@quietly
+def failed(
+    statements: Statements | DetailedStatements, connection: Any, cause: BaseException, error: BaseException
+) -> None:
+    """A failure, and what has been done about it, is on its way to the application, as this error."""
+    probes = statements.probes
+    record = probes.ledger.of_connection(connection)
+    if record is None:
+        return
+    frames = record.busy.frames if record.busy is not None else ()
+    statements.over(record)
+    session = record.session()
+    if session is not None:
+        failure = Failure(frames or grab(skip=3), type(error).__name__, aborts=internals.aborts(connection, cause))
+        failure.connection = ref(connection)
+        probes.failed(record, session, failure, error)
