@@ -14,6 +14,7 @@ from hermetic.engine.session_types import SessionType
 from hermetic.engine.session_values import sessions_in
 from hermetic.engine.sessions import NO_ATOMS, hold, touch
 from hermetic.engine.state import (
+    LOST,
     OF_A_FAILURE,
     SCOPED,
     TOLD,
@@ -332,6 +333,8 @@ def apply_effects(
         for atom, track in sessions:
             if ts.may(track.word, ts.DATABASE):
                 for target, _ in sub.sessions(atom):
+                    if _has_nothing_to_commit(state.track(target), track):
+                        continue
                     touch(run, state, target, run.mark(sub.position), ts.may(track.word, ts.AS_GIVEN))
         _commits(run, state, effects, sub)
     for atom, track in sessions:
@@ -359,6 +362,13 @@ def apply_effects(
         state.floating = sources if state.floating is None else state.floating | sources
     for atom in v.ordered(effects.escaped):
         state.escaped |= sub.atom(atom)
+
+
+def _has_nothing_to_commit(known: Track, track: Track) -> bool:
+    """A manager commits, and a block that closes its session itself has left it nothing to write."""
+    if track.mark(ts.TRANSACTION) is not None or ts.may(track.word, ts.WROTE):
+        return False
+    return ts.must(known.word, ts.CLOSED) and known.mark(LOST) is None
 
 
 def _forget_earlier_rounds(state: State, sessions: list[tuple[Atom, Track]], sub: Substitution) -> None:

@@ -20,7 +20,7 @@ from hermetic.engine.project import (
     leave_context,
     named,
 )
-from hermetic.engine.run import Run
+from hermetic.engine.run import ERROR, EXPLICIT, Run
 from hermetic.engine.scopes import MODES
 from hermetic.engine.session_values import sessions_in
 from hermetic.engine.state import CREATED, ENTERED, SCOPED, State, Track
@@ -191,17 +191,40 @@ def _leave_transaction(run: Run, state: State, transaction: Atom, position: ir.P
 
 def _leave_object(run: Run, state: State, what: tuple[Atom, str], position: ir.Pos, raised: bool) -> None:
     atom, exit_name = what
+    before, raised_before = state.heap, len(run.exits.raises)
+    protects = False
     for kind in v.ordered(run.type_of(atom)):
         if kind[0] == v.INSTANCE:
             found = run.types.classes.member(kind[1], exit_name)
             if found is not None and type(found.item) is int:
-                given = v.UNKNOWN if raised else v.NOTHING
+                protects = protects or any(
+                    node[0] == ir.TRY and node[4] for node in run.code.functions[found.item].body
+                )
+                given = v.YES if raised else v.NOTHING
                 value = call_function(run, state, found.item, atom, [given, given, given], {}, position)
                 run.solver.force(run, state, value, position)
+    itself = (EXPLICIT, ERROR) if protects else (EXPLICIT,)
+    raises = [exit_.state for exit_ in run.exits.raises[raised_before:] if exit_.kind in itself]
+    _close_what_it_opened(state, before, raises)
     for session, mark in run.entered.items():
         track = state.track(session)
         if ts.must(track.word, ts.CLOSED) and track.mark(ENTERED) is None:  # the block has ended it, as `with` does
             state.put(session, track.with_mark(ENTERED, mark))
+
+
+def _close_what_it_opened(state: State, before: dict[Atom, Any], raised: list[State]) -> None:
+    """A manager that closes a session on some of its ways out knows whose it is: `if self._owned: ...`. What it raises
+    instead, before all, tells of another misuse."""
+    if state.heap is before:
+        return
+    for atom, track in state.heap.items():
+        known = before.get(atom)
+        if atom[0] != v.SESSION or known is None or not ts.may(track.word, ts.CLOSED) or ts.may(known.word, ts.CLOSED):
+            continue
+        for end in (state, *raised):
+            left = end.track(atom)
+            if ts.may(left.word, ts.OPEN):
+                end.put(atom, left._replace(word=ts.SESSION_OPERATIONS["close"].apply(left.word)))
 
 
 def suppresses(leaving: list[tuple[str, Any]]) -> bool:

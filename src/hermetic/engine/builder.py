@@ -38,8 +38,10 @@ class FunctionBuilder:
         "imports",
         "index",
         "is_module",
+        "keywords",
         "local_names",
         "module",
+        "options",
         "parent",
         "qualname",
         "self_stores",
@@ -53,6 +55,8 @@ class FunctionBuilder:
         self.is_module = parent is None
         self.class_index: int | None = None
         self.first_parameter: str | None = None
+        self.keywords: str | None = None  # the name of its `**kwargs`
+        self.options: dict[str, Expr] = {}  # what it takes out of them -> default
         self.flags = 0
         self.local_names: set[str] = set()
         self.global_names: set[str] = set()

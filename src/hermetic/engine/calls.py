@@ -37,7 +37,7 @@ from hermetic.engine.session_values import sessions_in
 from hermetic.engine.state import State, join
 from hermetic.engine.unknown import call_unknown, lend
 from hermetic.engine.values import Atom, Value, elements
-from hermetic.engine.waits import stays_near
+from hermetic.engine.waits import ANSWER, stays_near
 from hermetic.models.advanced_alchemy import NEW
 from hermetic.models.python import (
     DEFAULTING,
@@ -179,6 +179,7 @@ def _operation(
     for kind in v.ordered(types):
         if kind[0] in (v.ANY_SESSION, v.REGISTRY):
             if name not in ts.SESSION_OPERATIONS:
+                _of_session_class(run, state, atom, position, weak)
                 continue
             if kind[1].flavour == ASYNC and name not in SYNC_ON_ASYNC:
                 return _deferred(atom, args, kwargs, position)
@@ -201,6 +202,12 @@ SYNC_ON_ASYNC = frozenset(
     query in_nested_transaction get_transaction configure
     """.split()
 )
+
+
+def _of_session_class(run: Run, state: State, atom: Atom, position: ir.Pos, weak: bool) -> None:
+    """A method that a session class of the project adds."""
+    for ending in run.solver.session_classes.endings_of(atom[2]):
+        on_session(run, state, (v.OPERATION, atom[1], ending), [], {}, position, weak)
 
 
 def on_session(
@@ -314,7 +321,7 @@ def _method_of_unknown(
     derived = v.derived(frozenset((receiver,)), *args, *kwargs.values())
     if kind is not None:
         derived = v.answered(derived)
-        full = full and full + "()"  # the answer: what is done with it waits no more
+        full = full and full + ANSWER
     return v.union(derived, v.one((v.EXT_OBJECT, full))) if full else derived
 
 

@@ -13,6 +13,7 @@ from hermetic.engine.scopes import given_by, opened_by, session_type
 from hermetic.engine.session_types import BORROWED, MANAGED, PLAIN, REGISTRY, Made, SessionType
 from hermetic.engine.typestate import SESSION_ATTRIBUTES, SESSION_OPERATIONS
 from hermetic.engine.values import Atom, Value
+from hermetic.engine.waits import ANSWER, kind_of
 from hermetic.models import frameworks
 from hermetic.models.advanced_alchemy import config_flavour
 from hermetic.models.python import MANAGER_DECORATORS, OFFLOADS
@@ -272,7 +273,10 @@ class Constructors:
             and root[1] == FLASK_DATABASE
         ):
             return v.one((v.ANY_SESSION, SessionType(SYNC, PLAIN, root[2], self.made(node, fn))))
-        return v.one((v.EXT_OBJECT, f"{root[1]}.{name}")) if root[0] == v.EXT_OBJECT else v.UNKNOWN
+        if root[0] != v.EXT_OBJECT:
+            return v.UNKNOWN
+        answer = ANSWER if kind_of(v.full_name(atom)) is not None else ""
+        return v.one((v.EXT_OBJECT, f"{root[1]}.{name}{answer}"))
 
     def _session_in(self, scope: Atom) -> Value:
         return self.library_member(*scope[1][1:])

@@ -58,7 +58,9 @@ EXPR, ASSIGN, AUG, DEL, RETURN, RAISE, IF, FOR, WHILE, TRY, WITH = range(32, 43)
 BREAK, CONTINUE, DEF, CLASS, ASSERT = range(43, 48)
 
 # Parameter kinds
-POSITIONAL, VARARGS, KEYWORD_ONLY, KWARGS = range(4)
+POSITIONAL, VARARGS, KEYWORD_ONLY, KWARGS, OPTION = range(5)  # the last: taken out of `**kwargs` by its name
+
+OPTION_MARK = "="  # behind the name of an option, within its function
 
 # Function flags
 ASYNC, GENERATOR, IS_LAMBDA, BINDS_INSIDE = 1, 2, 4, 8  # the last: an expression of it binds names

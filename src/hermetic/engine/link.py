@@ -146,6 +146,11 @@ class Function:
                 return number
         return None
 
+    def keyword(self, name: str) -> int | None:
+        """The number of the parameter that a keyword argument of that name fills."""
+        number = self.parameter(name)
+        return number if number is not None else self.parameter(name + ir.OPTION_MARK)
+
 
 class Class:
     """One class; attributes and methods are those of its own body."""

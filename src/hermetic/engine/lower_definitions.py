@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable
 
+from hermetic.engine import ir
 from hermetic.engine.builder import FunctionBuilder
 from hermetic.engine.ir import ASYNC, Block, Expr, Node
 from hermetic.engine.lower_expressions import lower, lower_all, parameters
@@ -24,6 +25,7 @@ def lower_function(
     if type(node) is ast.AsyncFunctionDef:
         inner.flags |= ASYNC
     params = parameters(node.args, inner, outer)
+    inner.keywords = None if node.args.kwarg is None else node.args.kwarg.arg
     if class_ is not None:
         inner.class_index = class_[0]
         inner.first_parameter = params[0][0] if params else None
@@ -34,6 +36,7 @@ def lower_function(
     inner.local_names -= inner.global_names
     if class_ is None and not outer.is_module:
         outer.identifiers |= inner.identifiers  # a closure's work is done by whoever calls it
+    params += tuple([(name, None, default, ir.OPTION) for name, default in inner.options.items()])
     inner.finish(node, node.name, params, decorators, returns, body)
     return inner.index
 

@@ -73,7 +73,28 @@ def _call(node: ast.Call, fn: FunctionBuilder) -> Expr:
     callee = lower(node.func, fn)
     arguments = lower_all(node.args, fn)
     keywords = tuple([(keyword.arg, lower(keyword.value, fn)) for keyword in node.keywords])
+    if fn.keywords is not None and type(callee) is tuple and callee[0] == ir.ATTR and callee[1] == fn.keywords:
+        option = _option(callee[2], arguments, fn)
+        if option is not None and not keywords:
+            return option
     return (ir.CALL, callee, arguments, keywords, position(node))
+
+
+def _option(method: str, arguments: tuple[Expr, ...], fn: FunctionBuilder) -> Expr:
+    """`kwargs.pop("commit", True)` is a parameter of the function like any other; its name has the mark that calls put
+    behind it, so that no variable is meant. None if it is something else."""
+    if method not in ("pop", "get") or not 1 <= len(arguments) <= 2:
+        return None
+    if not all(type(argument) is tuple and argument[0] == ir.CONST for argument in arguments):
+        return None
+    key = arguments[0][1]
+    if type(key) is not str or not key.isidentifier():
+        return None
+    name = key + ir.OPTION_MARK
+    default = arguments[1] if len(arguments) == 2 else ir.NONE if method == "get" else None
+    fn.options.setdefault(name, default)
+    fn.local_names.add(name)
+    return name
 
 
 def _await(node: ast.Await, fn: FunctionBuilder) -> Expr:

@@ -67,6 +67,8 @@ class DecidingParameters:
 
     def _look_at(self, fn: Function) -> None:
         names = {param[0]: number for number, param in enumerate(fn.params)}
+        if fn.params and fn.params[-1][3] == ir.OPTION:
+            names |= _kept_options(fn, names)
         self._known[fn.id] = _tested(fn, names) if names else frozenset()
         self._hand_ons[fn.id] = self._handed_on(fn, names) if names else []
 
@@ -131,6 +133,16 @@ def _tested(fn: Function, names: dict[str, int]) -> frozenset[int]:
     return frozenset(found)
 
 
+def _kept_options(fn: Function, names: dict[str, int]) -> dict[str, int]:
+    """The variables that hold what was taken out of `**kwargs`: `commit = kwargs.pop("commit", True)`."""
+    return {
+        statement[1][0]: names[statement[2]]
+        for statement in fn.statements()
+        if statement[0] == ir.ASSIGN and type(statement[2]) is str and statement[2] in names
+        if statement[2].endswith(ir.OPTION_MARK) and type(statement[1][0]) is str
+    }
+
+
 def _names_in_test(test: ir.Expr, names: dict[str, int]) -> set[int]:
     if type(test) is str:
         return {names[test]} if test in names else set()
@@ -144,5 +156,5 @@ def _names_in_test(test: ir.Expr, names: dict[str, int]) -> set[int]:
 def _parameter_at(fn: Function, place: int | str) -> int | None:
     """The number of the parameter that an argument fills; a method's first one is its object."""
     if type(place) is str:
-        return fn.parameter(place)
+        return fn.keyword(place)
     return int(place) + (fn.class_id is not None and "staticmethod" not in decorator_names(fn))

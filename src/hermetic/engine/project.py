@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hermetic.engine import census, entities, ir, options, typestate as ts, values as v
+from hermetic.engine import census, entities, ir, options, typestate as ts, unsaved, values as v
 from hermetic.engine.apply import Substitution, apply, apply_effects, trail
 from hermetic.engine.classes import decorator_names
 from hermetic.engine.link import Function
@@ -103,13 +103,19 @@ def perform(
         _read_rows(run, state, fn, receiver, args, kwargs, position)
         return _result(run, state, fn, receiver, v.UNKNOWN, False, args, kwargs, position)
     binding = bind(fn, receiver, args, kwargs)
+    before = state.heap
     if inlined and solver.in_place.is_wanted(fn, binding):
-        return solver.inline(run, state, fn, binding, position)
+        value = solver.inline(run, state, fn, binding, position)
+        if solver.decorators.commit(fn):
+            unsaved.lend_changed(state, before)
+        return value
     summary = solver.summary(fn.id, key_of(run, state, fn, binding))
     sub = Substitution(run, state, fn, binding, position)
     value = apply(run, state, summary, sub, fn)
     if state.dead:
         return v.UNKNOWN
+    if solver.decorators.commit(fn):
+        unsaved.lend_changed(state, before)
     run.kept |= summary.keeps
     for atom in v.ordered(value) if not run.types.is_cached(fn) else ():
         if atom[0] == v.ENGINE and len(atom) > 3 and atom[2] is not None and atom[2][0] == "function":
@@ -209,8 +215,10 @@ def bind(fn: Function, receiver: Atom | None, args: Arguments, kwargs: Keywords)
         elif kind == ir.VARARGS and place < len(given):
             binding[number] = v.one((v.TUPLE, tuple(given[place:])))
             place = len(given)
+        elif kind == ir.OPTION and name[:-1] in kwargs:
+            binding[number] = kwargs[name[:-1]]
         elif kind == ir.KWARGS:
-            rest = {key: value for key, value in kwargs.items() if key is None or fn.parameter(key) is None}
+            rest = {key: value for key, value in kwargs.items() if key is None or fn.keyword(key) is None}
             named = tuple([value for key, value in rest.items() if key is not None])
             if rest:
                 binding[number] = options.rest(rest) | (v.one((v.TUPLE, named)) if named else v.UNKNOWN)

@@ -36,6 +36,7 @@ from hermetic.engine.state import (
 )
 from hermetic.engine.values import Atom, Value
 from hermetic.models.sqlalchemy import ASYNC, SYNC
+from hermetic.models.waiting import SLEEP
 
 NO_NAMES: frozenset[str] = frozenset()
 NO_ATOMS: frozenset[Atom] = frozenset()
@@ -328,6 +329,8 @@ def note_on_all_rows(state: State, owner: Atom, what: int, mark: Mark) -> None:
 
 def wait(run: Run, state: State, kind: str, mark: Mark, sent: frozenset[Atom] = NO_ATOMS) -> None:
     """Something slow or outside of this process happens; `sent` goes out with the request."""
+    if kind == SLEEP and state.handled:
+        return  # the pause before the next attempt
     stale.lapse(run, state, kind, mark, lambda: sent)
     if kind != OUTSIDE:
         hold(run, state, kind, mark)

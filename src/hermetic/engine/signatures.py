@@ -70,7 +70,7 @@ class Signatures:
         declared = self.types.annotation(annotation, scope) if annotation is not None else v.UNKNOWN
         if injected:
             return injected if any(atom[0] == v.ANY_SESSION for atom in injected) or not declared else declared
-        if kind in (ir.VARARGS, ir.KWARGS):
+        if kind in (ir.VARARGS, ir.KWARGS, ir.OPTION):
             return v.UNKNOWN
         context = self.types.scopes.context(fn, name)
         if context and not any(self.types.scopes.is_context(atom) for atom in declared):

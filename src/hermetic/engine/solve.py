@@ -14,6 +14,7 @@ from hermetic.engine import calls, ir, options, typestate as ts, values as v, wa
 from hermetic.engine.apply import Substitution, apply, trail
 from hermetic.engine.asked import asked_calls
 from hermetic.engine.conclude import conclude
+from hermetic.engine.decorators import Decorators
 from hermetic.engine.demand import Demand
 from hermetic.engine.entities import is_entity
 from hermetic.engine.execute import RETURNED, run_block, run_body
@@ -38,6 +39,7 @@ from hermetic.engine.project import (
 from hermetic.engine.reads import CertainReads, certain_reads
 from hermetic.engine.relevance import Mentions, relevant_functions
 from hermetic.engine.run import Raised, Run
+from hermetic.engine.session_classes import SessionClasses
 from hermetic.engine.session_types import Made
 from hermetic.engine.session_values import sessions_in
 from hermetic.engine.state import ENTITY_FOREIGN, Fields, Instance, Mark, State, Track, join
@@ -45,7 +47,6 @@ from hermetic.engine.summary import NEVER_RETURNING, OPAQUE, TRIVIAL, Summary
 from hermetic.engine.types import Types
 from hermetic.engine.values import Atom, Value
 from hermetic.engine.waits import SlowCalls
-from hermetic.models.sqlalchemy import SYMBOLS
 
 # Versions of one function by the constants it gets; more than this share the general one.
 MOST_VERSIONS = 8
@@ -53,8 +54,6 @@ MOST_VERSIONS = 8
 MOST_ROUNDS = 3
 # Calls in progress; deeper ones are not followed.
 DEEPEST_CHAIN = 120
-
-SESSION_CLASSES = frozenset(name for name, (kind, _) in SYMBOLS.items() if kind == "session")
 
 
 class Solver:
@@ -68,6 +67,8 @@ class Solver:
         self.slow = SlowCalls(code, slow_calls)
         self.overrides = Overrides(self.types)
         self.in_place = InPlace(self.types)
+        self.decorators = Decorators(self.types)
+        self.session_classes = SessionClasses(self.types)
         self.injection = Injection(self.types, self.summary)
         self.deciding = DecidingParameters(code, self.types.classes)
         self.observations: dict[int, list[Any]] = {}
@@ -87,7 +88,6 @@ class Solver:
         self._versions: dict[int, int] = {}
         self.expiry = Expiry(self.code, self.types)
         self._asked: dict[int, frozenset[ir.Pos]] = {}
-        self._self_committing: bool | None = None
         self._reads: dict[int, CertainReads] = {}
         self._yields_once: dict[int, bool] = {}
         self.waits_by_name: dict[str, str] = {}  # method of something unknown -> what it waits for, "" for nothing
@@ -128,19 +128,6 @@ class Solver:
     def size(self) -> int:
         """How many summaries there are."""
         return len(self._summaries)
-
-    def sessions_commit_themselves(self) -> bool:
-        """Does a session class of the project commit when its block ends, or when it is closed? Which factory makes
-        such sessions is not followed."""
-        if self._self_committing is None:
-            self._self_committing = any(
-                "commit" in self.code.functions[method].identifiers
-                for class_ in self.code.classes
-                for name, method in class_.methods.items()
-                if name in ("__exit__", "__aexit__", "close")
-                if self.types.classes.external_bases(class_.id) & SESSION_CLASSES
-            )
-        return self._self_committing
 
     # -- summaries ------------------------------------------------------------------------------------------
 
@@ -270,7 +257,7 @@ class Solver:
         inner.made_from = run.made_from
         inside = state.copy()
         inside.env = {param[0]: binding.get(number, v.UNKNOWN) for number, param in enumerate(fn.params)}
-        inside.facts = {}
+        inside.facts = _known_of(state, fn, binding)
         after = [*run_block(inner, fn.body, [inside]), *inner.exits.returns]
         for key, observation in inner.observations.items():
             if type(observation) is Concurrent:  # the caller's doing: the callee only does what it is given
@@ -404,6 +391,16 @@ class Solver:
         if fn.id not in self._asked:
             self._asked[fn.id] = asked_calls(fn)
         return call in self._asked[fn.id]
+
+
+def _known_of(state: State, fn: Function, binding: dict[int, Value]) -> dict[str, str]:
+    """What is known of the arguments, by the names that they have in the callee: that a session is there, say."""
+    known: dict[str, str] = {}
+    for name, fact in state.facts.items():
+        value = state.env.get(name)
+        if value:
+            known.update((fn.params[number][0], fact) for number, given in binding.items() if given == value)
+    return known
 
 
 def _yields(nodes: Iterable[ir.Node]) -> int:

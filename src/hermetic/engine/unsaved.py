@@ -6,6 +6,8 @@ commit what it wrote, the others are believed to know why they don't.
 
 from __future__ import annotations
 
+from typing import Any
+
 from hermetic.engine import typestate as ts, values as v
 from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.observations import Unsaved
@@ -41,6 +43,13 @@ def lend_among(state: State, value: Value) -> None:
         _lend(state, atom)
 
 
+def lend_changed(state: State, before: dict[Atom, Any]) -> None:
+    """Something that nobody can follow has worked on whatever is not as it was before."""
+    for atom, track in state.heap.items():
+        if type(track) is Track and before.get(atom) is not track:
+            _lend(state, atom)
+
+
 def lend_behind(state: State, receiver: Atom) -> None:
     """A method that nobody can follow is called: it gets what its receiver has, or the session of an instance."""
     known = state.instance(receiver)
@@ -62,6 +71,9 @@ def _is_part_of(atom: Atom, whole: Atom) -> bool:
 
 def observe(run: Run, normal: list[State]) -> None:
     """At the end of a function: which of its writes are lost, or left for its caller to commit?"""
+    if run.solver.decorators.commit(run.fn):
+        for state in normal:
+            lend_changed(state, {})
     lost: dict[Atom, Unsaved] = {}
     saved: set[Atom] = set()
     for state in normal:
@@ -78,7 +90,7 @@ def observe(run: Run, normal: list[State]) -> None:
     for atom, found in lost.items():
         if atom in saved or _is_borrowed(run, atom) or _may_be_another(run, atom):
             continue
-        if not run.solver.sessions_commit_themselves():
+        if not run.solver.session_classes.commit_themselves():
             run.observe(("unsaved", atom), found)
 
 
@@ -100,4 +112,4 @@ def _is_borrowed(run: Run, atom: Atom) -> bool:
     return any(type_.kind == BORROWED for type_ in types)
 
 
-__all__ = ["lend_among", "lend_behind", "lose", "observe"]
+__all__ = ["lend_among", "lend_behind", "lend_changed", "lose", "observe"]

@@ -15,15 +15,46 @@ MOST_HOPS = 3
 MOST_USERS = 30
 
 
+ByRoot = dict[str, list[tuple[str, str]]]
+
+
+def _by_root(waits: dict[str, str]) -> ByRoot:
+    """The beginnings of names that wait, ascending, by the package."""
+    found: ByRoot = {}
+    for beginning, kind in sorted(waits.items()):
+        found.setdefault(beginning.partition(".")[0], []).append((beginning, kind))
+    return found
+
+
+BY_ROOT = _by_root(WAITS)
+
+
+def kind_of(name: str, by_root: ByRoot = BY_ROOT) -> str | None:
+    """What a call of a library waits for, by the longest known beginning of its full name."""
+    root = name.partition(".")[0]
+    known = by_root.get(root)
+    method = name.rpartition(".")[2]
+    if known is None or ANSWER in name or name in LOCAL or method in LOCAL_METHODS:
+        return None
+    if method in LOCAL_METHODS_OF.get(root, ()):
+        return None
+    best = None
+    for beginning, kind in known:
+        if name == beginning or (beginning.endswith(".") and name.startswith(beginning)):
+            best = kind
+    return best
+
+
+ANSWER = "()"  # behind the name of what gave it: what is done with an answer waits no more
+
+
 class SlowCalls:
     """`extra`: full names of library calls or of the project's own functions, from the settings."""
 
     def __init__(self, code: Codebase, extra: tuple[str, ...] = ()) -> None:
         self._code = code
         self._extra = extra
-        self._by_root: dict[str, list[tuple[str, str]]] = {}
-        for beginning, kind in sorted({**WAITS, **{name: f"`{name}`" for name in extra}}.items()):
-            self._by_root.setdefault(beginning.partition(".")[0], []).append((beginning, kind))
+        self._by_root = _by_root({**WAITS, **{name: f"`{name}`" for name in extra}}) if extra else BY_ROOT
         # Words without which a function does not wait for anything itself.
         self._words = frozenset(part for name in (*WAITS, *extra) for part in name.split(".") if part)
         self._candidates: set[int] | None = None
@@ -31,17 +62,7 @@ class SlowCalls:
 
     def kind(self, name: str) -> str | None:
         """What a call of a library waits for, by the longest known beginning of its full name."""
-        known = self._by_root.get(name.partition(".")[0])
-        method = name.rpartition(".")[2]
-        if known is None or "()" in name or name in LOCAL or method in LOCAL_METHODS:
-            return None  # with brackets in it, it is a method of an answer
-        if method in LOCAL_METHODS_OF.get(name.partition(".")[0], ()):
-            return None
-        best = None
-        for beginning, kind in known:
-            if name == beginning or (beginning.endswith(".") and name.startswith(beginning)):
-                best = kind
-        return best
+        return kind_of(name, self._by_root)
 
     def may_wait(self, function: Function) -> bool:
         """Can a function wait, by the words in it and in what it may call? Only then need it be interpreted."""

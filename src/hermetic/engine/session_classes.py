@@ -1,0 +1,55 @@
+"""Session classes of the project: what their own methods do, and whether they commit when they end.
+
+Which class a factory makes is not followed, so a method is known by its name among all of these classes.
+"""
+
+from __future__ import annotations
+
+from hermetic.engine.types import Types
+from hermetic.engine.typestate import SESSION_OPERATIONS
+from hermetic.models.sqlalchemy import SYMBOLS
+
+SESSION_CLASSES = frozenset(name for name, (kind, _) in SYMBOLS.items() if kind == "session")
+ENDING = ("commit", "rollback", "close")
+
+
+class SessionClasses:
+    """Questions about them, each answered once."""
+
+    def __init__(self, types: Types) -> None:
+        self._types = types
+        self._endings: dict[str, tuple[str, ...]] | None = None
+        self._self_committing: bool | None = None
+
+    def commit_themselves(self) -> bool:
+        """Does one of them commit when its block ends, or when it is closed?"""
+        if self._self_committing is None:
+            self._self_committing = any(
+                "commit" in self._identifiers(method)
+                for name, method in self._methods()
+                if name in ("__exit__", "__aexit__", "close")
+            )
+        return self._self_committing
+
+    def endings_of(self, name: str) -> tuple[str, ...]:
+        """What a method of theirs that SQLAlchemy's sessions do not have ends of the session or its transaction."""
+        if self._endings is None:
+            self._endings = {
+                name: tuple([ending for ending in ENDING if ending in self._identifiers(method)])
+                for name, method in self._methods()
+                if name not in SESSION_OPERATIONS
+            }
+        endings = self._endings.get(name, ())
+        return endings[:1] if endings[:2] == ("commit", "rollback") else endings  # it rolls back where that failed
+
+    def _methods(self) -> list[tuple[str, int]]:
+        classes = self._types.classes
+        return [
+            (name, method)
+            for class_ in self._types.code.classes
+            for name, method in class_.methods.items()
+            if class_.bases and classes.external_bases(class_.id) & SESSION_CLASSES
+        ]
+
+    def _identifiers(self, method: int) -> tuple[str, ...]:
+        return self._types.code.functions[method].identifiers
