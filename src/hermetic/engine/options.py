@@ -35,8 +35,10 @@ def rest(kwargs: Mapping[str | None, Value]) -> Value:
 
 
 def parameter(fn: Function) -> int | None:
-    """The number of a function's `**` parameter; it is the last one."""
-    return len(fn.params) - 1 if fn.params and fn.params[-1][3] == ir.KWARGS else None
+    """The number of a function's `**` parameter; behind it stands only what is taken out of it."""
+    if not fn.params or fn.params[-1][3] not in (ir.KWARGS, ir.OPTION):
+        return None
+    return next(number for number, param in enumerate(fn.params) if param[3] == ir.KWARGS)
 
 
 def fact(value: Value) -> str | None:
