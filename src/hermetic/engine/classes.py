@@ -107,6 +107,9 @@ class ClassTable:
             class_ = self.code.classes[owner]
             if name in class_.methods:
                 function = self.code.functions[class_.methods[name]]
+                given = _given_by(function)
+                if given is not None:
+                    return Member(ATTRIBUTE, owner, given)
                 return Member(_method_kind(function), owner, function.id)
             if name in class_.fields:
                 return Member(FIELD, owner, None)
@@ -195,11 +198,15 @@ class ClassTable:
         return name in MODEL_COLUMNS and any(is_model_base(base) for base in self.external_bases(class_id))
 
     def declared(self, class_id: int, name: str) -> tuple[Class, Node] | None:
-        """Where the body of a class, or of a base, assigns the attribute; what a constructor fills is not declared."""
+        """Where the body of a class, or of a base, assigns the attribute, or a `declared_attr` of that name gives what
+        would be assigned; what a constructor fills is not declared."""
         for owner in self.mro(class_id):
-            attribute = self.code.classes[owner].attributes.get(name)
+            class_ = self.code.classes[owner]
+            attribute = class_.attributes.get(name)
+            if attribute is None and name in class_.methods:
+                attribute = _given_by(self.code.functions[class_.methods[name]])
             if attribute is not None:
-                return self.code.classes[owner], attribute
+                return class_, attribute
         return None
 
     def is_key(self, class_id: int, name: str) -> bool:
@@ -292,6 +299,17 @@ class ClassTable:
         if type(annotation) is tuple and annotation[0] == ir.SUB and last_name(annotation[1]) == "Mapped":
             return COLUMN
         return OTHER
+
+
+def _given_by(method: Function) -> Node | None:
+    """The column or relationship that a method gives the mapped classes: to them it is one of their attributes.
+    https://docs.sqlalchemy.org/en/20/orm/declarative_mixins.html#mixing-in-relationships"""
+    if "declared_attr" not in decorator_names(method) or not method.body or method.body[-1][0] != ir.RETURN:
+        return None
+    value = method.body[-1][1]
+    if method.name.startswith("__") or type(value) is not tuple or value[0] != ir.CALL:
+        return None
+    return (method.name, method.returns, value, method.line)
 
 
 COLLECTIONS = frozenset(("list", "List", "set", "Set", "Collection", "Sequence", "Iterable"))

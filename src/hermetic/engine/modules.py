@@ -6,13 +6,18 @@ a directory: one that is no package itself. Of several answers the nearest to th
 
 Two directories may be on it though they are packages: the project's root, and where nothing else answers, a directory
 above the importing file, as of programs that are started in `backend/`. A file there that imports its own name
-(`celery.py` with `from celery import Celery`), or has one of the standard library, hides a library from nobody.
+(`celery.py` with `from celery import Celery`), or has one of the standard library or of SQLAlchemy
+(`extensions/sqlalchemy/`), hides a library from nobody.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+
+from hermetic.models.sqlalchemy import SYMBOLS
+
+LIBRARIES = sys.stdlib_module_names | {symbol.partition(".")[0] for symbol in SYMBOLS}
 
 
 class ModuleIndex:
@@ -94,13 +99,23 @@ class ModuleIndex:
 
     def _beside(self, wanted: tuple[str, ...], directory: tuple[str, ...]) -> int | None:
         """The file below the nearest package around the importing file, as if that were on `sys.path`."""
-        if wanted[0] in sys.stdlib_module_names:
+        if wanted[0] in LIBRARIES:
             return None
         for length in range(len(directory), 0, -1):
             found = self._exact((*directory[:length], *wanted))
             if found is not None:
                 return None if self._imports_own_name(found) else found
-        return None
+        return self._in_another_src(wanted)
+
+    def _in_another_src(self, wanted: tuple[str, ...]) -> int | None:
+        """The package of another part of the repository that is below a `src/`, be that by mistake a package too."""
+        found = [
+            number
+            for number in self._by_last.get(wanted[-1], ())
+            if self.parts[number][-len(wanted) - 1 :] == ("src", *wanted)
+            if len(wanted) > 1 or self.is_package[number]
+        ]
+        return found[0] if len(found) == 1 else None
 
     def _may_be_root(
         self, root: tuple[str, ...], wanted: tuple[str, ...], number: int, directory: tuple[str, ...]

@@ -44,7 +44,9 @@ class Symbols:
             return v.one((v.EXT, full)) if not level else v.UNKNOWN
         if name is None:
             return v.one((v.MODULE, target))
-        found = self._definition(self.code.modules[target], name, hops - 1) if hops else None
+        # `from . import part` in a package's own `__init__` binds the name that it asks for: it is the submodule.
+        asks_itself = target == importer and name == item[0]
+        found = self._definition(self.code.modules[target], name, hops - 1) if hops and not asks_itself else None
         if found is not None:
             return found
         submodule = index.submodule(target, name)
