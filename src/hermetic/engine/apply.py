@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hermetic.engine import copies, entities, ir, stale, told, typestate as ts, unsaved, values as v
+from hermetic.engine import copies, entities, ir, sharing, stale, told, typestate as ts, unsaved, values as v
 from hermetic.engine.fields import read_field, read_parameter, write_field
 from hermetic.engine.instances import doubt, end_instances, settle
 from hermetic.engine.link import Function
@@ -332,10 +332,12 @@ def apply_effects(
     if not quiet:
         for atom, track in sessions:
             if ts.may(track.word, ts.DATABASE):
-                for target, _ in sub.sessions(atom):
+                for target, type_ in sub.sessions(atom):
                     if _has_nothing_to_commit(state.track(target), track):
                         continue
                     touch(run, state, target, run.mark(sub.position), ts.may(track.word, ts.AS_GIVEN))
+                    if v.root(atom)[0] != v.GLOBAL:
+                        sharing.used_by_callee(run, target, type_, run.mark(sub.position))
         _commits(run, state, effects, sub)
     for atom, track in sessions:
         targets = sub.sessions(atom)

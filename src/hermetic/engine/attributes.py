@@ -44,6 +44,8 @@ def read(run: Run, state: State, base: Value, name: str, position: ir.Pos) -> Va
 
 
 def read_atom(run: Run, state: State, atom: Atom, name: str, position: ir.Pos) -> Value:
+    if atom[0] == v.OPERATION and (stored := state.stores.get((atom, name))) is not None:
+        return stored  # what the function has put into the state of a request
     read_one = READING.get(atom[0])
     return read_one(run, atom, name) if read_one is not None else _of_object(run, state, atom, name, position)
 

@@ -70,8 +70,13 @@ def _leaks(run: Run, normal: list[State], raised: list[Raised]) -> None:
     for state in normal:
         for atom, track in _open(state, seen):
             _leak(run, atom, track, "normal", None)
+    closed = _closed_by_all(normal)
     for exit_ in raised:
-        for atom, track in _open(exit_.state, seen):
+        ours = _open(exit_.state, seen)
+        for atom, track in _open(exit_.state, seen, closed) if closed else ():
+            if (atom, track) not in ours:
+                _leak(run, atom, track, "exception", exit_)
+        for atom, track in ours:
             if exit_.kind == DATABASE_ERROR and exit_.names == COMMITTING and track.mark(ENTERED) is None:
                 failed = track.mark(ts.FAILED)
                 created = track.mark(CREATED)
@@ -101,9 +106,26 @@ def _half_closed(run: Run, normal: list[State], raised: list[Raised]) -> None:
                     run.observe(("unguarded", atom), UnguardedCommit(failed, None))
 
 
-def _open(state: State, seen: dict[int, list[tuple[Atom, Track]]]) -> list[tuple[Atom, Track]]:
-    """Sessions made here that may be open at an exit and are reachable for nobody else. Many exits have one heap in
-    common: `seen` keeps what was found in it."""
+def _closed_by_all(normal: list[State]) -> frozenset[Atom]:
+    """The sessions that this function closes whenever it ends well: whoever else may have them, it is for it to do."""
+    if not any(state.escaped or state.stores for state in normal):
+        return frozenset()
+    closed = [
+        {
+            atom
+            for atom, track in state.heap.items()
+            if atom[0] == v.SESSION and type(track) is Track and ts.must(track.word, ts.CLOSED)
+        }
+        for state in normal
+    ]
+    return frozenset(set.intersection(*closed)) if closed else frozenset()
+
+
+def _open(
+    state: State, seen: dict[int, list[tuple[Atom, Track]]], ours: frozenset[Atom] = frozenset()
+) -> list[tuple[Atom, Track]]:
+    """Sessions made here that may be open at an exit and are reachable for nobody else, or are `ours` all the same.
+    Many exits have one heap in common: `seen` keeps what was found in it."""
     found = seen.get(id(state.heap))
     if found is None:
         found = seen[id(state.heap)] = [
@@ -111,13 +133,13 @@ def _open(state: State, seen: dict[int, list[tuple[Atom, Track]]]) -> list[tuple
             for atom, track in state.heap.items()
             if type(track) is Track and atom[0] == v.SESSION and ts.may(track.word, ts.OPEN)
         ]
-    found = [(atom, track) for atom, track in found if atom not in state.escaped] if found else found
+    found = [(atom, track) for atom, track in found if atom not in state.escaped or atom in ours] if found else found
     if not found:
         return found
     handed = reachable_sessions(state, state.env.get(RETURNED, v.UNKNOWN))
     for value in state.stores.values():
         handed |= reachable_sessions(state, value)
-    return [(atom, track) for atom, track in found if atom not in handed]
+    return [(atom, track) for atom, track in found if atom not in handed or atom in ours]
 
 
 def _leak(run: Run, atom: Atom, track: Track, how: str, exit_: Raised | None) -> None:

@@ -78,7 +78,7 @@ class Containers:
     def _product(self, provider: Provider) -> Value:
         fn = self._types.code.functions[provider.function]
         value = self._types.yielded(fn.id) if fn.is_generator else self._types.returned(fn.id, None)
-        return frozenset(_lasting(atom) for atom in value) if provider.lasting else value
+        return frozenset(v.made_where(atom, "container") for atom in value) if provider.lasting else value
 
     # -- who they are -------------------------------------------------------------------------------------------
 
@@ -152,9 +152,3 @@ def is_from_container(value: Value) -> bool:
 
 def is_container(atom: Atom) -> bool:
     return atom[0] == v.EXT_OBJECT and atom[1] in CONTAINERS
-
-
-def _lasting(atom: Atom) -> Atom:
-    if atom[0] == v.ANY_SESSION and atom[1].made is not None:
-        return (v.ANY_SESSION, atom[1]._replace(made=("container", *atom[1].made[1:])))
-    return atom

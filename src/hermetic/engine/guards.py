@@ -58,6 +58,8 @@ def _assume_comparison(run: Run, state: State, test: tuple[object, ...], wanted:
     if type(left) is tuple and left[0] == ir.CONST:
         left, right = right, left
     if type(right) is not tuple or right[0] != ir.CONST:
+        if operator in ("is", "is not") and not _may_be(peek(run, state, left), peek(run, state, right), same):
+            return False
         return _assume_member(run, state, left, right, same) and _assume_member(run, state, right, left, same)
     constant = right[1]
     if constant is None:
@@ -71,6 +73,20 @@ def _assume_comparison(run: Run, state: State, test: tuple[object, ...], wanted:
     if value and len(constants) == len(value):
         return constant in constants if same else constants != {constant}
     return _assume_equal(state, left, repr(constant), same)
+
+
+def _may_be(left: Value, right: Value, same: bool) -> bool:
+    """Can these be one and the same object, or not the same? A session that was made here is none that was given."""
+    if len(left) != 1 or len(right) != 1:
+        return True
+    (one,), (other,) = left, right
+    if same:
+        return one == other or v.SESSION not in (one[0], other[0]) or not _is_given(one, other)
+    return one != other or one[0] != v.PARAM
+
+
+def _is_given(*atoms: v.Atom) -> bool:
+    return any(atom[0] == v.PARAM or atom == (v.CONSTANT, None) for atom in atoms)
 
 
 def _assume_member(run: Run, state: State, expression: Expr, member: Expr, same: bool) -> bool:
@@ -175,8 +191,11 @@ def _assume_truth(run: Run, state: State, expression: Expr, wanted: bool) -> boo
 
 
 def _always_true(run: Run, atom: v.Atom) -> bool:
-    """Sessions have no `__bool__` and no `__len__`: one that is not None is true."""
+    """Sessions have no `__bool__` and no `__len__`: one that is not None is true. A parameter that nothing is known of
+    is one if the function puts a session in its place: `session = session or Session()`."""
     types = run.type_of(atom) - v.NOTHING
+    if not types and atom[:2] == (v.PARAM, run.fn.id):
+        types = run.types.local(run.fn, run.fn.params[atom[2]][0]) - v.NOTHING
     return bool(types) and all(kind[0] in (v.ANY_SESSION, v.FACTORY, v.REGISTRY, v.ENGINE) for kind in types)
 
 

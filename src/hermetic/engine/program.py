@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import NamedTuple, TypeVar
 
-from hermetic.engine import ir, observations as seen, values as v
+from hermetic.engine import holders, ir, observations as seen, values as v
 from hermetic.engine.contexts import CLI, IMPORT, MIGRATION, ONCE, REQUEST, STARTUP, TEST, WORKER, Contexts
 from hermetic.engine.dependencies import InjectedManager, injected_leaks, injected_managers
 from hermetic.engine.kept import kept_reads
@@ -78,6 +78,10 @@ class Program:
         yield from self._observed(seen.Leak)
         for function, leak in injected_leaks(self.solver):
             yield self.place(function), leak
+
+    def is_for_the_class(self, leak: seen.Leak) -> bool:
+        """Is it for the class of the object that holds the session to close it, and not for who makes the object?"""
+        return holders.is_for_the_class(self.code, self.solver.types.classes, leak.session)
 
     def unguarded_commits(self) -> Iterator[tuple[Place, seen.UnguardedCommit]]:
         """Commits after whose failure nothing rolls back or closes the session made here."""

@@ -256,7 +256,7 @@ class Run:
             elif base[0] == v.INSTANCE:
                 out = v.union(out, self.constructor_parameter(base[1], atom[2]))
         if kind == v.FIELD and (not out or all(found[0] in (v.OPERATION, v.EXT_OBJECT) for found in out)):
-            return self.types.dynamic(atom[2]) or self.types.app_state.kept(v.one(atom[1]), atom[2]) or out
+            return self.types.app_state.kept(v.one(atom[1]), atom[2]) or self.types.dynamic(atom[2]) or out
         return out
 
     def constructor_parameter(self, class_id: int, name: str) -> Value:

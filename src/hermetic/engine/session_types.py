@@ -10,7 +10,8 @@ REGISTRY = "registry"  # a scoped_session: the registry does
 BORROWED = "borrowed"  # over a connection that somebody else owns: it holds no connection of its own
 MANAGED = "managed"  # a framework opened it for this call and closes it afterwards
 
-# (where, function, line, column) of a call; where is "module", "function", "cached", "start-up" or "container"
+# (where, function, line, column) of a call; where is "module", "function", "cached", "kept", "start-up", "container" or
+# "object"
 Made = tuple[str, int, int, int]
 
 

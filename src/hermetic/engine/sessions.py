@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hermetic.engine import stale, typestate as ts, unsaved, values as v
+from hermetic.engine import sharing, stale, typestate as ts, unsaved, values as v
 from hermetic.engine.observations import Concurrent, EndedUse, Held, SwallowedFailure, UsedAtTheEnd
 from hermetic.engine.operations import ABSENT, all_were_loaded, record
 from hermetic.engine.run import DATABASE_ERROR, Raised, Run
@@ -129,8 +129,7 @@ def work(run: Run, state: State, atom: Atom, type_: SessionType, mark: Mark) -> 
     if type_.flavour == SYNC and not run.offloaded and run.call_node is not run.awaited:
         # What is awaited at once is an AsyncSession, whatever its annotation says.
         run.blocking.setdefault(atom, (mark, None))
-    if type_.made is not None and type_.made[0] != "function" and type_.kind != REGISTRY:
-        run.shared_uses.setdefault(type_.made, mark)
+    sharing.used(run, state, atom, type_, mark)
 
 
 def fail(run: Run, state: State, atom: Atom, mark: Mark, names: frozenset[str]) -> None:

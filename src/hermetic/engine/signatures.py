@@ -217,7 +217,7 @@ class Signatures:
                 out = v.union(out, self.types.infer(statement[1], fn))
         made_here = frozenset(atom for atom in out if atom != (v.CONSTANT, None))
         if made_here and self.is_cached(fn):
-            return frozenset(_made_where(atom, "cached") for atom in made_here)
+            return frozenset(v.made_where(atom, "cached") for atom in made_here)
         return made_here
 
     def _with_options(self, declared: Value, fn: Function) -> Value:
@@ -307,12 +307,6 @@ def _is_static(fn: Function) -> bool:
 def _only_types(value: Value) -> Value:
     """What an argument tells of a parameter: its type, not the constant that one caller passes."""
     return frozenset(atom for atom in value if atom[0] not in (v.CONSTANT, v.DERIVED))
-
-
-def _made_where(atom: Atom, where: str) -> Atom:
-    if atom[0] == v.ANY_SESSION and atom[1].made is not None:
-        return (v.ANY_SESSION, atom[1]._replace(made=(where, *atom[1].made[1:])))
-    return atom
 
 
 def convincing(value: Value) -> Value:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hermetic.engine import copies, entities, ir, sessions, values as v
+from hermetic.engine.app_state import is_of_a_request
 from hermetic.engine.classes import OTHER
 from hermetic.engine.fields import reachable_sessions, write_field
 from hermetic.engine.ir import Expr
@@ -30,7 +31,9 @@ def write_attribute(run: Run, state: State, base: Value, name: str, value: Value
             run.made_from[atom] = run.made_from.get(atom, frozenset()) | v.sources(value)
         else:
             state.escaped |= reachable_sessions(state, value)
-            if atom[0] == v.CLASS:
+            if is_of_a_request(atom):
+                write_field(run, state, atom, name, value)
+            elif atom[0] == v.CLASS:
                 run.kept |= _engines_in(value)
             elif atom[0] == v.DERIVED:
                 _into_unknown(state, atom, value)

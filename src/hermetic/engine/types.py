@@ -20,6 +20,7 @@ from hermetic.engine.classes import (
     PROPERTY,
     STATIC_METHOD,
     ClassTable,
+    decorator_names,
 )
 from hermetic.engine.configs import Configs
 from hermetic.engine.construct import Constructors
@@ -137,8 +138,9 @@ class Types:
         for binding in found.names.get(name, ()):
             if binding[0] in (BOUND_VALUE, BOUND_STORE):
                 scope = top if binding[0] == BOUND_VALUE else self.code.functions[binding[2]]
-                out = v.union(out, self._bound(binding[1], scope))
-        return out
+                value = self._bound(binding[1], scope)
+                out = v.union(out, _kept(value) if binding[0] == BOUND_STORE else value)
+        return _most_precise(out)
 
     def local(self, fn: Function, name: str) -> Value:
         """What a local variable of a function can hold, over all its assignments."""
@@ -193,7 +195,7 @@ class Types:
             base = self.infer(expression[1], fn)
             found = self.members(base, expression[2])
             if not found or all(atom[0] in (v.OPERATION, v.EXT, v.EXT_OBJECT) for atom in found):
-                return self.dynamic(expression[2]) or self.app_state.kept(base, expression[2]) or found
+                return self.app_state.kept(base, expression[2]) or self.dynamic(expression[2]) or found
             return found
         if kind == ir.CALL:
             return self.ask(("call", fn.id, expression), lambda: self.call(expression, fn))
@@ -332,7 +334,8 @@ class Types:
                 declared = self.annotation(store[2], scope) if store[2] is not None else v.UNKNOWN
                 if owner != class_id:
                     declared = seen_from_subclass(self, class_id, scope, store[1]) or declared
-                out = v.union(out, declared or self.infer(store[1], scope))
+                found = declared or self.infer(store[1], scope)
+                out = v.union(out, _kept(found) if "classmethod" in decorator_names(scope) else found)
             if out:
                 return convincing(out)
         return out
@@ -369,6 +372,21 @@ class Types:
     def _base_class(self, expression: Expr, module: int) -> Value:
         top = self.code.functions[self.code.modules[module].functions[0]]
         return self.infer(expression, top)
+
+
+def _most_precise(value: Value) -> Value:
+    """Without the sessions that are known by annotation only, if others of the same flavour are better known."""
+    known = {atom[1].flavour for atom in value if atom[0] == v.ANY_SESSION and atom[1].made is not None}
+    if not known or len(value) == 1:
+        return value
+    return frozenset(
+        atom for atom in value if atom[0] != v.ANY_SESSION or atom[1].made is not None or atom[1].flavour not in known
+    )
+
+
+def _kept(value: Value) -> Value:
+    """By a variable of a module or of a class, which a function fills."""
+    return frozenset(v.made_where(atom, "kept") for atom in value)
 
 
 def _only_interesting(value: Value) -> Value:

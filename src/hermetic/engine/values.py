@@ -101,6 +101,13 @@ def ordered(value: Iterable[Atom]) -> Sequence[Atom]:
     return found if len(found) < 2 else sorted(found, key=text)
 
 
+def made_where(atom: Atom, where: str) -> Atom:
+    """A session that is known by type, and made in such a place: see `session_types.Made`."""
+    if atom[0] == ANY_SESSION and atom[1].made is not None:
+        return (ANY_SESSION, atom[1]._replace(made=(where, *atom[1].made[1:])))
+    return atom
+
+
 def one(atom: Atom) -> Value:
     return frozenset((atom,))
 

@@ -155,12 +155,7 @@ def _is_constant(key: Expr) -> bool:
 
 def _shared(value: Value) -> Value:
     """A session that is made at start-up serves everybody."""
-    return frozenset(
-        (v.ANY_SESSION, atom[1]._replace(made=("start-up", *atom[1].made[1:])))
-        if atom[0] == v.ANY_SESSION and atom[1].made is not None
-        else atom
-        for atom in value
-    )
+    return frozenset(v.made_where(atom, "start-up") for atom in value)
 
 
 def _imports(module: Module, library: str) -> bool:

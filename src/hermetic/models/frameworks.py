@@ -130,6 +130,10 @@ STATE_ATTRIBUTES: dict[str, str] = {
     "sanic": "ctx",  # [sanic] guide/basics/app, guide/basics/request
 }
 
+# Their applications, and the attribute by which a request leads to its own.
+APPLICATIONS = frozenset(("FastAPI", "Starlette", "Litestar", "Sanic"))
+APPLICATION_OF_A_REQUEST = "app"
+
 # Methods of a Flask application whose `with` has a Flask-SQLAlchemy session of its own.
 APPLICATION_CONTEXTS = frozenset(
     (

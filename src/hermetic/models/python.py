@@ -28,6 +28,9 @@ OFFLOADING_METHODS: dict[str, int] = {
     "run_sync": 0,  # AsyncSession.run_sync, anyio
 }
 
+# Objects of these, and of classes derived from them, have other attributes in each thread.
+OF_A_THREAD = frozenset(("threading.local",))  # [py] threading
+
 # Calls whose arguments run beside each other.
 GATHERING = frozenset(("asyncio.gather", "asyncio.wait", "asyncio.as_completed", "asyncio.wait_for", "asyncio.shield"))
 CONCURRENT = frozenset(("asyncio.gather", "asyncio.wait", "asyncio.as_completed"))  # [py] asyncio-task

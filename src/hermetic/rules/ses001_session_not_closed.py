@@ -108,18 +108,30 @@ def get_session():
 )
 
 # The worst of several exits is the one to show.
-ORDER = ("normal", "injected", "yield", "stored", "exception", "left")
+ORDER = ("normal", "injected", "yield", "exception", "left")
 
 
 def check(program: Program) -> Iterator[Finding]:
     worst: dict[tuple[object, ...], tuple[Place, Leak]] = {}
     for place, leak in program.leaks():
-        key = (place.function.id, leak.session)
+        if leak.how != "injected" and program.is_for_the_class(leak):
+            key: tuple[object, ...] = (leak.session[2].made,)
+        else:
+            key = (place.function.id, leak.session)
         known = worst.get(key)
         if known is None or ORDER.index(leak.how) < ORDER.index(known[1].how):
             worst[key] = (place, leak)
-    for place, leak in worst.values():
-        yield finding(program, place, leak)
+    for key, (place, leak) in worst.items():
+        yield finding(program, place, leak) if len(key) > 1 else _of_an_object(program, place, leak)
+
+
+def _of_an_object(program: Program, place: Place, leak: Leak) -> Finding:
+    at = program.position(program.innermost(leak.created))
+    trace = (Step(at, "opened here"), *program.steps(leak.created, "for an object that is made here")[:1])
+    message = f"this session is kept on an object that leaves it open: `{place.function.name}` makes one"
+    fix = Fix("unsafe", "close it where the object ends, as in `__exit__`, or let whoever makes the object pass one in")
+    severity = Severity.WARNING if place.is_command else Severity.ERROR
+    return Finding(at, severity, message, trace, fix)
 
 
 def finding(program: Program, place: Place, leak: Leak) -> Finding:
@@ -134,8 +146,6 @@ def finding(program: Program, place: Place, leak: Leak) -> Finding:
     elif leak.how == "injected":
         whose = "that the framework opens here" if leak.at is None else f"that {_quoted(function.name)} returns"
         message = f"nobody closes the session {whose}: a framework ends only the dependencies that yield"
-    elif leak.how == "stored":
-        message = "the session opened here is kept on an object that never closes it"
     elif leak.how == "left":
         message = f"`{function.name}` leaves this loop early: the event loop closes the session when it comes to it"
         fix = Fix("unsafe", "make the generator function an `asynccontextmanager`, and open it with `async with`")
@@ -149,7 +159,7 @@ def finding(program: Program, place: Place, leak: Leak) -> Finding:
         place_of_exit = program.position(leak.at)
         where = "may raise here" if leak.how != "yield" else "the caller's exception comes out of this yield"
         trace.append(Step(place_of_exit, where))
-    minor = leak.how in ("stored", "left") or (place.is_command and leak.how != "injected")
+    minor = leak.how == "left" or (place.is_command and leak.how != "injected")
     severity = Severity.WARNING if minor else Severity.ERROR
     return Finding(at, severity, message, tuple(trace), fix)
 

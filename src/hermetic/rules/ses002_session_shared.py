@@ -99,7 +99,9 @@ LONGEST_LIST = 3
 WHEN = {
     "module": "when the module is imported",
     "cached": "at the first call",
-    "start-up": "when the worker starts",
+    "kept": "at the first call, and kept in a variable",
+    "object": "with an object that is made once",
+    "start-up": "at start-up",
     "container": "for the whole application, by what provides it",
 }
 
