@@ -341,7 +341,7 @@ ENTERING_METHODS = frozenset(("enter_context", "enter_async_context"))
 
 
 def _is_callable(value: Value) -> bool:
-    return any(atom[0] in (v.FUNCTION, v.METHOD, v.CLOSURE, v.OPERATION, v.PARTIAL) for atom in value)
+    return any(atom[0] in (v.FUNCTION, v.METHOD, v.CLOSURE, v.OPERATION, v.PARTIAL, v.EXT) for atom in value)
 
 
 def _container_method(run: Run, state: State, receiver: Atom, name: str, args: Arguments, position: ir.Pos) -> Value:

@@ -46,6 +46,22 @@ class Configs:
         agree = len({config[:3] for config in found}) == 1
         return min(found, key=lambda config: config.made[0] != "module") if agree else None
 
+    def gives(self, fn: Function, session: Atom) -> bool:
+        """Does a framework's plugin give a handler this session, as a parameter of it or within one?"""
+        is_asked = bool(self.all()) and v.root(session)[:2] == (v.PARAM, fn.id)
+        return is_asked and self._types.litestar.calls(fn.id)
+
+    def only_close(self, fn: Function) -> bool:
+        """Does no plugin commit at the end of a handler's request, nor a hook of the application? What an example says
+        of its plugin says nothing of the handlers of a library beside it."""
+        of_plugins = [config for config in self.all() if config.closes_only is not None]
+        beside = any(self._top(config.made[1]) == self._top(fn.id) for config in of_plugins)
+        return beside and all(config.closes_only for config in of_plugins) and not self._types.litestar.has_hooks()
+
+    def _top(self, function: int) -> tuple[str, ...]:
+        code = self._types.code
+        return code.index.parts[code.functions[function].module][:1]
+
     def object(self, name: str, flavour: str, node: Node, fn: Function) -> Atom:
         return (v.EXT_OBJECT, name, self._read(name, flavour, node, fn))
 

@@ -51,6 +51,13 @@ class Litestar:
             self._functions_called = frozenset(called.function for called in self.called())
         return function in self._functions_called
 
+    def has_hooks(self) -> bool:
+        """Does an application, or a part of it, name functions that run after a handler?"""
+        code = self._types.code
+        layers = {user for name in models.LAYERS for user in code.users_of(name.rpartition(".")[2])}
+        calls = (node for user in layers for node in code.functions[user].calls())
+        return any(keyword in models.HOOKS for node in calls for keyword, _ in node[3])
+
     def on_loop(self, fn: Function) -> bool:
         """Is it a plain function that runs on the event loop?"""
         if self._on_loop is None:

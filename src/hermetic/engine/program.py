@@ -165,7 +165,14 @@ class Program:
             return False
         if v.root(write.session)[0] == v.GLOBAL and place.contexts & REQUEST:
             return not self._commits_afterwards
+        if self.solver.types.configs.gives(function, write.session):
+            return self.solver.types.configs.only_close(function) and not self._dependencies_commit
         return self.solver.injection.is_only_closed(function, write.session)
+
+    @cached_property
+    def _dependencies_commit(self) -> bool:
+        """Does a dependency that yields commit afterwards, maybe what others wrote?"""
+        return any(self.solver.summary(fn.id).after.commits for fn in self.code.functions if fn.is_generator)
 
     @cached_property
     def _commits_afterwards(self) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from hermetic.engine import ir, values as v
 from hermetic.engine.session_types import MANAGED, SessionType
 from hermetic.engine.values import Atom, Value
+from hermetic.engine.walk import last_name
 from hermetic.models import advanced_alchemy as models
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
 # What a function calls that works with a repository.
 METHODS = models.WRITES.keys() | models.READS.keys()
+FALSE = (ir.CONST, False)
 
 
 class Repositories:
@@ -23,6 +26,7 @@ class Repositories:
         self._types = types
         self._used: bool | None = None
         self._flavours: dict[int, str | None] = {}
+        self._told: frozenset[int] | None = None
 
     @property
     def used(self) -> bool:
@@ -69,6 +73,24 @@ class Repositories:
     def method(self, atom: Atom, name: str) -> bool:
         """Is it a method of the library on such an object, by the type of the object?"""
         return atom[0] == v.INSTANCE and name in METHODS and self.flavour(atom[1]) is not None
+
+    def commits_by_itself(self, class_id: int) -> bool:
+        """Is some object of the class told by its maker to commit each write?"""
+        if self._told is None:
+            self._told = frozenset(self._told_to_commit())
+        mro = self._types.classes.mro
+        return any(told in mro(class_id) or class_id in mro(told) for told in self._told)
+
+    def _told_to_commit(self) -> Iterator[int]:
+        """The classes in `Service(session, auto_commit=True)`, `super().__init__(session, auto_commit=True)`"""
+        for fn in self._types.code.functions:
+            for node in fn.calls():
+                if last_name(node[1]) not in METHODS and dict(node[3]).get(models.AUTO_COMMIT, FALSE) != FALSE:
+                    if fn.class_id is not None:
+                        yield fn.class_id
+                    for atom in self._types.infer(node[1], fn):
+                        if atom[0] == v.CLASS:
+                            yield int(atom[1])
 
     def model(self, class_id: int) -> int | None:
         """The mapped class that it is about: `model_type`, that of its repository, or `Repository[Model]`."""

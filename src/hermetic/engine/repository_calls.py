@@ -79,7 +79,7 @@ def _write(
     written = frozenset(source for value in given for source in v.sources(value))
     made_from = [run.made_from.get(instance, frozenset()) for instance in instances]
     sessions.write(run, state, session, written.union(*made_from), mark, frozenset())
-    commits = _option(state, owner, kwargs, models.AUTO_COMMIT)
+    commits = _option(state, owner, kwargs, models.AUTO_COMMIT) or _may_be_told(run, owner, kwargs)
     sessions.operate(run, state, session, type_, "commit" if commits else "flush", mark, False)
     result = frozenset(instances) if models.WRITES[name] == "same" else v.UNKNOWN
     result = result or _loaded(run, state, session, models.WRITES[name], model, given, position)
@@ -104,6 +104,14 @@ def _eager(run: Run, class_id: int | None, kwargs: Keywords) -> tuple[str, ...]:
         return (ALL_LOADED,)
     load = kwargs.get(models.LOAD, v.UNKNOWN)
     return tuple(sorted(relationship_names([load | elements(load)]).union(loader_options(load))))
+
+
+def _may_be_told(run: Run, owner: Atom, kwargs: Keywords) -> bool:
+    """Is the owner, which was made elsewhere, of a class that is told to commit by some of those who make it?"""
+    if owner[0] == v.OBJECT or models.AUTO_COMMIT in kwargs:
+        return False
+    classes = (kind[1] for kind in run.type_of(owner) if kind[0] == v.INSTANCE)
+    return any(run.types.repositories.commits_by_itself(class_id) for class_id in classes)
 
 
 def _option(state: State, owner: Atom, kwargs: Keywords, name: str) -> bool:

@@ -27,3 +27,5 @@ USE_CACHE = "use_cache"
 LAYERS = frozenset(("litestar.Litestar", "litestar.app.Litestar", "litestar.Router", "litestar.router.Router"))
 DEPENDENCIES = "dependencies"
 CONTROLLERS = frozenset(("litestar.Controller", "litestar.controller.Controller"))
+# Options of LAYERS with functions that run after a handler. https://docs.litestar.dev/2/usage/lifecycle-hooks.html
+HOOKS = frozenset(("before_send", "after_request", "after_response"))
