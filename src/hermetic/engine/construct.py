@@ -75,6 +75,9 @@ class Constructors:
             return self._constructed(known[0], known[1], name, node, fn)
         if name == "typing.cast" and len(node[2]) == 2:
             return self.types.annotation(node[2][0], fn) or self.types.infer(node[2][1], fn)
+        provided = self.types.injector.given(name, node, fn)
+        if provided is not None:
+            return provided
         config = config_flavour(name)
         if config is not None:
             return v.one(self.types.configs.object(name, config, node, fn))

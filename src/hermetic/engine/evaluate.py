@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from hermetic.engine import blocks, calls, ir, options, values as v
 from hermetic.engine.attributes import read
-from hermetic.engine.fields import reachable_sessions, write_field
+from hermetic.engine.fields import put_in_place, reachable_sessions, write_field
 from hermetic.engine.guards import assume
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.names import lookup, path_of
@@ -17,6 +17,7 @@ from hermetic.engine.state import EQUAL, NONE, State, join
 from hermetic.engine.stores import GROWING, MUTATING, change_collection, write_attribute
 from hermetic.engine.values import Value, elements
 from hermetic.engine.worker_state import is_state
+from hermetic.models.injector import OVERRIDE, RESET
 
 
 def evaluate(run: Run, state: State, expression: Expr) -> Value:
@@ -47,6 +48,9 @@ def _attribute(run: Run, state: State, node: Node) -> Value:
 
 def _call(run: Run, state: State, node: Node) -> Value:
     _, callee, arguments, keywords, position = node
+    of_container = _of_container(run, state, callee, arguments) if run.types.injector.used else None
+    if of_container is not None:
+        return of_container
     mutates = type(callee) is tuple and callee[0] == ir.ATTR and callee[2] in MUTATING
     if mutates:
         collection = evaluate(run, state, callee[1])
@@ -64,10 +68,41 @@ def _call(run: Run, state: State, node: Node) -> Value:
     if mutates:
         if callee[2] in GROWING and type(callee[1]) is str and args:
             _grow(run, state, callee[1], callee[2], args)
+        if callee[2] in GROWING and any(atom[0] in v.PLACES for atom in collection):
+            for item in args:  # into what others hold as well, and answer for
+                state.escaped |= reachable_sessions(state, item)
         if callee[2] == "setdefault" and len(args) == 2:
             _note_option(run, state, callee[1], collection, args[0], args[1], True)
         change_collection(run, state, collection, callee[1], args)
     return calls.invoke(run, state, function, args, kwargs, position)
+
+
+def _of_container(run: Run, state: State, callee: Expr, arguments: tuple[Expr, ...]) -> Value | None:
+    """A provider of a container, called: `container.orders()` is what is there. None for what is no such call."""
+    if type(callee) is not tuple or callee[0] != ir.ATTR or not _names_a_place(callee[1]):
+        return None
+    if callee[2] in (OVERRIDE, *RESET) and type(callee[1]) is tuple:
+        containers = evaluate(run, state, callee[1][1])
+        if _are_containers(run, containers):
+            value = evaluate(run, state, arguments[0]) if arguments and callee[2] == OVERRIDE else None
+            for container in containers:
+                put_in_place(state, container, callee[1][2], value)
+            return v.UNKNOWN
+    containers = evaluate(run, state, callee[1])
+    if not _are_containers(run, containers):
+        return None
+    found = read(run, state, containers, callee[2], callee[3])
+    return None if any(atom[0] in (v.METHOD, v.FUNCTION) for atom in found) else found
+
+
+def _names_a_place(expression: Expr) -> bool:
+    while type(expression) is tuple and expression[0] == ir.ATTR:
+        expression = expression[1]
+    return type(expression) is str
+
+
+def _are_containers(run: Run, value: Value) -> bool:
+    return run.types.injector.in_container(frozenset(kind for atom in value for kind in run.type_of(atom)))
 
 
 def _spread(value: Value) -> list[Value]:

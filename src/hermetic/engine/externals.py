@@ -18,6 +18,7 @@ from hermetic.engine.stale import ANY_ATTRIBUTE
 from hermetic.engine.state import State
 from hermetic.engine.stores import write_attribute
 from hermetic.engine.values import Value, elements
+from hermetic.models.injector import OBJECT, PROVIDERS
 from hermetic.models.python import CONCURRENT, NEVER_RAISE, NEVER_RETURN, OFFLOADS, SPAWNS
 from hermetic.models.sqlalchemy import REMOVED_OPTIONS, SYMBOLS
 from hermetic.models.waiting import SLEEP
@@ -118,6 +119,8 @@ def _plain(run: Run, state: State, name: str, args: Arguments, kwargs: Keywords,
         return v.one(
             (v.MANY, v.one((v.TUPLE, (*first, *[elements(argument) or v.derived(argument) for argument in args]))))
         )
+    if PROVIDERS.get(name) == OBJECT and args:
+        return args[0]
     if name == "super":
         return _super(run, state)
     if name == "getattr" and len(args) >= 2:

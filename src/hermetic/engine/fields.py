@@ -108,6 +108,9 @@ def _passed(run: Run, state: State, base: Atom, name: str) -> Value | None:
     for atom in v.ordered(run.type_of(outer)):
         if atom[0] != v.INSTANCE:
             continue
+        provider = run.types.injector.argument(atom[1], attribute, name) if run.types.injector.used else None
+        if provider is not None:
+            return read_field(run, state, outer, provider)
         for method, store in run.types.classes.stores(atom[1], attribute):
             call = store[1]
             if type(call) is not tuple or call[0] != ir.CALL:
@@ -143,6 +146,17 @@ def write_field(run: Run, state: State, base: Atom, name: str, value: Value) -> 
         state.put(base, state.fields(base).set(name, value))
     else:
         state.store(base, name, value)
+
+
+def put_in_place(state: State, container: Atom, name: str, value: Value | None) -> None:
+    """`container.session.override(value)`; None takes it back."""
+    if container[0] == v.OBJECT:
+        place: Atom = (v.FIELD, container, name)
+        state.put(container, state.fields(container).set(name, v.one(place) if value is None else value))
+    elif value is not None:
+        state.store(container, name, value)
+    else:
+        state.stores = {key: stored for key, stored in state.stores.items() if key != (container, name)}
 
 
 def reachable_sessions(state: State, value: Value, depth_left: int = 4) -> set[Atom]:

@@ -289,6 +289,8 @@ class Signatures:
         return known
 
     def _find_matters(self, class_id: int) -> bool:
+        if self.types.injector.is_container(class_id):
+            return True
         for owner in self.types.classes.mro(class_id):
             class_ = self.types.code.classes[owner]
             for method in class_.methods.values():

@@ -26,6 +26,7 @@ from hermetic.engine.configs import Configs
 from hermetic.engine.construct import Constructors
 from hermetic.engine.containers import Containers, is_container
 from hermetic.engine.inheritance import seen_from_subclass
+from hermetic.engine.injector import Injector
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import BOUND_STORE, BOUND_VALUE, Codebase, Function
 from hermetic.engine.litestar import Litestar
@@ -69,6 +70,7 @@ class Types:
         self.repositories = Repositories(self)
         self.litestar = Litestar(self)
         self.configs = Configs(self)
+        self.injector = Injector(self)
         self.app_state = AppState(self)
         self._memo: dict[tuple[object, ...], Value] = {}
         self._active: dict[tuple[object, ...], int] = {}
@@ -237,7 +239,11 @@ class Types:
     def call(self, node: Node, fn: Function) -> Value:
         """What a call expression gives."""
         out = v.UNKNOWN
-        for atom in v.ordered(self.infer(node[1], fn)):
+        callee = node[1]
+        if self.injector.used and type(callee) is tuple and callee[0] == ir.ATTR:
+            if self.injector.in_container(self.infer(callee[1], fn)):
+                return self.infer(callee, fn)
+        for atom in v.ordered(self.infer(callee, fn)):
             out = v.union(out, self.call_atom(atom, node, fn))
         if not out and len(node[2]) == 2 and type(node[1]) is tuple and last_name(node[1]) in DEFAULTING:
             given = self.infer(node[2][1], fn)  # `options.pop("client", Client())`
