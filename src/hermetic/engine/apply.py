@@ -223,7 +223,7 @@ def trail(run: Run, position: ir.Pos, inner: Mark | None) -> Mark:
     """The call, leading to a place in the callee; of a long way there the next stop is left out."""
     if inner is not None and hops(inner) + 2 > LONGEST_TRAIL:
         inner = inner[2]
-    return (run.fn.module, position, inner)
+    return run.mark(position, inner)
 
 
 def apply(run: Run, state: State, summary: Summary, sub: Substitution, callee: Function) -> Value:

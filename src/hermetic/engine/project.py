@@ -97,6 +97,12 @@ def perform(
     slow = solver.slow.functions.get(fn.id)
     if slow is not None:
         wait(run, state, slow, run.mark(position))
+    wrapper = run.types.decorators.wrapper(fn) if fn.id not in run.unwrapped and run.depth < DEEPEST_INLINING else None
+    if wrapper is not None and not solver.is_opaque(wrapper.inner):
+        solver.called(wrapper.inner, run.fn)
+        binding = bind(wrapper.inner, receiver, args, kwargs)
+        around = (*wrapper.given, (wrapper.wrapped, v.one((v.FUNCTION, fn.id))))
+        return solver.inline(run, state, wrapper.inner, binding, position, around, fn.id)
     inlined = run.depth < DEEPEST_INLINING and solver.in_place.may_be(fn, (*args, *kwargs.values()))
     if not inlined and solver.is_opaque(fn):
         run.raise_(state, ERROR, run.mark(position))
@@ -106,7 +112,7 @@ def perform(
     before = state.heap
     if inlined and solver.in_place.is_wanted(fn, binding):
         value = solver.inline(run, state, fn, binding, position)
-        if solver.decorators.commit(fn):
+        if run.types.decorators.commit(fn):
             unsaved.lend_changed(state, before)
         return value
     summary = solver.summary(fn.id, key_of(run, state, fn, binding))
@@ -114,7 +120,7 @@ def perform(
     value = apply(run, state, summary, sub, fn)
     if state.dead:
         return v.UNKNOWN
-    if solver.decorators.commit(fn):
+    if run.types.decorators.commit(fn):
         unsaved.lend_changed(state, before)
     run.kept |= summary.keeps
     for atom in v.ordered(value) if not run.types.is_cached(fn) else ():

@@ -52,12 +52,19 @@ def relevant_functions(code: Codebase, types: Types, mentions: Mentions) -> set[
         or types.scopes.around(fn) is not None
         or _calls_a_repository(fn, types)
     }
+    found |= {fn.id for fn in code.functions if fn.decorators and _is_wrapped(fn, types, found)}
     pending = sorted(found)
     while pending:
         for user in mentions.callers(code.functions[pending.pop()], found):
             found.add(user)
             pending.append(user)
     return found
+
+
+def _is_wrapped(fn: Function, types: Types, relevant: Container[int]) -> bool:
+    """Is a relevant function called in its place?"""
+    wrapper = types.decorators.wrapper(fn)
+    return wrapper is not None and wrapper.inner.id in relevant
 
 
 # What many objects have, and sessions too: evidence only where the object is known to be a session.

@@ -128,6 +128,8 @@ class Run:
         "trying",
         "types",
         "unwinding",
+        "unwrapped",
+        "via",
         "waited",
         "waits",
         "writes_after_wait",
@@ -170,6 +172,8 @@ class Run:
         self.caught: list[tuple[Mark, int]] = []  # the handlers around it, innermost last, with `trying` at each
         self.loops: list[int] = []  # the loops around it, by line
         self.offloaded = 0
+        self.unwrapped: frozenset[int] = frozenset()  # functions whose wrappers are being interpreted
+        self.via: tuple[tuple[int, tuple[int, int, int, int]], ...] = ()  # (module, call) of these, the outermost first
         self.place_types = solver.place_types
         self.item_types: dict[Atom, Value] = {}  # items of what was iterated over, and what is reached through them
         self.globals = solver.globals_of(fn)
@@ -194,12 +198,17 @@ class Run:
         """Join states that need not be told apart, see `merging.merge`."""
         return merge(states, self.fn.flag_names()) if len(states) > 1 else states
 
-    def mark(self, position: tuple[int, int, int, int]) -> Mark:
-        return (self.fn.module, position, None)
+    def mark(self, position: tuple[int, int, int, int], inner: Mark | None = None) -> Mark:
+        """A place in the function, leading to one in a callee; if it is a wrapper that is interpreted in the place of
+        what it wraps, by way of the call."""
+        mark = (self.fn.module, position, inner)
+        for module, call in reversed(self.via):
+            mark = (module, call, mark)
+        return mark
 
     def line_mark(self, line: int) -> Mark:
         """The place of a statement of which only the line is known."""
-        return (self.fn.module, (line, -1, line, -1), None)
+        return self.mark((line, -1, line, -1))
 
     def observe(self, key: tuple[Any, ...], observation: Any) -> None:
         """Record something that a rule may report; the first path that shows it is kept."""

@@ -78,6 +78,7 @@ class Signatures:
         if declared:
             return declared
         passed = self._passed(fn, number) if annotation is None else v.UNKNOWN
+        passed = self.types.decorators.passed(fn, number) or passed
         if passed:
             return passed
         return self.types.infer(default, scope) if default is not None and default != ir.NONE else v.UNKNOWN

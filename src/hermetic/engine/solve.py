@@ -14,7 +14,6 @@ from hermetic.engine import calls, ir, options, typestate as ts, values as v, wa
 from hermetic.engine.apply import Substitution, apply, trail
 from hermetic.engine.asked import asked_calls
 from hermetic.engine.conclude import conclude
-from hermetic.engine.decorators import Decorators
 from hermetic.engine.demand import Demand
 from hermetic.engine.entities import is_entity
 from hermetic.engine.execute import RETURNED, run_block, run_body
@@ -67,7 +66,6 @@ class Solver:
         self.slow = SlowCalls(code, slow_calls)
         self.overrides = Overrides(self.types)
         self.in_place = InPlace(self.types)
-        self.decorators = Decorators(self.types)
         self.session_classes = SessionClasses(self.types)
         self.injection = Injection(self.types, self.summary)
         self.deciding = DecidingParameters(code, self.types.classes)
@@ -247,8 +245,18 @@ class Solver:
     ) -> Value:
         return call_function(run, state, atom[1], None, args, kwargs, position)
 
-    def inline(self, run: Run, state: State, fn: Function, binding: dict[int, Value], position: ir.Pos) -> Value:
-        """Interpret a callee with the very values it gets, in the caller's state."""
+    def inline(
+        self,
+        run: Run,
+        state: State,
+        fn: Function,
+        binding: dict[int, Value],
+        position: ir.Pos,
+        around: Iterable[tuple[str, Value]] = (),
+        unwrapped: int | None = None,
+    ) -> Value:
+        """Interpret a callee with the very values it gets, in the caller's state. `around`: variables of the functions
+        around it; `unwrapped`: the function that it wraps."""
         frames = {**run.frames, run.fn.id: state.env}
         inner = Run(self, fn, run.depth + 1, frames)
         inner.offloaded = run.offloaded
@@ -256,25 +264,34 @@ class Solver:
         inner.made_in = run.made_in
         inner.made_from = run.made_from
         inside = state.copy()
-        inside.env = {param[0]: binding.get(number, v.UNKNOWN) for number, param in enumerate(fn.params)}
+        inside.env = dict(around) | {param[0]: binding.get(number, v.UNKNOWN) for number, param in enumerate(fn.params)}
+        inner.unwrapped, inner.via = run.unwrapped, run.via
+        if unwrapped is not None:
+            inner.unwrapped, inner.via = run.unwrapped | {unwrapped}, (*run.via, (run.fn.module, position))
         inside.facts = _known_of(state, fn, binding)
         after = [*run_block(inner, fn.body, [inside]), *inner.exits.returns]
+
+        def seen_from_here(mark: Mark) -> Mark:
+            return trail(run, position, mark) if unwrapped is None else mark
+
         for key, observation in inner.observations.items():
             if type(observation) is Concurrent:  # the caller's doing: the callee only does what it is given
-                observation = observation._replace(at=trail(run, position, observation.at))
+                observation = observation._replace(at=seen_from_here(observation.at))
                 key = ("concurrent", observation.at[:2])
             elif type(observation) is Held:  # the caller's transaction, mostly
-                observation = observation._replace(at=trail(run, position, observation.at))
+                observation = observation._replace(at=seen_from_here(observation.at))
             run.observe(key, observation)
         for owner, use in inner.doubtful.items():
-            run.doubtful.setdefault(owner, use._replace(at=trail(run, position, use.at)))
+            run.doubtful.setdefault(owner, use._replace(at=seen_from_here(use.at)))
         for settled, (kind, mark) in inner.waits.items():
-            run.waits.setdefault(settled, (kind, trail(run, position, mark)))
+            run.waits.setdefault(settled, (kind, seen_from_here(mark)))
         for session, (_, callee) in inner.blocking.items():
             run.blocking.setdefault(session, (run.mark(position), callee if callee is not None else fn.id))
         for exit_ in inner.exits.raises:
             left = exit_.state
             left.env, left.facts = state.env, state.facts
+            if unwrapped is not None:
+                _forget_its_own(left, state, v.UNKNOWN)
             run.exits.raises.append(Raised(exit_.kind, exit_.names, left, run.mark(position)))
         if not after:
             state.dead = True
@@ -283,6 +300,8 @@ class Solver:
         for left in after:
             value = v.either(value, left.env.get(RETURNED, v.NOTHING))
             left.env, left.facts = state.env, state.facts
+            if unwrapped is not None:
+                _forget_its_own(left, state, value)
         end = after[0]
         for left in after[1:]:
             end = join(end, left)
@@ -391,6 +410,14 @@ class Solver:
         if fn.id not in self._asked:
             self._asked[fn.id] = asked_calls(fn)
         return call in self._asked[fn.id]
+
+
+def _forget_its_own(after: State, before: State, value: Value) -> None:
+    """What a wrapper has opened and not given away is for it to close, and told of there."""
+    handed = reachable_sessions(after, value)
+    for atom, track in after.heap.items():
+        if atom[0] == v.SESSION and atom not in before.heap and atom not in handed and type(track) is Track:
+            after.put(atom, track._replace(word=ts.clear(track.word, ts.OPEN)))
 
 
 def _known_of(state: State, fn: Function, binding: dict[int, Value]) -> dict[str, str]:

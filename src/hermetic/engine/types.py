@@ -25,6 +25,7 @@ from hermetic.engine.classes import (
 from hermetic.engine.configs import Configs
 from hermetic.engine.construct import Constructors
 from hermetic.engine.containers import Containers, is_container
+from hermetic.engine.decorators import Decorators
 from hermetic.engine.inheritance import seen_from_subclass
 from hermetic.engine.injector import Injector
 from hermetic.engine.ir import Expr, Node
@@ -72,6 +73,7 @@ class Types:
         self.configs = Configs(self)
         self.injector = Injector(self)
         self.app_state = AppState(self)
+        self.decorators = Decorators(self)
         self._memo: dict[tuple[object, ...], Value] = {}
         self._active: dict[tuple[object, ...], int] = {}
         self._partial: dict[tuple[object, ...], tuple[Value, int]] = {}  # the answer, and the depth it relied on

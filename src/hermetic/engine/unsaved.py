@@ -71,7 +71,7 @@ def _is_part_of(atom: Atom, whole: Atom) -> bool:
 
 def observe(run: Run, normal: list[State]) -> None:
     """At the end of a function: which of its writes are lost, or left for its caller to commit?"""
-    if run.solver.decorators.commit(run.fn):
+    if run.types.decorators.commit(run.fn):
         for state in normal:
             lend_changed(state, {})
     lost: dict[Atom, Unsaved] = {}
