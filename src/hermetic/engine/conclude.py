@@ -21,6 +21,7 @@ from hermetic.engine.state import (
     LOST,
     RECORDED,
     SWALLOWED,
+    THROWN_CAUGHT,
     TOLD,
     Commit,
     Fields,
@@ -36,7 +37,6 @@ from hermetic.engine.summary import Effects, Summary
 from hermetic.engine.values import Atom, Value
 
 RETURNED = "$return"
-THROWN_CAUGHT = "$thrown"
 
 
 def conclude(run: Run, normal: list[State]) -> Summary:

@@ -9,10 +9,11 @@ from hermetic.engine.evaluate import assign, evaluate
 from hermetic.engine.generator_loops import RunBlock
 from hermetic.engine.guards import assume
 from hermetic.engine.ir import Block, Expr, Node
+from hermetic.engine.managers import handler_of
 from hermetic.engine.merging import open_sessions
 from hermetic.engine.run import DATABASE_ERROR, ERROR, EXPLICIT, THROWN, Exits, Raised, Run
 from hermetic.engine.stale import decision, is_identity
-from hermetic.engine.state import IN_PART, RECORDED, SWALLOWED, Mark, State, Track
+from hermetic.engine.state import IN_PART, RECORDED, SWALLOWED, THROWN_CAUGHT, Mark, State, Track
 from hermetic.engine.values import Atom, Value
 from hermetic.engine.walk import last_name
 from hermetic.models.exceptions import CATCH_ALL, DATABASE_ERRORS, EVERY_DATABASE_ERROR, RESULT_ERRORS
@@ -23,7 +24,6 @@ MOST_ROUNDS = 3
 # The kinds of exceptions that the handler at hand may have caught, for a bare `raise`.
 CAUGHT = "$caught"
 # Set where an exception thrown in at a yield was caught.
-THROWN_CAUGHT = "$thrown"
 
 
 def decided_by(run: Run, state: State, value: Value, line: int) -> frozenset[Atom]:
@@ -410,12 +410,15 @@ def leave_block(
     outer = run.exits
     swallowed = []
     may_swallow = blocks.suppresses(leaving)
+    handler = handler_of(leaving) if may_swallow and inner.raises else None
     for exit_ in inner.raises:
         run.unwinding += 1
         blocks.leave(run, exit_.state, leaving, line, raised=True)
         run.unwinding -= 1
         if may_swallow and exit_.kind != THROWN:
             swallowed.append(exit_.state.copy())
+            if handler is not None:
+                _swallow(swallowed[-1], handler, recorded=False)
         outer.raises.append(exit_)
     for states in (inner.returns, inner.breaks, inner.continues, after):
         for state in states:

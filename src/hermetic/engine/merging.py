@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hermetic.engine import typestate as ts, values as v
-from hermetic.engine.state import State, Track, join
+from hermetic.engine.state import THROWN_CAUGHT, State, Track, join
 from hermetic.engine.values import Atom, Value
 
 # More states than this are joined, whatever their facts.
@@ -20,6 +20,8 @@ def merge(states: list[State], flags: frozenset[str] = frozenset()) -> list[Stat
     out: list[State] = []
     for state in states:
         for number, known in enumerate(out):
+            if (THROWN_CAUGHT in known.env) != (THROWN_CAUGHT in state.env):
+                continue
             if _same_heap(known, state) or _same_facts(known, state, flags):
                 out[number] = join(known, state)
                 break

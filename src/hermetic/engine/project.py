@@ -6,6 +6,7 @@ from hermetic.engine import census, entities, ir, options, typestate as ts, unsa
 from hermetic.engine.apply import Substitution, apply, apply_effects, trail
 from hermetic.engine.classes import decorator_names
 from hermetic.engine.link import Function
+from hermetic.engine.managers import swallowing_handler
 from hermetic.engine.run import ERROR, Run
 from hermetic.engine.session_types import BORROWED, REGISTRY, SessionType
 from hermetic.engine.sessions import wait
@@ -403,7 +404,12 @@ def leave_context(run: Run, state: State, left: tuple[Summary, Substitution], ra
             if type(track) is Track and ts.must(track.word, ts.COMMITTED):
                 for session in sub.atom(atom):
                     census.commits(run, state, session, census.BY_MANAGER, run.mark(sub.position))
+    handler = swallowing_handler(sub.callee) if raised and summary.suppresses else None
+    if handler is not None:
+        run.caught.append((handler, run.trying))
     apply_effects(run, state, summary.after_raise if raised else summary.after, sub, resumed=True)
+    if handler is not None:
+        run.caught.pop()
     _not_ours(run, state, sub, entered=False)
 
 

@@ -145,6 +145,9 @@ class Instance(NamedTuple):
         return self._replace(word=word)
 
 
+# A variable of a generator that has caught what was thrown in at its `yield`.
+THROWN_CAUGHT = "$thrown"
+
 # Marks of an instance beyond its flags
 LOADED = 100  # where it was loaded
 CHANGED = 101  # where it was changed while nobody knew whose session it is in
