@@ -71,13 +71,14 @@ def _write(
     position: ir.Pos,
 ) -> Value:
     mark = run.mark(position)
+    is_new = models.WRITES[name] == "same"
     instances = [
         atom for value in given for atom in v.ordered(value | elements(value)) if entities.is_entity(run, atom)
     ]
     for instance in instances:
         entities.adopt(run, state, instance, session)
     written = frozenset(source for value in given for source in v.sources(value))
-    made_from = [run.made_from.get(instance, frozenset()) for instance in instances]
+    made_from = [run.made_from.get(instance, frozenset()) for instance in instances if is_new]
     sessions.write(run, state, session, written.union(*made_from), mark, frozenset())
     commits = _option(state, owner, kwargs, models.AUTO_COMMIT) or _may_be_told(run, owner, kwargs)
     sessions.operate(run, state, session, type_, "commit" if commits else "flush", mark, False)

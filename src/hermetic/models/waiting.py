@@ -169,6 +169,8 @@ WAITS: dict[str, str] = {
     "opensearchpy.AsyncOpenSearch.": SEARCH,
     "opensearchpy.helpers.": SEARCH,
     "meilisearch.Client.": SEARCH,  # https://github.com/meilisearch/meilisearch-python
+    "meilisearch_python_sdk.Client.": SEARCH,  # https://meilisearch-python-sdk.paulsanders.dev/
+    "meilisearch_python_sdk.AsyncClient.": SEARCH,
     "typesense.Client.": SEARCH,  # https://github.com/typesense/typesense-python
     "qdrant_client.QdrantClient.": SEARCH,  # https://python-client.qdrant.tech/
     "qdrant_client.AsyncQdrantClient.": SEARCH,
@@ -223,6 +225,8 @@ LOCAL_METHODS_OF: dict[str, frozenset[str]] = {
     "azure": frozenset(  # https://learn.microsoft.com/python/api/azure-storage-blob/
         ("from_connection_string", "get_container_client", "get_blob_client", "get_queue_client")
     ),
+    "meilisearch": frozenset(("index",)),  # what it gives sends the requests
+    "meilisearch_python_sdk": frozenset(("index",)),
     "google": frozenset(("bucket", "blob")),  # https://cloud.google.com/python/docs/reference/storage/latest
 }
 
