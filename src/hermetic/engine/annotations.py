@@ -118,10 +118,14 @@ class Annotations:
         return out
 
     def _callable(self, parts: tuple[Expr, ...], fn: Function) -> Value:
-        """A callable that gives a session, or a context manager of one, is as good as a factory."""
+        """A callable that gives a session, or a context manager of one, is as good as a factory; one of an object that
+        may have a session gives such an object."""
         if len(parts) < 2:
             return v.UNKNOWN
         given = self.annotation(parts[-1], fn)
+        objects = frozenset(atom for atom in given if atom[0] == v.INSTANCE)
+        if objects:
+            return v.one((v.GIVING, objects, last_name(parts[-1]) in CONTEXT_MANAGERS))
         made = frozenset((v.FACTORY, atom[1]) for atom in given if atom[0] == v.ANY_SESSION)
         generated = frozenset(
             (v.GENERATING, atom[1])

@@ -120,7 +120,7 @@ class Substitution:
         if kind == v.DEFERRED:
             return self._deferred(atom)
         if kind == v.BORROWED:
-            return v.one((v.BORROWED, self.value(atom[1])))
+            return v.one((v.BORROWED, self.value(atom[1]), *atom[2:]))
         return v.one(atom)
 
     def _rest(self, atom: Atom, place: int) -> Atom:

@@ -55,6 +55,8 @@ def _enter_atom(run: Run, state: State, atom: Atom, position: ir.Pos, leaving: l
         # contextlib.closing(generator())
         return v.one(atom)
     if kind == v.BORROWED:
+        if len(atom) > 2:
+            leaving.append(("given", atom[1]))
         return Value(atom[1])
     if kind == v.TRANSACTION:
         if atom[2] in MODES:
@@ -151,6 +153,8 @@ def leave(run: Run, state: State, leaving: list[tuple[str, Any]], line: int, rai
             _leave_transaction(run, state, what, position, raised)
         elif how == "released":
             toolkit.resume(run, state, what)
+        elif how == "given":
+            _give_back(state, what)
         elif how == "application":
             app_contexts.leave(run, state, what, line)
         elif how == "scope":
@@ -165,6 +169,15 @@ def leave(run: Run, state: State, leaving: list[tuple[str, Any]], line: int, rai
                 concurrency.tasks_joined(state)
     if before is not None:
         concurrency.closed_under_tasks(run, state, before)
+
+
+def _give_back(state: State, objects: Value) -> None:
+    """A context manager that nobody here sees into has ended what it gave: nothing is known of its sessions now."""
+    kept = {
+        atom: known for atom, known in state.heap.items() if type(known) is not Track or v.root(atom) not in objects
+    }
+    if len(kept) < len(state.heap):
+        state.heap = kept
 
 
 def _leave_transaction(run: Run, state: State, transaction: Atom, position: ir.Pos, raised: bool) -> None:

@@ -126,6 +126,11 @@ def _place(run: Run, state: State, atom: Atom, args: Arguments, kwargs: Keywords
             return _construct(run, state, kind[1], args, kwargs, position, atom)
         if kind[0] == v.GENERATING:
             return v.one((v.DEFERRED, "generator", None, kind, (), (), position))
+        if kind[0] == v.GIVING:
+            call_unknown(run, state, args, kwargs, position)
+            site = (position[0], position[1], run.salt)
+            given = frozenset((v.OBJECT, site, atom[1]) for atom in kind[1])
+            return v.one((v.BORROWED, given, "until left")) if kind[2] else given
         if kind[0] in (v.FUNCTION, v.METHOD, v.CLASS, v.EXT):
             return invoke_atom(run, state, kind, args, kwargs, position)
         if kind[0] == v.INSTANCE:

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from hermetic.engine import entities, ir, typestate as ts, values as v
-from hermetic.engine.classes import OTHER
+from hermetic.engine.classes import BASES_WITHOUT_MEMBERS, OTHER
 from hermetic.engine.fields import reachable_sessions
+from hermetic.engine.holders import ENDING
 from hermetic.engine.link import Function
-from hermetic.engine.observations import EndedUse, Kept
+from hermetic.engine.observations import EndedUse, Kept, Leak
 from hermetic.engine.run import Run
-from hermetic.engine.state import DETACHED, ENTERED, EXPUNGED, LOADED, State, Track
+from hermetic.engine.state import CREATED, DETACHED, ENTERED, EXPUNGED, LOADED, State, Track
 from hermetic.engine.values import Atom, Value
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def observe(run: Run, normal: list[State]) -> None:
             if base == receiver:
                 _rows(run, state, name, value)
                 _session(run, state, name, value)
+                _left_open(run, state, name, value)
 
 
 def hand_out(run: Run, state: State, returned: Value) -> None:
@@ -56,6 +58,41 @@ def _session(run: Run, state: State, name: str, value: Value) -> None:
     if all(_is_closed(track) for track in tracks):
         why = "kept_session" if not sessions.isdisjoint(value) else "kept_holder"
         run.observe(("kept", name), EndedUse(stored, why, name, tracks[0].mark(ts.CLOSED), None, True))
+
+
+def _left_open(run: Run, state: State, name: str, value: Value) -> None:
+    """A method puts a session into an attribute whenever it is called, and nobody ever closes what is there."""
+    if run.fn.name == "__init__" or name in run.made_once:
+        return
+    for atom in v.ordered(value):
+        track = state.track(atom) if atom[0] == v.SESSION and atom not in state.escaped else None
+        created = track.mark(CREATED) if track is not None and ts.must(track.word, ts.OPEN) else None
+        if created is not None and created[2] is None and not _may_be_closed(run, name):
+            run.observe(("leak", atom, "stored"), Leak(created, "stored", None, atom))
+
+
+def _may_be_closed(run: Run, name: str) -> bool:
+    """Can somebody end a session in an attribute of that name? Whoever does more than to work with it may."""
+    assert run.fn.class_id is not None
+    if not run.types.classes.external_bases(run.fn.class_id) <= BASES_WITHOUT_MEMBERS:
+        return True
+    for user in run.code.users_of(name):
+        fn = run.code.functions[user]
+        uses = len(fn.attributes().get(name, ()))
+        for operation, nodes in fn.attributes().items():
+            on_it = sum(type(node[1]) is tuple and node[1][0] == ir.ATTR and node[1][2] == name for node in nodes)
+            if on_it and (operation not in ts.SESSION_OPERATIONS or operation in ENDING):
+                return True
+            uses -= on_it
+        stored = sum(
+            type(target) is tuple and target[0] == ir.ATTR and target[2] == name
+            for statement in fn.statements()
+            if statement[0] == ir.ASSIGN
+            for target in statement[1]
+        )
+        if uses > stored:
+            return True
+    return False
 
 
 def _is_closed(track: Track) -> bool:

@@ -10,9 +10,9 @@ from hermetic.engine.values import Atom
 
 
 class Leak(NamedTuple):
-    """A session made here is open and ours at an exit. `how`: normal, exception, yield, stored, dropped; injected: a
-    framework gets it from a dependency, at the marker `at` or (None) by calling the factory itself; left: a loop over
-    an asynchronous generator that has it in a block is left early."""
+    """A session made here is open and ours at an exit. `how`: normal, exception, yield, dropped; injected: a framework
+    gets it from a dependency, at the marker `at` or (None) by calling the factory itself; left: a loop over an
+    asynchronous generator that has it in a block is left early; stored: a method keeps it in an attribute."""
 
     created: Mark
     how: str

@@ -93,7 +93,7 @@ class DecidingParameters:
     def _decides(self, fn: Function, hand_on: _HandOn) -> bool:
         for callee in self._functions(fn, hand_on.callee):
             known = self._known[callee.id]
-            if known and (hand_on.place is None or _parameter_at(callee, hand_on.place) in known):
+            if known and (hand_on.place is None or parameter_at(callee, hand_on.place) in known):
                 return True
         return False
 
@@ -153,7 +153,7 @@ def _names_in_test(test: ir.Expr, names: dict[str, int]) -> set[int]:
     return found
 
 
-def _parameter_at(fn: Function, place: int | str) -> int | None:
+def parameter_at(fn: Function, place: int | str) -> int | None:
     """The number of the parameter that an argument fills; a method's first one is its object."""
     if type(place) is str:
         return fn.keyword(place)

@@ -44,6 +44,11 @@ class Place(NamedTuple):
         return bool(self.contexts & STARTUP) and not self.contexts & (REQUEST | WORKER)
 
     @property
+    def runs_on(self) -> bool:
+        """Does it loop for as long as its process lives, as what polls a queue does?"""
+        return any(node[0] == ir.WHILE and _never_ends(node[1]) for node in self.function.statements())
+
+    @property
     def is_test(self) -> bool:
         """Is it a test or a test's helper? Each step of a test may commit: when one fails, the test does."""
         return bool(self.contexts & TEST)
@@ -51,6 +56,13 @@ class Place(NamedTuple):
     @property
     def is_command(self) -> bool:
         return bool(self.contexts & (CLI | IMPORT)) and not self.contexts & (REQUEST | WORKER)
+
+
+def _never_ends(test: ir.Expr) -> bool:
+    """`while True`, `while not self.stopped.is_set()`"""
+    if type(test) is tuple and test[0] == ir.NOT:
+        return type(test[1]) is tuple and test[1][0] == ir.CALL and last_name(test[1][1]) == "is_set"
+    return bool(test == ir.TRUE)
 
 
 Version = tuple[int, ...]

@@ -11,6 +11,7 @@ from hermetic.engine.classes import (
 )
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import Function
+from hermetic.engine.parameters import parameter_at
 from hermetic.engine.values import Atom, Value, elements
 from hermetic.engine.walk import last_name
 from hermetic.models.python import CACHING_DECORATORS
@@ -81,7 +82,34 @@ class Signatures:
         passed = self.types.decorators.passed(fn, number) or passed
         if passed:
             return passed
-        return self.types.infer(default, scope) if default is not None and default != ir.NONE else v.UNKNOWN
+        if default is not None and default != ir.NONE:
+            return self.types.infer(default, scope)
+        return self._taken_for(fn, name) if annotation is None else v.UNKNOWN
+
+    def _taken_for(self, fn: Function, name: str) -> Value:
+        """A parameter of which neither annotations nor callers tell anything is a session, if the functions that get it
+        as it is say so. What a callback gets, whoever calls it knows better."""
+        out = v.UNKNOWN
+        if fn.parent is not None and not self.types.code.functions[fn.parent].is_module:
+            return out
+        for node in fn.calls():
+            places = [place for place, argument in enumerate(node[2]) if argument == name]
+            places += [keyword for keyword, argument in node[3] if keyword is not None and argument == name]
+            if not places or name in fn.bindings():
+                continue
+            for atom in v.ordered(self.types.infer(node[1], fn)):
+                if atom[0] in (v.FUNCTION, v.METHOD):
+                    callee = self.types.code.functions[atom[1]]
+                    out = v.union_all([out, *(self._declared_session(callee, place) for place in places)])
+        return out if len({atom[1].flavour for atom in out}) == 1 else v.UNKNOWN
+
+    def _declared_session(self, callee: Function, place: int | str) -> Value:
+        number = parameter_at(callee, place)
+        if number is None or number >= len(callee.params) or callee.params[number][1] is None:
+            return v.UNKNOWN
+        scope = self.types.code.functions[callee.parent] if callee.parent is not None else callee
+        declared = self.types.annotation(callee.params[number][1], scope)
+        return frozenset(atom for atom in declared if atom[0] == v.ANY_SESSION)
 
     def _receiver(self, fn: Function) -> Value | None:
         names = decorator_names(fn)
@@ -280,6 +308,8 @@ class Signatures:
                         out = v.union(out, self.returned(found.item, atom) or v.one(atom))
             elif kind in (v.ANY_SESSION, v.CONNECTION, v.EXT_OBJECT):
                 out = v.union(out, v.one(atom))
+            elif kind == v.BORROWED:
+                out = v.union(out, atom[1])
         return out
 
     def matters(self, class_id: int) -> bool:

@@ -269,6 +269,8 @@ class Types:
             return self.constructors.of_operation(atom, node, fn)
         if is_container(atom):
             return v.one(atom)
+        if kind == v.GIVING:
+            return v.one((v.BORROWED, atom[1])) if atom[2] else Value(atom[1])
         if kind == v.INSTANCE:
             found = self.classes.member(atom[1], "__call__")
             return self.returned(found.item, atom) if found is not None and type(found.item) is int else v.UNKNOWN

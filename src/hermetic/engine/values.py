@@ -33,6 +33,7 @@ Library objects with a session behind them; `c` is a class, a place that holds o
     (STATEMENT, verb, c, sources, options)   verb "option": a loader option, sources are relationship names
 Containers and deferred calls
     (GENERATING, type)        a function that gives a generator of sessions, known by its annotation only
+    (GIVING, value, entered)  a function that gives these objects, known so too; `entered`: a context manager of them
     (MANY, value)             any number of these        (TUPLE, values)
     (DEFERRED, kind, function, receiver, arguments, keywords, position)
                               a called coroutine, generator or context manager function that has not run yet
@@ -41,7 +42,8 @@ Containers and deferred calls
     (DEFERRED, "task", value, sessions)    started, runs beside
     (AWAITABLE, instance)     `instance.awaitable_attrs`
     (DEFERRED, "attribute", instance, name)   an attribute of that
-    (BORROWED, value)         `nullcontext(value)`: entering gives the value, leaving does nothing
+    (BORROWED, value)         `nullcontext(value)`: entering gives the value, leaving does nothing; with a third element
+                              nobody knows what leaving does to it
     (DERIVED, sources)        computed from these sources (see `sources`)
     (TEXT, beginning)         a string of which the beginning is known
 """
@@ -62,7 +64,7 @@ SESSION, OBJECT, ENTITY, ORIGIN = "session", "object", "entity", "origin"
 ANY_SESSION, INSTANCE = "any_session", "instance"
 FACTORY, REGISTRY, ENGINE, CONNECTION = "factory", "registry", "engine", "connection"
 TRANSACTION, QUERY, RESULT, STATEMENT = "transaction", "query", "result", "statement"
-MANY, TUPLE, DEFERRED, DERIVED, BORROWED, TEXT, AWAITABLE, GENERATING = (
+MANY, TUPLE, DEFERRED, DERIVED, BORROWED, TEXT, AWAITABLE, GENERATING, GIVING = (
     "many",
     "tuple",
     "deferred",
@@ -71,6 +73,7 @@ MANY, TUPLE, DEFERRED, DERIVED, BORROWED, TEXT, AWAITABLE, GENERATING = (
     "text",
     "awaitable",
     "generating",
+    "giving",
 )
 
 PLACES = frozenset((PARAM, FIELD, CTOR, GLOBAL, FREE))

@@ -108,7 +108,7 @@ def get_session():
 )
 
 # The worst of several exits is the one to show.
-ORDER = ("normal", "injected", "yield", "exception", "left")
+ORDER = ("normal", "injected", "yield", "exception", "left", "stored")
 
 
 def check(program: Program) -> Iterator[Finding]:
@@ -146,6 +146,8 @@ def finding(program: Program, place: Place, leak: Leak) -> Finding:
     elif leak.how == "injected":
         whose = "that the framework opens here" if leak.at is None else f"that {_quoted(function.name)} returns"
         message = f"nobody closes the session {whose}: a framework ends only the dependencies that yield"
+    elif leak.how == "stored":
+        message = f"each call of `{function.name}` keeps another session in an attribute, and nobody ever closes one"
     elif leak.how == "left":
         message = f"`{function.name}` leaves this loop early: the event loop closes the session when it comes to it"
         fix = Fix("unsafe", "make the generator function an `asynccontextmanager`, and open it with `async with`")
@@ -159,7 +161,7 @@ def finding(program: Program, place: Place, leak: Leak) -> Finding:
         place_of_exit = program.position(leak.at)
         where = "may raise here" if leak.how != "yield" else "the caller's exception comes out of this yield"
         trace.append(Step(place_of_exit, where))
-    minor = leak.how == "left" or (place.is_command and leak.how != "injected")
+    minor = leak.how in ("left", "stored") or (place.is_command and leak.how != "injected")
     severity = Severity.WARNING if minor else Severity.ERROR
     return Finding(at, severity, message, tuple(trace), fix)
 

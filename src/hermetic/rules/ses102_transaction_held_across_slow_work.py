@@ -110,10 +110,10 @@ def check(program: Program) -> Iterator[Finding]:
 
 def _severity(place: Place, kind: str) -> Severity:
     """A web process shares its pool among all requests. A worker or a command mostly has one to itself, but its locks
-    are everybody's. What starts a process, or tests it, is alone."""
+    are everybody's. What starts a process, or tests it, is alone, unless it goes on polling."""
     if place.contexts & REQUEST:
         return Severity.ERROR
-    if place.once and not place.contexts & CLI and kind != PERSON:
+    if place.once and not place.contexts & CLI and kind != PERSON and not place.runs_on:
         return Severity.HINT
     return Severity.WARNING
 
