@@ -39,13 +39,22 @@ MADE = (v.SESSION, v.OBJECT, v.ENTITY, v.ORIGIN)
 class Substitution:
     """The callee's atoms, seen from the caller at one call."""
 
-    def __init__(self, run: Run, state: State, callee: Function, binding: dict[int, Value], position: ir.Pos) -> None:
+    def __init__(
+        self,
+        run: Run,
+        state: State,
+        callee: Function,
+        binding: dict[int, Value],
+        position: ir.Pos,
+        summary: Summary,
+    ) -> None:
         self.run = run
         self.state = state
         self.callee = callee
         self.binding = binding
         self.position = position
         self._made: dict[Atom, Atom] = {}
+        self._independent = summary.independent
         self._arguments: frozenset[Atom] | None = None
         # The ways out of a callee have sessions, sources and marks in common. What they are for the caller is kept
         # until one of the callee's stores may have changed it.
@@ -172,8 +181,14 @@ class Substitution:
             if atom[0] == v.ENTITY and self.run.slow is not None:
                 copies.forget(self.state, known)
             if atom[0] != v.SESSION:
-                self.run.made_from[known] = self.given()
+                self._made_from(atom, known)
         return known
+
+    def _made_from(self, atom: Atom, known: Atom) -> None:
+        given = NO_ATOMS if atom in self._independent else self.given()
+        self.run.made_from[known] = given
+        if not given and known[0] == v.ENTITY:
+            self.run.independent.add(known)
 
     def _class_of_object(self, atom: Atom, declared: object) -> tuple[object, ...]:
         """`cls(...)` in a classmethod is of the class that the method was called on; `declared` is where it stands."""

@@ -8,6 +8,7 @@ from hermetic.engine import census, kept, typestate as ts, unsaved, values as v
 from hermetic.engine.classes import COLUMN
 from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.observations import Blocking, Concurrent, EngineMade, Leak, UnguardedCommit
+from hermetic.engine.operations import root_of
 from hermetic.engine.run import DATABASE_ERROR, EXPLICIT, THROWN, Raised, Run
 from hermetic.engine.session_types import MANAGED
 from hermetic.engine.sessions import COMMITTING
@@ -48,6 +49,7 @@ def conclude(run: Run, normal: list[State]) -> Summary:
     _engines(run, normal)
     unsaved.observe(run, normal)
     kept.observe(run, normal)
+    kept.commits(run, raised)
     for state in normal:
         kept.hand_out(run, state, state.env.get(RETURNED, v.UNKNOWN))
     if run.solver.takes_census:
@@ -246,6 +248,7 @@ def _summary(run: Run, normal: list[State], raised: list[Raised]) -> Summary:
         governs=tuple((*what, *marks) for what, marks in run.governs.items()),
         writes_after_wait=run.writes_after_wait,
         rechecks=run.rechecks,
+        independent=_independent(run, effects.commits + after.commits),
         keeps=run.kept,
         touches=any(state.touched for state in normal or [exit_.state for exit_ in raised]),
         yields=yields,
@@ -253,6 +256,12 @@ def _summary(run: Run, normal: list[State], raised: list[Raised]) -> Summary:
         after_raise=after_raise,
         suppresses=suppresses,
     )
+
+
+def _independent(run: Run, commits: tuple[Commit, ...]) -> frozenset[Atom]:
+    """The committed rows that were made by calls which got nothing that came from somewhere: `get_settings()`."""
+    rows = {root_of(source) for done in commits for source in done.sources}
+    return frozenset([row for row in rows if row in run.independent and not run.made_from.get(row)])
 
 
 def _reads(run: Run) -> tuple[tuple[Atom, str, Mark], ...]:

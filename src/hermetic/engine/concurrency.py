@@ -77,7 +77,7 @@ def sent_over(
     fn = run.code.functions[function]
     binding = bind(fn, receiver, args, kwargs)
     summary = run.solver.summary(function, key_of(run, state, fn, binding))
-    sub = Substitution(run, state, fn, binding, position)
+    sub = Substitution(run, state, fn, binding, position, summary)
     found: Uses = {}
     for root, track in (*summary.effects.tracks, *summary.after.tracks):
         if type(track) is Track and ts.may(track.word, ts.DATABASE) and root[0] != v.SESSION:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from hermetic.engine import entities, ir, typestate as ts, values as v
+from hermetic.engine import entities, ir, typestate as ts, values as v, walk
 from hermetic.engine.classes import BASES_WITHOUT_MEMBERS, OTHER
 from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.holders import ENDING
 from hermetic.engine.link import Function
-from hermetic.engine.observations import EndedUse, Kept, Leak
-from hermetic.engine.run import Run
+from hermetic.engine.observations import EndedUse, Kept, KeptCommit, Leak, UnguardedCommit
+from hermetic.engine.run import DATABASE_ERROR, Raised, Run
+from hermetic.engine.session_types import PLAIN, Made
+from hermetic.engine.sessions import COMMITTING
 from hermetic.engine.state import CREATED, DETACHED, ENTERED, EXPUNGED, LOADED, State, Track
 from hermetic.engine.values import Atom, Value
 
@@ -99,6 +101,74 @@ def _is_closed(track: Track) -> bool:
     """Has the block closed it, wherever it was opened?"""
     closed = ts.may(track.word, ts.CLOSED) and not ts.may(track.word, ts.OPEN)
     return closed and track.mark(ENTERED) is not None
+
+
+def commits(run: Run, raised: list[Raised]) -> None:
+    """Note the commits of a method that fail and leave the session that its receiver keeps as it is then."""
+    if run.fn.class_id is None or not run.fn.params:
+        return
+    for exit_ in raised:
+        if exit_.kind == DATABASE_ERROR and exit_.names == COMMITTING:
+            for atom, track in exit_.state.heap.items():
+                if atom[0] != v.FIELD or atom[1] != (v.PARAM, run.fn.id, 0) or type(track) is not Track:
+                    continue
+                failed = track.mark(ts.FAILED)
+                if failed is not None and failed[2] is None and ts.must(track.word, ts.FAILED):
+                    if not ts.may(track.word, ts.CLOSED):
+                        run.observe(("kept commit", failed), KeptCommit(failed, atom[2]))
+
+
+def kept_commits(solver: Solver) -> Iterator[tuple[int, UnguardedCommit]]:
+    """Those on sessions that the object itself has opened, where nobody ever rolls them back and no `with` ends them:
+    they live on, and refuse whatever comes next."""
+    for function in sorted(solver.observations):
+        for seen in solver.observations[function]:
+            if type(seen) is KeptCommit:
+                class_id = solver.code.functions[function].class_id
+                assert class_id is not None
+                made = _opened_by_itself(solver, class_id, seen.attribute)
+                if made is not None and not _is_looked_after(solver, class_id, seen.attribute):
+                    yield function, UnguardedCommit(seen.commit, solver.made_at(made))
+
+
+def _opened_by_itself(solver: Solver, class_id: int, name: str) -> Made | None:
+    """The call that makes the session, if everything that is ever put there is made by hand."""
+    found = None
+    for method, store in solver.types.classes.stores(class_id, name):
+        fn = solver.code.functions[method]
+        if store[1] in (None, ir.NONE):
+            continue
+        if type(store[1]) is str and any(how == walk.ENTERED for how, *_ in fn.bindings().get(store[1], ())):
+            return None  # `with Session() as session: self.session = session`
+        for atom in v.ordered(solver.types.infer(store[1], fn)) or (NOTHING_KNOWN,):
+            made = atom[1].made if atom[0] == v.ANY_SESSION and atom[1].kind == PLAIN else None
+            if made is None or made[0] != "function":
+                return None
+            found = made
+    return found
+
+
+NOTHING_KNOWN: Atom = (v.DERIVED, frozenset())
+
+
+def _is_looked_after(solver: Solver, class_id: int, name: str) -> bool:
+    """Does a block end the object, or does somebody roll back what it has in that attribute?"""
+    if any(solver.types.classes.member(class_id, method) is not None for method in ("__exit__", "__aexit__")):
+        return True
+    users = (solver.code.functions[user] for user in solver.code.users_of("rollback"))
+    return any(_rolls_back(solver, fn, class_id, name) for fn in users)
+
+
+def _rolls_back(solver: Solver, fn: Function, class_id: int, name: str) -> bool:
+    mro = solver.types.classes.mro
+    is_foreign = fn.class_id is not None and fn.class_id not in mro(class_id) and class_id not in mro(fn.class_id)
+    own = fn.params[0][0] if is_foreign and fn.params else None  # an attribute of that name, of another object
+    bases = [node[1][1] for node in fn.calls_of("rollback") if type(node[1]) is tuple and node[1][0] == ir.ATTR]
+    return any(type(base) is tuple and base[::2] == (ir.ATTR, name) and base[1] != own for base in map(_head, bases))
+
+
+def _head(expression: ir.Expr) -> ir.Expr:
+    return expression[:3] if type(expression) is tuple else expression
 
 
 def kept_reads(solver: Solver) -> Iterator[tuple[int, EndedUse]]:

@@ -28,6 +28,13 @@ class UnguardedCommit(NamedTuple):
     created: Mark | None
 
 
+class KeptCommit(NamedTuple):
+    """The same on a session that the receiver of a method has in that attribute."""
+
+    commit: Mark
+    attribute: str
+
+
 class SwallowedFailure(NamedTuple):
     """A database error was caught at `handler`, nothing rolled back, and the session is used again; `lives_on`: by the
     next round of the loop around the handler, or by the endpoint whose dependency has caught it."""

@@ -42,13 +42,26 @@ def _may_follow(done: Commit) -> bool:
 
 def _may_stand_apart(run: Run, earlier: Commit, later: Commit) -> bool:
     """Are the two meant to be separate, or repeatable: steps of a schema upgrade, rows that are made when they are
-    missing, one batch of items after another, the time at which a batch was through, a record of the progress?"""
+    missing, one batch of items after another, the time at which a batch was through, a record of the progress or of
+    what has been done?"""
     if earlier.ensured or (earlier.missing and later.missing) or _is_progress(run, earlier, later):
+        return True
+    if earlier.session != later.session and (_is_record(run, earlier) or _is_record(run, later)):
         return True
     in_a_later_loop = bool(run.loops) and run.loops[-1] > earlier.committed[1][0]
     if earlier.repeated and (later.repeated or in_a_later_loop or _is_only(later, MOMENT)):
         return True
     return _is_only(earlier, SCHEMA) and _is_only(later, SCHEMA)
+
+
+def _is_record(run: Run, done: Commit) -> bool:
+    """Has a helper, in a session of its own, only put on record what is done? Rows may be named in the record."""
+    if done.session is None or done.session[0] != v.SESSION or done.committed[2] is None:
+        return False
+    rows = {source for source in done.sources if source[0] in MADE_OR_LOADED}
+    records = {row for row in rows if type(row[2]) is int and run.solver.records.is_record(row[2])}
+    named = {source for record in records for source in run.made_from.get(record, NO_ATOMS)}
+    return bool(records) and rows <= records | named
 
 
 def _is_progress(run: Run, earlier: Commit, later: Commit) -> bool:

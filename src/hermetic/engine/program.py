@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 from hermetic.engine import holders, ir, observations as seen, values as v
 from hermetic.engine.contexts import CLI, IMPORT, MIGRATION, ONCE, REQUEST, STARTUP, TEST, WORKER, Contexts
 from hermetic.engine.dependencies import InjectedManager, injected_leaks, injected_managers
-from hermetic.engine.kept import kept_reads
+from hermetic.engine.kept import kept_commits, kept_reads
 from hermetic.engine.link import Function
 from hermetic.engine.registries import registries
 from hermetic.engine.scopes import is_of_a_scope
@@ -96,8 +96,11 @@ class Program:
         return holders.is_for_the_class(self.code, self.solver.types.classes, leak.session)
 
     def unguarded_commits(self) -> Iterator[tuple[Place, seen.UnguardedCommit]]:
-        """Commits after whose failure nothing rolls back or closes the session made here."""
-        return self._observed(seen.UnguardedCommit)
+        """Commits after whose failure nothing rolls back or closes the session made here, or by the same object."""
+        yield from self._observed(seen.UnguardedCommit)
+        for function, commit in kept_commits(self.solver):
+            if self._is_seen(function) and not self._lives_for_one_call(function):
+                yield self.place(function), commit
 
     def swallowed_failures(self) -> Iterator[tuple[Place, seen.SwallowedFailure]]:
         """Sessions that are used on after a failure that was caught and not rolled back."""
@@ -352,6 +355,15 @@ class Program:
         "unknown"."""
         function = place.function
         return "unknown" if function.class_id is None else self._lifetime(function.class_id, 3)
+
+    def _lives_for_one_call(self, function: int) -> bool:
+        """Is every object whose method this is made for one request or job?"""
+        class_id = self.code.functions[function].class_id
+        found = None if class_id is None else self.solver.types.classes.member(class_id, "__init__")
+        if found is None or type(found.item) is not int:
+            return False
+        sites = self.solver.types.call_sites(self.code.functions[found.item])
+        return bool(sites) and all(self._lifetime_at(caller, call, 2) == "call" for caller, call in sites)
 
     def _lifetime(self, class_id: int, depth: int) -> str:
         found = self.solver.types.classes.member(class_id, "__init__")

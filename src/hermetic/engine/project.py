@@ -117,7 +117,7 @@ def perform(
             unsaved.lend_changed(state, before)
         return value
     summary = solver.summary(fn.id, key_of(run, state, fn, binding))
-    sub = Substitution(run, state, fn, binding, position)
+    sub = Substitution(run, state, fn, binding, position, summary)
     value = apply(run, state, summary, sub, fn)
     if state.dead:
         return v.UNKNOWN
@@ -377,7 +377,7 @@ def enter_context(run: Run, state: State, atom: Atom, position: ir.Pos) -> tuple
     run.solver.called(fn, run.fn)
     binding = bind(fn, receiver, list(args), {None if name == "**" else name: value for name, value in named})
     summary = run.solver.summary(function, key_of(run, state, fn, binding))
-    sub = Substitution(run, state, fn, binding, position)
+    sub = Substitution(run, state, fn, binding, position, summary)
     handed_out = sub.value(summary.yields)
     apply(run, state, summary._replace(returns=v.UNKNOWN), sub, fn)
     _not_ours(run, state, sub, entered=True)

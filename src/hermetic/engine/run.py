@@ -105,6 +105,7 @@ class Run:
         "frames",
         "globals",
         "governs",
+        "independent",
         "item_types",
         "kept",
         "loops",
@@ -190,6 +191,7 @@ class Run:
         self.made_in: dict[Atom, tuple[int, ...]] = {}  # session -> the loops it was made in
         self.made_once: dict[str, Mark] = {}  # attributes of the receiver that are set where they were None
         self.made_from: dict[Atom, frozenset[Atom]] = {}  # what the making of an instance was given
+        self.independent: set[Atom] = set()  # rows that callees made, which were given nothing
         self.engines: dict[Atom, Mark] = {}  # engine made here, or by a callee that returns it -> where
         self.disposed: set[Atom] = set()
         self.kept: frozenset[Atom] = frozenset()  # engines that a callee has put where later calls find them

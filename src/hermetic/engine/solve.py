@@ -36,6 +36,7 @@ from hermetic.engine.project import (
     make_session,
 )
 from hermetic.engine.reads import CertainReads, certain_reads
+from hermetic.engine.records import Records
 from hermetic.engine.relevance import Mentions, relevant_functions
 from hermetic.engine.run import Raised, Run
 from hermetic.engine.session_classes import SessionClasses
@@ -85,6 +86,7 @@ class Solver:
         self._asked_again: set[tuple[int, Key]] = set()
         self._versions: dict[int, int] = {}
         self.expiry = Expiry(self.code, self.types)
+        self.records = Records(self.code, self.types)
         self._asked: dict[int, frozenset[ir.Pos]] = {}
         self._reads: dict[int, CertainReads] = {}
         self._yields_once: dict[int, bool] = {}
@@ -262,7 +264,7 @@ class Solver:
         inner.offloaded = run.offloaded
         inner.caught, inner.trying = run.caught, run.trying
         inner.made_in = run.made_in
-        inner.made_from = run.made_from
+        inner.made_from, inner.independent = run.made_from, run.independent
         inside = state.copy()
         inside.env = dict(around) | {param[0]: binding.get(number, v.UNKNOWN) for number, param in enumerate(fn.params)}
         inner.unwrapped, inner.via = run.unwrapped, run.via
@@ -374,7 +376,7 @@ class Solver:
         fn = self.code.functions[function]
         binding = bind(fn, receiver, list(args), {None if name == "**" else name: value for name, value in named})
         summary = self.summary(function, key_of(run, state, fn, binding))
-        sub = Substitution(run, state, fn, binding, position)
+        sub = Substitution(run, state, fn, binding, position, summary)
         value = sub.value(summary.yields)
         apply(run, state, summary._replace(returns=v.UNKNOWN), sub, fn)
         if whole:

@@ -58,6 +58,7 @@ class Summary(NamedTuple):
     assigns: tuple[tuple[Atom, str, str, Mark], ...] = ()
     governs: tuple[tuple[Atom, str, Mark, Mark], ...] = ()
     writes_after_wait: bool = False
+    independent: frozenset[Atom] = frozenset()  # committed rows that nothing of what the caller passes went into
     keeps: frozenset[Atom] = frozenset()  # engines that it puts where later calls find them
     touches: bool = False  # it asks something of a database, over whatever session
     rechecks: bool = False  # it locks or refreshes what it then writes

@@ -1,0 +1,77 @@
+"""Rows that many operations leave behind, for people to read: an audit log.
+
+Such rows are only ever added, by one function that gives nothing back and that many others call. Nothing is decided by
+them, so a row that is missing, or one too many, leaves no operation done by halves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hermetic.engine import ir, values as v
+from hermetic.engine.ir import Expr
+from hermetic.engine.link import Codebase, Function
+from hermetic.engine.types import Types
+
+# So many other functions call the one that writes the record.
+MANY_OPERATIONS = 3
+
+
+class Records:
+    """Which mapped classes are that, each asked for once."""
+
+    def __init__(self, code: Codebase, types: Types) -> None:
+        self._code = code
+        self._types = types
+        self._known: dict[int, bool] = {}
+
+    def is_record(self, class_id: int) -> bool:
+        known = self._known.get(class_id)
+        if known is None:
+            known = self._known[class_id] = self._find_out(class_id)
+        return known
+
+    def _find_out(self, class_id: int) -> bool:
+        users = [self._code.functions[user] for user in self._code.users_of(self._code.classes[class_id].name)]
+        users = [fn for fn in users if not self._code.is_test(fn.module)]
+        writers = [fn for fn in users if self._makes(class_id, fn)]
+        if len(writers) != 1 or writers[0].is_module or self._gives_back(class_id, writers[0]):
+            return False
+        if list(_changed(writers[0])) or any(self._changes(class_id, fn) for fn in users):
+            return False
+        return sum(self._calls(fn, writers[0]) for fn in self._others(writers[0])) >= MANY_OPERATIONS
+
+    def _others(self, writer: Function) -> Iterator[Function]:
+        for user in self._code.users_of(writer.name):
+            fn = self._code.functions[user]
+            if fn is not writer and not self._code.is_test(fn.module):
+                yield fn
+
+    def _calls(self, fn: Function, writer: Function) -> bool:
+        callees = (self._types.infer(node[1], fn) for node in fn.calls_of(writer.name))
+        return any(atom[0] in (v.FUNCTION, v.METHOD) and atom[1] == writer.id for found in callees for atom in found)
+
+    def _makes(self, class_id: int, fn: Function) -> bool:
+        calls = fn.calls_of(self._code.classes[class_id].name)
+        return any((v.CLASS, class_id) in self._types.infer(node[1], fn) for node in calls)
+
+    def _gives_back(self, class_id: int, writer: Function) -> bool:
+        return (v.INSTANCE, class_id) in self._types.returned(writer.id, None)
+
+    def _changes(self, class_id: int, fn: Function) -> bool:
+        """Does a function that names the class assign to an attribute of such a row, as far as one can tell?"""
+        for row, attribute in _changed(fn):
+            found = self._types.infer(row, fn)
+            if (v.INSTANCE, class_id) in found:
+                return True
+            if not found and self._types.classes.member(class_id, attribute) is not None:
+                return True
+        return False
+
+
+def _changed(fn: Function) -> Iterator[tuple[Expr, str]]:
+    for statement in fn.statements():
+        targets = statement[1] if statement[0] == ir.ASSIGN else (statement[1],) if statement[0] == ir.AUG else ()
+        for target in targets:
+            if type(target) is tuple and target[0] == ir.ATTR:
+                yield target[1], target[2]
