@@ -8,6 +8,7 @@ from hermetic.engine.fields import SESSION_OF, reachable_sessions, read_field
 from hermetic.engine.observations import Concurrent
 from hermetic.engine.project import Arguments, Keywords, bind, key_of
 from hermetic.engine.run import ERROR, Run
+from hermetic.engine.session_types import REGISTRY
 from hermetic.engine.session_values import sessions_in
 from hermetic.engine.sessions import hold
 from hermetic.engine.state import CREATED, HANDED_OVER, Mark, State, Track
@@ -148,6 +149,7 @@ def spawn(run: Run, state: State, place: int, args: Arguments, kwargs: Keywords,
         for session in _sessions_among(run, state, value):
             used.add(session)
     used |= run.solver.captured_sessions(run, state, callee)
+    used |= _kept_by_receivers(run, state, callee, list(args[place + 1 :]) if place >= 0 else [], position)
     for session in sorted(used, key=v.text):
         if _is_known(session):
             _hand_over(run, state, session, mark)
@@ -159,6 +161,20 @@ def spawn(run: Run, state: State, place: int, args: Arguments, kwargs: Keywords,
     if slow is not None:
         run.task_waits.setdefault(task, slow)
     return v.one(task)
+
+
+def _kept_by_receivers(run: Run, state: State, callee: Value, args: Arguments, position: ir.Pos) -> set[Atom]:
+    """`pool.submit(self.look_up, name)`: the sessions in attributes of the receiver that the method sends over."""
+    found: set[Atom] = set()
+    for atom in callee:
+        if atom[0] == v.METHOD and atom[2][0] in v.PLACES and not run.code.functions[atom[1]].is_async:
+            sent = sent_over(run, state, atom[1], atom[2], args, {}, position)
+            found.update(session for session in sent if session[0] == v.FIELD and not _is_a_registry(run, session))
+    return found
+
+
+def _is_a_registry(run: Run, session: Atom) -> bool:
+    return any(type_.kind == REGISTRY for _, type_ in sessions_in(run, v.one(session)))
 
 
 def _slow_step(run: Run, state: State, started: Value) -> tuple[str, Mark] | None:

@@ -263,7 +263,7 @@ class Solver:
         inner = Run(self, fn, run.depth + 1, frames)
         inner.offloaded = run.offloaded
         inner.caught, inner.trying = run.caught, run.trying
-        inner.made_in = run.made_in
+        inner.made_in, inner.loops = run.made_in, list(run.loops)
         inner.made_from, inner.independent = run.made_from, run.independent
         inside = state.copy()
         inside.env = dict(around) | {param[0]: binding.get(number, v.UNKNOWN) for number, param in enumerate(fn.params)}
