@@ -8,7 +8,7 @@ from hermetic.engine import copies, entities, ir, sharing, stale, told, typestat
 from hermetic.engine.fields import read_field, read_parameter, write_field
 from hermetic.engine.instances import doubt, end_instances, settle
 from hermetic.engine.link import Function
-from hermetic.engine.operations import ABSENT, record
+from hermetic.engine.operations import ABSENT, GIVEN_BACK, record
 from hermetic.engine.run import Raised, Run, Told
 from hermetic.engine.session_types import SessionType
 from hermetic.engine.session_values import sessions_in
@@ -418,8 +418,9 @@ def _commits(run: Run, state: State, effects: Effects, sub: Substitution) -> Non
         committed_here = Commit(sources, wrote, mark, session, done.always or wrote != done.wrote, done.certain)
         committed_here = committed_here._replace(
             repeated=done.repeated,
-            missing=done.missing or ABSENT in state.decisions,
-            ensured=done.missing or done.ensured,
+            missing=done.missing or done.or_found or ABSENT in state.decisions,
+            ensured=done.missing or done.or_found or done.ensured,
+            or_found=done.or_found or GIVEN_BACK in state.decisions,
             found=done.found and sources == its_own,
         )
         record(run, state, committed_here)

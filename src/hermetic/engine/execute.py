@@ -9,7 +9,7 @@ from hermetic.engine.evaluate import assign, evaluate
 from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.guards import assume
 from hermetic.engine.ir import Block, Node
-from hermetic.engine.operations import ABSENT
+from hermetic.engine.operations import ABSENT, GIVEN_BACK
 from hermetic.engine.run import CALLED, EXPLICIT, Exits, Raised, Run
 from hermetic.engine.state import FALSE, NONE, State
 from hermetic.engine.values import Atom, Value
@@ -205,6 +205,9 @@ def _if(run: Run, node: Node, states: list[State]) -> list[State]:
                     branch.decisions |= decided
                 if looked_for and (then if outcome else orelse) and _is_absent(looked_for, outcome, facts, branch):
                     branch.decisions |= {ABSENT}
+                elif not outcome and not orelse and _returns_it(then, looked_for):
+                    if _is_absent(looked_for, outcome, facts, branch):
+                        branch.decisions |= {GIVEN_BACK}
                 if outcome and value and _is_a_setting(value):
                     branch.aside = True
                 out.append(branch)
@@ -269,6 +272,12 @@ def _is_absent(looked_for: frozenset[str], outcome: bool, before: dict[str, str]
     if outcome and ABSENT[1] in looked_for:
         return True
     return any(state.facts.get(name) in (NONE, FALSE) and name not in before for name in looked_for)
+
+
+def _returns_it(block: ir.Block, looked_for: frozenset[str]) -> bool:
+    """`if row: return row`, or a tuple of it and more."""
+    last = block[-1] if block else ir.NONE
+    return last[0] == ir.RETURN and last[1] is not None and not looked_for.isdisjoint(_names_in(last[1]))
 
 
 def _is_a_setting(value: Value) -> bool:

@@ -9,8 +9,9 @@ from hermetic.engine.session_values import is_session
 from hermetic.engine.state import CHANGED, LOADED, Commit, Instance, State, join_logs
 from hermetic.engine.values import Atom
 
-# Among the decisions of a state: that a row was looked for and not found.
+# Among the decisions of a state: that a row was looked for and not found; that it would have been returned.
 ABSENT: Atom = (v.CONSTANT, "absent")
+GIVEN_BACK: Atom = (v.CONSTANT, "given back")
 # What stands last in a source that is no row: a statement that changes tables, the time put into a row.
 SCHEMA, MOMENT = "schema", "@moment"
 
@@ -46,7 +47,7 @@ def _may_stand_apart(run: Run, earlier: Commit, later: Commit) -> bool:
     what has been done?"""
     if earlier.ensured or (earlier.missing and later.missing) or _is_progress(run, earlier, later):
         return True
-    if earlier.session != later.session and (_is_record(run, earlier) or _is_record(run, later)):
+    if _is_record(run, earlier) or _is_record(run, later):
         return True
     in_a_later_loop = bool(run.loops) and run.loops[-1] > earlier.committed[1][0]
     if earlier.repeated and (later.repeated or in_a_later_loop or _is_only(later, MOMENT)):
@@ -55,7 +56,8 @@ def _may_stand_apart(run: Run, earlier: Commit, later: Commit) -> bool:
 
 
 def _is_record(run: Run, done: Commit) -> bool:
-    """Has a helper, in a session of its own, only put on record what is done? Rows may be named in the record."""
+    """Has a helper, in a session of its own, only put on record what is done? Rows may be named in the record. In the
+    operation's own session it could be part of the one transaction."""
     if done.session is None or done.session[0] != v.SESSION or done.committed[2] is None:
         return False
     rows = {source for source in done.sources if source[0] in MADE_OR_LOADED}

@@ -1,17 +1,20 @@
 """Rows that many operations leave behind, for people to read: an audit log.
 
-Such rows are only ever added, by one function that gives nothing back and that many others call. Nothing is decided by
-them, so a row that is missing, or one too many, leaves no operation done by halves.
+Such rows are only ever added, by one function that gives nothing back and that many others tell what they do. Nothing
+is decided by them, so a row that is missing, or one too many, leaves no operation done by halves.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from functools import cached_property
 
-from hermetic.engine import ir, values as v
-from hermetic.engine.ir import Expr
+from hermetic.engine import ir, values as v, walk
+from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import Codebase, Function
 from hermetic.engine.types import Types
+from hermetic.engine.walk import last_name
 
 # So many other functions call the one that writes the record.
 MANY_OPERATIONS = 3
@@ -37,7 +40,9 @@ class Records:
         writers = [fn for fn in users if self._makes(class_id, fn)]
         if len(writers) != 1 or writers[0].is_module or self._gives_back(class_id, writers[0]):
             return False
-        if list(_changed(writers[0])) or any(self._changes(class_id, fn) for fn in users):
+        if list(_changed(writers[0])) or writers[0].calls_of("merge") or self._is_referred_to(class_id):
+            return False
+        if any(self._changes(class_id, fn) or self._deletes(class_id, fn) for fn in users):
             return False
         return sum(self._calls(fn, writers[0]) for fn in self._others(writers[0])) >= MANY_OPERATIONS
 
@@ -48,7 +53,7 @@ class Records:
                 yield fn
 
     def _calls(self, fn: Function, writer: Function) -> bool:
-        callees = (self._types.infer(node[1], fn) for node in fn.calls_of(writer.name))
+        callees = (self._types.infer(node[1], fn) for node in fn.calls_of(writer.name) if _says_in_words(node))
         return any(atom[0] in (v.FUNCTION, v.METHOD) and atom[1] == writer.id for found in callees for atom in found)
 
     def _makes(self, class_id: int, fn: Function) -> bool:
@@ -67,6 +72,38 @@ class Records:
             if not found and self._types.classes.member(class_id, attribute) is not None:
                 return True
         return False
+
+    def _deletes(self, class_id: int, fn: Function) -> bool:
+        """Does a function delete one such row? Old ones are removed by many."""
+        given = (self._types.infer(argument, fn) for node in fn.calls_of("delete") for argument in node[2])
+        return any((v.INSTANCE, class_id) in found for found in given)
+
+    def _is_referred_to(self, class_id: int) -> bool:
+        """Do rows of another table hang on these?"""
+        class_ = self._code.classes[class_id]
+        named = class_.attributes.get("__tablename__")
+        name = named[2] if named is not None else None
+        table = name[1] if type(name) is tuple and name[0] == ir.CONST else _snake_case(class_.name)
+        return table in self._referred_to
+
+    @cached_property
+    def _referred_to(self) -> frozenset[str]:
+        """The tables that foreign keys name."""
+        columns = (attribute[2] for class_ in self._code.classes for attribute in class_.attributes.values())
+        nodes = (node for column in columns if type(column) is tuple for node in walk.subexpressions(column))
+        keys = (node[2][0] for node in nodes if node[0] == ir.CALL and last_name(node[1]) == "ForeignKey" and node[2])
+        return frozenset(str(key[1]).rpartition(".")[0] for key in keys if type(key) is tuple and key[0] == ir.CONST)
+
+
+def _says_in_words(call: Node) -> bool:
+    """Is one of the arguments a text that stands there: what has been done?"""
+    given = (argument for argument in (*call[2], *(value for _, value in call[3])) if type(argument) is tuple)
+    return any((kind == ir.CONST and type(rest[0]) is str) or kind == ir.MIX for kind, *rest in given)
+
+
+def _snake_case(name: str) -> str:
+    """As Flask-SQLAlchemy names tables. https://flask-sqlalchemy.readthedocs.io/en/stable/models/"""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
 def _changed(fn: Function) -> Iterator[tuple[Expr, str]]:

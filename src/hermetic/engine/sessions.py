@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hermetic.engine import sharing, stale, typestate as ts, unsaved, values as v
 from hermetic.engine.observations import Concurrent, EndedUse, Held, SwallowedFailure, UsedAtTheEnd
-from hermetic.engine.operations import ABSENT, all_were_loaded, record
+from hermetic.engine.operations import ABSENT, GIVEN_BACK, all_were_loaded, record
 from hermetic.engine.run import DATABASE_ERROR, Raised, Run
 from hermetic.engine.session_types import MANAGED, REGISTRY, SessionType
 from hermetic.engine.state import (
@@ -255,7 +255,8 @@ def commit(run: Run, state: State, atom: Atom, type_: SessionType, mark: Mark) -
         wrote = True
         state.floating = None
     missing, found = ABSENT in state.decisions, all_were_loaded(state, pending)
-    record(run, state, Commit(pending, wrote, mark, atom, always, missing=missing, found=found))
+    or_found = GIVEN_BACK in state.decisions
+    record(run, state, Commit(pending, wrote, mark, atom, always, missing=missing, or_found=or_found, found=found))
     inserted(state, atom)
     if expires(run, type_):
         each_instance(state, atom, EXPIRED, mark)

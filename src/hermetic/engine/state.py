@@ -186,6 +186,7 @@ class Commit(NamedTuple):
     repeated: bool = False  # in a loop that has ended: once for each of its items
     missing: bool = False  # only where a row was looked for and not found
     ensured: bool = False  # by a helper that looked for it itself: get or create, which a retry finds done
+    or_found: bool = False  # by a function that returns the row where it is there: to its callers it is ensured
     found: bool = False  # of all rows in it is known that they were loaded, and only changed
 
 
