@@ -141,8 +141,13 @@ class Contexts:
                     self._mark(found.item, REQUEST, scope)
 
     def _view(self, class_id: int) -> None:
-        """Methods of view classes, which a framework calls by HTTP verb."""
-        if self.types.classes.external_bases(class_id) & frameworks.VIEW_CLASSES:
+        """Methods of view classes, which a framework calls by HTTP verb, and those that run a command."""
+        bases = self.types.classes.external_bases(class_id)
+        for base in bases & frameworks.COMMAND_CLASSES.keys():
+            own = self.code.classes[class_id].methods.get(frameworks.COMMAND_CLASSES[base])
+            if own is not None:
+                self.bits[own] |= CLI
+        if bases & frameworks.VIEW_CLASSES:
             class_ = self.code.classes[class_id]
             for name, method in class_.methods.items():
                 if name in frameworks.VIEW_METHODS:

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from hermetic.engine import afterwards, census, concurrency, ir, library, options, schemas, unsaved, values as v
+from hermetic.engine import (
+    afterwards,
+    census,
+    concurrency,
+    ir,
+    library,
+    options,
+    schemas,
+    typestate as ts,
+    unsaved,
+    values as v,
+)
 from hermetic.engine.entities import ALL_DEFERRED, is_entity
 from hermetic.engine.fields import SESSION_OF, reachable_sessions, read_field
 from hermetic.engine.library import class_reference, relationship_names
@@ -22,6 +33,7 @@ from hermetic.models.injector import OBJECT, PROVIDERS
 from hermetic.models.python import CONCURRENT, NEVER_RAISE, NEVER_RETURN, OFFLOADS, SPAWNS
 from hermetic.models.sqlalchemy import REMOVED_OPTIONS, SYMBOLS
 from hermetic.models.waiting import SLEEP
+from hermetic.models.zope import JOINING
 
 # Functions whose value is (one of) their arguments.
 SAME_VALUE: dict[str, int] = {
@@ -57,6 +69,8 @@ def call_external(run: Run, state: State, name: str, args: Arguments, kwargs: Ke
         return v.one((v.BORROWED, args[0] if args else v.UNKNOWN))
     if name in COLLECTIONS:
         return _collection(run, state, args, position)
+    if name in JOINING:
+        return _join_a_manager(run, state, args)
     if name in NEVER_RETURN:
         state.dead = True
         return v.UNKNOWN
@@ -69,6 +83,14 @@ def call_external(run: Run, state: State, name: str, args: Arguments, kwargs: Ke
     if name in SPAWNS:
         return concurrency.spawn(run, state, SPAWNS[name], args, kwargs, position)
     return _plain(run, state, name, args, kwargs, position)
+
+
+def _join_a_manager(run: Run, state: State, args: Arguments) -> Value:
+    """From here on the transaction manager ends the session's transactions, and closes it."""
+    for session, _ in sessions_in(run, args[0] if args else v.UNKNOWN):
+        track = state.track(session)
+        state.put(session, track._replace(word=ts.clear(track.word, ts.OPEN)))
+    return v.UNKNOWN
 
 
 def _cast(run: Run, to: Value, value: Value) -> Value:

@@ -5,9 +5,11 @@ Which class a factory makes is not followed, so a method is known by its name am
 
 from __future__ import annotations
 
+from hermetic.engine import values as v
 from hermetic.engine.types import Types
 from hermetic.engine.typestate import SESSION_OPERATIONS
 from hermetic.models.sqlalchemy import SYMBOLS
+from hermetic.models.zope import JOINED, JOINING
 
 SESSION_CLASSES = frozenset(name for name, (kind, _) in SYMBOLS.items() if kind == "session")
 ENDING = ("commit", "rollback", "close")
@@ -22,14 +24,28 @@ class SessionClasses:
         self._self_committing: bool | None = None
 
     def commit_themselves(self) -> bool:
-        """Does one of them commit when its block ends, or when it is closed?"""
+        """Does one of them commit when its block ends, or when it is closed, or does a manager do that for them?"""
         if self._self_committing is None:
             self._self_committing = any(
                 "commit" in self._identifiers(method)
                 for name, method in self._methods()
                 if name in ("__exit__", "__aexit__", "close")
             )
+            self._self_committing = self._self_committing or self._join_a_manager()
         return self._self_committing
+
+    def _join_a_manager(self) -> bool:
+        """Do sessions of the project join a transaction manager? Which of them do is not followed either."""
+        code, infer = self._types.code, self._types.infer
+        wanted = JOINING | JOINED
+        return any(
+            atom[0] == v.EXT and atom[1] in wanted
+            for name in {symbol.rpartition(".")[2] for symbol in wanted}
+            for user in code.users_of(name)
+            if not code.is_test(code.functions[user].module)
+            for node in code.functions[user].calls_of(name)
+            for atom in infer(node[1], code.functions[user])
+        )
 
     def endings_of(self, name: str) -> tuple[str, ...]:
         """What a method of theirs that SQLAlchemy's sessions do not have ends of the session or its transaction."""

@@ -4,7 +4,7 @@ Sources: [fastapi] https://fastapi.tiangolo.com/reference/, [starlette] https://
 https://docs.litestar.dev/, [flask] https://flask.palletsprojects.com/api/, [celery] https://docs.celeryq.dev/,
 [rq] https://python-rq.org/docs/, [dramatiq] https://dramatiq.io/reference.html, [click]
 https://click.palletsprojects.com/api/, [typer] https://typer.tiangolo.com/, [sanic] https://sanic.dev/en/, [quart]
-https://quart.palletsprojects.com/, [arq] https://arq-docs.helpmanuel.io/
+https://quart.palletsprojects.com/, [arq] https://arq-docs.helpmanuel.io/, [pyramid] https://docs.pylonsproject.org/projects/pyramid/en/latest/api/view.html
 """
 
 from __future__ import annotations
@@ -91,6 +91,16 @@ ROUTE_DECORATORS: dict[str, str] = {
     "mutation": REQUEST,
     "field": REQUEST,
     "subscription": REQUEST,
+    "view_config": REQUEST,  # [pyramid]
+}
+# Base classes of commands -> the method that runs one.
+COMMAND_CLASSES: dict[str, str] = {
+    "cliff.command.Command": "take_action",  # https://docs.openstack.org/cliff/latest/reference/
+    "cliff.lister.Lister": "take_action",
+    "cliff.show.ShowOne": "take_action",
+    "cleo.commands.command.Command": "handle",  # https://cleo.readthedocs.io/en/latest/
+    "django.core.management.base.BaseCommand": "handle",  # https://docs.djangoproject.com/en/stable/howto/custom-management-commands/
+    "flask_script.Command": "run",  # https://flask-script.readthedocs.io/en/latest/
 }
 TASK_DECORATORS: dict[str, str] = {
     "task": WORKER,  # [celery] app.task
