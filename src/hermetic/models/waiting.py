@@ -94,6 +94,8 @@ WAITS: dict[str, str] = {
     "azure.storage.blob.BlobServiceClient.": STORE,  # https://learn.microsoft.com/python/api/azure-storage-blob/
     "stripe.": PAYMENT,  # https://docs.stripe.com/api
     "braintree.": PAYMENT,  # https://developer.paypal.com/braintree/docs/reference/overview
+    "paypalrestsdk.": PAYMENT,  # https://github.com/paypal/PayPal-Python-SDK
+    "omise.": PAYMENT,  # https://docs.opn.ooo/python
     "openai.OpenAI.": MODEL,  # https://platform.openai.com/docs
     "openai.AsyncOpenAI.": MODEL,
     "openai.AzureOpenAI.": MODEL,
@@ -190,6 +192,8 @@ LOCAL: frozenset[str] = frozenset(
     (
         "stripe.StripeClient",  # the client's constructor
         "stripe.Webhook.construct_event",  # checks a signature
+        "paypalrestsdk.configure",
+        "paypalrestsdk.Payment",  # its constructor; `create()` sends it
         "aiosmtplib.SMTP",
         "niquests.Session",
         "niquests.AsyncSession",
