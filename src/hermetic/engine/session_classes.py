@@ -5,7 +5,8 @@ Which class a factory makes is not followed, so a method is known by its name am
 
 from __future__ import annotations
 
-from hermetic.engine import values as v
+from hermetic.engine import ir, values as v
+from hermetic.engine.expiry import MAKERS
 from hermetic.engine.types import Types
 from hermetic.engine.typestate import SESSION_OPERATIONS
 from hermetic.models.sqlalchemy import SYMBOLS
@@ -24,15 +25,29 @@ class SessionClasses:
         self._self_committing: bool | None = None
 
     def commit_themselves(self) -> bool:
-        """Does one of them commit when its block ends, or when it is closed, or does a manager do that for them?"""
+        """Does one of them commit when its block ends, or when it is closed, does a manager do that for them, or do
+        they commit whatever they flush?"""
         if self._self_committing is None:
             self._self_committing = any(
                 "commit" in self._identifiers(method)
                 for name, method in self._methods()
                 if name in ("__exit__", "__aexit__", "close")
             )
-            self._self_committing = self._self_committing or self._join_a_manager()
+            self._self_committing = self._self_committing or self._join_a_manager() or self._commit_each_flush()
         return self._self_committing
+
+    def _commit_each_flush(self) -> bool:
+        """Is there a session or factory with `autocommit=True`, or with whatever somebody says? Before SQLAlchemy 2.0
+        each flush of such a session is a transaction of its own."""
+        code = self._types.code
+        given = (
+            dict(node[3]).get("autocommit", ir.NONE)
+            for name in MAKERS
+            for user in code.users_of(name)
+            if not code.is_test(code.functions[user].module)
+            for node in code.functions[user].calls_of(name)
+        )
+        return any(value not in (ir.NONE, (ir.CONST, False)) for value in given)
 
     def _join_a_manager(self) -> bool:
         """Do sessions of the project join a transaction manager? Which of them do is not followed either."""
