@@ -127,7 +127,9 @@ def kept_commits(solver: Solver) -> Iterator[tuple[int, UnguardedCommit]]:
                 class_id = solver.code.functions[function].class_id
                 assert class_id is not None
                 made = _opened_by_itself(solver, class_id, seen.attribute)
-                if made is not None and not _is_looked_after(solver, class_id, seen.attribute):
+                if made is None or _is_looked_after(solver, class_id, seen.attribute):
+                    continue
+                if not _is_made_anew(solver, class_id, seen.attribute, function):
                     yield function, UnguardedCommit(seen.commit, solver.made_at(made))
 
 
@@ -146,6 +148,18 @@ def _opened_by_itself(solver: Solver, class_id: int, name: str) -> Made | None:
                 return None
             found = made
     return found
+
+
+def _is_made_anew(solver: Solver, class_id: int, name: str, function: int) -> bool:
+    """Does whoever calls the method give the object another session first? Then the failed one does not live on."""
+    makers = {method for method, store in solver.types.classes.stores(class_id, name) if store[1] != ir.NONE}
+    makers = {maker for maker in makers if solver.code.functions[maker].name != "__init__"}
+    callers, found = [function], {function}
+    for callee in callers:
+        new = solver.edges.get(callee, set()) - found
+        callers.extend(sorted(new))
+        found |= new
+    return not makers.isdisjoint(found - {function})
 
 
 NOTHING_KNOWN: Atom = (v.DERIVED, frozenset())
