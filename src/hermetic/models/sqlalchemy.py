@@ -94,6 +94,10 @@ SYMBOLS: dict[str, tuple[str, str]] = {
     "sqlmodel.text": ("statement", "text"),
     "flask_sqlalchemy.SQLAlchemy": ("flask_db", SYNC),  # [fsa] `db.session` is a scoped_session of the app context
     "flask_sqlalchemy.extension.SQLAlchemy": ("flask_db", SYNC),  # [fsa]
+    "flask.ext.sqlalchemy.SQLAlchemy": (
+        "flask_db",
+        SYNC,
+    ),  # before Flask 1.0: https://flask.palletsprojects.com/en/0.12.x/extensiondev/
     "flask_sqlalchemy_lite.SQLAlchemy": ("flask_db", SYNC),  # https://flask-sqlalchemy-lite.readthedocs.io/
     "flask_appbuilder.SQLA": ("flask_db", SYNC),  # a subclass of Flask-SQLAlchemy's
     "flask_appbuilder.models.sqla.SQLA": ("flask_db", SYNC),
