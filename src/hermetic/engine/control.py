@@ -290,13 +290,17 @@ def _handle(
     inner = run.exits = Exits()
     inner.last = outer.last
     run.caught.append((mark, run.trying))
+    raises_again = bool(block) and block[-1][0] == ir.RAISE
+    run.raising_again += raises_again
     after = run_block(run, block, _merge_handlers(run, [state for state, _ in states]))
+    run.raising_again -= raises_again
     run.caught.pop()
     run.exits = outer
     for state in (*after, *inner.returns, *inner.breaks, *inner.continues):
         if CAUGHT in state.env:
             state.env = {name: value for name, value in state.env.items() if name != CAUGHT}
-        _swallow(state, mark, recorded=state.stores is not noted and state.stores != noted)
+        if not run.raising_again:  # else it goes on to those who catch what the handler around this one raises
+            _swallow(state, mark, recorded=state.stores is not noted and state.stores != noted)
     outer.absorb(inner)
     return after
 

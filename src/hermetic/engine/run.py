@@ -116,6 +116,7 @@ class Run:
         "offloaded",
         "opened",
         "place_types",
+        "raising_again",
         "readings",
         "reads",
         "rechecks",
@@ -171,6 +172,7 @@ class Run:
         self.unwinding = 0  # in blocks that an exception passes on its way out
         self.trying = 0  # how many `try` with handlers are around the point at hand
         self.caught: list[tuple[Mark, int]] = []  # the handlers around it, innermost last, with `trying` at each
+        self.raising_again = 0  # handlers around here that end by raising
         self.loops: list[int] = []  # the loops around it, by line
         self.offloaded = 0
         self.unwrapped: frozenset[int] = frozenset()  # functions whose wrappers are being interpreted
