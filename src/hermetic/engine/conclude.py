@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hermetic.engine import census, kept, typestate as ts, unsaved, values as v
+from hermetic.engine import census, kept, responses, typestate as ts, unsaved, values as v
 from hermetic.engine.classes import COLUMN
 from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.observations import Blocking, Concurrent, EngineMade, Leak, UnguardedCommit
@@ -51,7 +51,9 @@ def conclude(run: Run, normal: list[State]) -> Summary:
     kept.observe(run, normal)
     kept.commits(run, raised)
     for state in normal:
-        kept.hand_out(run, state, state.env.get(RETURNED, v.UNKNOWN))
+        returned = state.env.get(RETURNED, v.UNKNOWN)
+        kept.hand_out(run, state, returned)
+        responses.observe(run, state, returned)
     if run.solver.takes_census:
         census.observe(run, normal)
     for key, (mark, callee) in sorted(run.blocking.items(), key=v.text):

@@ -11,6 +11,7 @@ from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import Function
 from hermetic.engine.scopes import given_by, opened_by, session_type
 from hermetic.engine.session_types import BORROWED, MANAGED, PLAIN, REGISTRY, Made, SessionType
+from hermetic.engine.state import UNSEEN
 from hermetic.engine.typestate import SESSION_ATTRIBUTES, SESSION_OPERATIONS
 from hermetic.engine.values import Atom, Value
 from hermetic.engine.waits import ANSWER, kind_of
@@ -138,11 +139,11 @@ class Constructors:
         if kind in ("engine", "wrapped_engine"):
             return v.one((v.ENGINE, flavour, self.made(node, fn)))
         if kind == "statement":
-            return v.one((v.STATEMENT, flavour, self._entity_class(node, fn), frozenset(), ()))
+            return v.one((v.STATEMENT, flavour, self._entity_class(node, fn), frozenset(), (UNSEEN,)))
         if kind == "flask_db":
             return v.one(self._flask_database(node))
         if kind == "query_class":
-            return v.one((v.QUERY, None, self._entity_class(node, fn), (), frozenset()))
+            return v.one((v.QUERY, None, self._entity_class(node, fn), (UNSEEN,), frozenset()))
         if kind == "session_of":
             return v.one((v.ANY_SESSION, SessionType(flavour, MANAGED)))
         return v.one((v.EXT_OBJECT, name))
@@ -297,7 +298,7 @@ class Constructors:
                 return self.types.infer(node[2][0], fn) if node[2] else v.UNKNOWN
             return v.one((v.INSTANCE, class_id)) if class_id is not None else v.UNKNOWN
         if result == "query":
-            return v.one((v.QUERY, receiver, self._entity_class(node, fn), (), frozenset()))
+            return v.one((v.QUERY, receiver, self._entity_class(node, fn), (UNSEEN,), frozenset()))
         if result in ("result", "scalars", "scalar"):
             class_id = None
             for atom in v.ordered(self.types.infer(node[2][0], fn) if node[2] else v.UNKNOWN):
@@ -305,7 +306,8 @@ class Constructors:
                     class_id = atom[2]
             if result == "scalar":
                 return v.one((v.INSTANCE, class_id)) if class_id is not None else v.UNKNOWN
-            return v.one((v.RESULT, receiver, class_id, (), frozenset(), "rows" if result == "result" else "scalars"))
+            shape = "rows" if result == "result" else "scalars"
+            return v.one((v.RESULT, receiver, class_id, (UNSEEN,), frozenset(), shape))
         if result == "connection":
             return v.one((v.CONNECTION, receiver[1].flavour))
         if result == "transaction" or result == "savepoint":

@@ -24,6 +24,7 @@ from hermetic.engine.state import (
     LOADED,
     LOCKED,
     STALE,
+    UNSEEN,
     Instance,
     Mark,
     State,
@@ -109,6 +110,14 @@ def lock(state: State, atom: Atom, mark: Mark) -> None:
     known = state.instance(atom)
     if known is not None:
         state.put(atom, known.put(LOCKED, mark))
+
+
+def set_committed(state: State, rows: Value, name: str) -> None:
+    """`set_committed_value(instance, name, value)`: the attribute is there from here on."""
+    for atom in rows:
+        known = state.instance(atom)
+        if known is not None:
+            state.put(atom, known._replace(loaded=known.loaded | {name}))
 
 
 def awaited(state: State, atom: Atom, name: str) -> None:
@@ -248,7 +257,7 @@ def is_made_here(instance: Instance) -> bool:
 def _is_there(classes: ClassTable, class_id: int, name: str, known: Instance) -> bool:
     """Has the instance this attribute, which is no plain column? What a new row refers to, may be nothing; of its
     collections that nobody has given, the database has to be asked as soon as the row is there."""
-    if name in known.loaded or known.has_everything:
+    if name in known.loaded or known.has_everything or UNSEEN in known.loaded:
         return True
     if INSERTED not in known.loaded:
         return False
@@ -338,7 +347,7 @@ def store(run: Run, state: State, atom: Atom, name: str, value: Value, position:
     )
     mark = run.mark(position)
     put_into(state, value)
-    if known is not None and is_made_here(known) and name not in known.loaded:
+    if known is not None and name not in known.loaded and (is_made_here(known) or _is_relationship(run, atom, name)):
         known = known._replace(loaded=known.loaded | {name})
         state.put(atom, known)
     is_own = (v.FIELD, atom, name) in v.sources(value)
@@ -346,6 +355,11 @@ def store(run: Run, state: State, atom: Atom, name: str, value: Value, position:
     write(run, state, owner, sources, mark, own, v.one(atom), assigned=True)
     if owner is None and known is not None and known.mark(CHANGED) is None:
         state.put(atom, known._replace(marks=(*known.marks, (CHANGED, mark))))
+
+
+def _is_relationship(run: Run, atom: Atom, name: str) -> bool:
+    class_id = row_class(run, atom)
+    return class_id is not None and run.types.classes.attribute_kind(class_id, name) == RELATIONSHIP
 
 
 def put_into(state: State, value: Value) -> None:

@@ -120,6 +120,7 @@ def _return(run: Run, node: Node, states: list[State]) -> list[State]:
         value = evaluate(run, state, node[1])
         if not state.dead:
             state.set(RETURNED, value)
+            run.returned.append((value, node[2]))
             run.exits.returns.append(state)
     return []
 

@@ -14,7 +14,7 @@ from hermetic.engine import (
     unsaved,
     values as v,
 )
-from hermetic.engine.entities import ALL_DEFERRED, is_entity
+from hermetic.engine.entities import ALL_DEFERRED, is_entity, set_committed
 from hermetic.engine.fields import SESSION_OF, reachable_sessions, read_field
 from hermetic.engine.library import class_reference, relationship_names
 from hermetic.engine.observations import OptionMisused
@@ -31,7 +31,7 @@ from hermetic.engine.stores import write_attribute
 from hermetic.engine.values import Value, elements
 from hermetic.models.injector import OBJECT, PROVIDERS
 from hermetic.models.python import CONCURRENT, NEVER_RAISE, NEVER_RETURN, OFFLOADS, SPAWNS
-from hermetic.models.sqlalchemy import REMOVED_OPTIONS, SYMBOLS
+from hermetic.models.sqlalchemy import REMOVED_OPTIONS, SETTING_COMMITTED, SYMBOLS
 from hermetic.models.waiting import SLEEP
 from hermetic.models.zope import JOINING
 
@@ -150,6 +150,9 @@ def _plain(run: Run, state: State, name: str, args: Arguments, kwargs: Keywords,
     if name == "setattr" and len(args) == 3:
         _setattr(run, state, args, position)
         return v.UNKNOWN
+    if name in SETTING_COMMITTED and len(args) == 3:
+        for attribute in _texts(args[1]):
+            set_committed(state, args[0], attribute)
     if name in schemas.FILLING and args:
         schemas.fill(run, state, args[0], position)
     made = given_by(name)

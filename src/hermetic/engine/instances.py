@@ -72,6 +72,8 @@ def settle(run: Run, state: State, atom: Atom, track: Instance, sub: Substitutio
     owner = owners[0] if len(owners) == 1 else None
     if owner is not None and state.track(owner).mark(SCOPED) is not None:
         track = track.clear(EXPIRED, DETACHED)
+    if owner is not None and _is_of_another_kind(run, track.owner, owner):
+        track = track.clear(EXPIRED, DETACHED)
     track = _no_longer_in_doubt(run, owner, track)
     marks = tuple([(flag, sub.trail(inner)) for flag, inner in track.marks if flag not in OF_ALL_ROWS])
     changed = track.mark(CHANGED)
@@ -95,6 +97,16 @@ def settle(run: Run, state: State, atom: Atom, track: Instance, sub: Substitutio
             if ts.must(track.word, DELETED) and ts.must(track.word, DETACHED):
                 word = ts.clear(word, EXPIRED)  # its last row was read when it was deleted, or before
             state.put(target, Instance(known.owner or owner, word, known.loaded | track.loaded, tuple(merged.items())))
+
+
+def _is_of_another_kind(run: Run, theirs: Atom | None, ours: Atom) -> bool:
+    """Does the callee take the session for a synchronous one, and it is none, or the other way round?"""
+    known = [
+        {kind[1].flavour for kind in run.type_of(session) if kind[0] in (v.ANY_SESSION, v.REGISTRY)}
+        for session in (theirs, ours)
+        if session is not None
+    ]
+    return all(known) and frozenset.intersection(*map(frozenset, known)) == frozenset()
 
 
 def ts_then_entity(first: int, second: int) -> int:

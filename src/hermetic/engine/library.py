@@ -11,13 +11,14 @@ from hermetic.engine.run import DATABASE_ERROR, EXPLICIT, Run
 from hermetic.engine.session_types import REGISTRY, SessionType
 from hermetic.engine.session_values import sessions_in
 from hermetic.engine.stale import is_identity
-from hermetic.engine.state import DETACHED, EXPIRED, EXPUNGED, STALE, Instance, State
+from hermetic.engine.state import DETACHED, EXPIRED, EXPUNGED, STALE, UNSEEN, Instance, State
 from hermetic.engine.values import Atom, Value, elements
 from hermetic.models.exceptions import RESULT_ERRORS
 from hermetic.models.sqlalchemy import (
     ASYNC,
     CONNECTION_METHODS,
     ENGINE_METHODS,
+    OPTIONS_THAT_LOAD_NOTHING,
     QUERY_ENDINGS,
     RESULT_METHODS,
     SYNC,
@@ -129,6 +130,8 @@ def _result(
         return run.solver.call_in_greenlet(run, state, args, kwargs, atom, position)
     named = [*args[1:], *(value for key, value in kwargs.items() if key == "attribute_names")]
     names = relationship_names([value | elements(value) for value in named])
+    if named and not names:
+        names = frozenset((UNSEEN,))
     _instances(run, state, atom, result, first, names, position)
     if result == "refreshed" and "for_update" in _options(kwargs):
         for target in v.ordered(first):
@@ -179,7 +182,7 @@ def _instances(
 
 def loader_options(value: Value) -> list[str]:
     """The relationships that loader options name."""
-    return [name for option in value for name in _option_names(option)]
+    return [name for name in _option_names(value) if name != UNSEEN]
 
 
 def _options(kwargs: Keywords) -> tuple[str, ...]:
@@ -191,20 +194,30 @@ def _options(kwargs: Keywords) -> tuple[str, ...]:
         if atom[0] == v.CONSTANT
     ):
         found.append("for_update")
-    for option in v.ordered(kwargs.get("options", v.UNKNOWN)):
-        found.extend(_option_names(option))
+    if "options" in kwargs:
+        found.extend(_option_names(kwargs["options"]))
     return tuple(found)
 
 
-def _option_names(option: Atom) -> list[str]:
-    """Relationship names in a loader option."""
-    if option[0] == v.MANY:
-        return [name for inner in v.ordered(option[1]) for name in _option_names(inner)]
-    if option[0] == v.TUPLE:
-        return [name for part in option[1] for inner in v.ordered(part) for name in _option_names(inner)]
-    if option[0] == v.STATEMENT and option[1] == "option":
-        return sorted(option[3])
-    return []
+def _option_names(value: Value) -> list[str]:
+    """Relationship names in loader options, and UNSEEN where there are others."""
+    if not value:
+        return [UNSEEN]
+    found: list[str] = []
+    for option in v.ordered(value):
+        if option[0] == v.MANY:
+            found += _option_names(option[1])
+        elif option[0] == v.TUPLE:
+            found += [name for part in option[1] for name in _option_names(part)]
+        elif option[0] == v.STATEMENT and option[1] == "option":
+            found += sorted(option[3]) or [UNSEEN]
+        elif not (option[0] == v.CONSTANT or (option[0] == v.DERIVED and len(value) > 1) or _loads_nothing(option)):
+            found.append(UNSEEN)
+    return found
+
+
+def _loads_nothing(option: Atom) -> bool:
+    return bool(option[0] == v.EXT_OBJECT and option[1] in OPTIONS_THAT_LOAD_NOTHING)
 
 
 def _executed(run: Run, state: State, atom: Atom, statement: Value, result: str, position: ir.Pos) -> Value:
@@ -289,7 +302,7 @@ def _loader_options(name: str, args: Arguments) -> tuple[str, ...]:
     if name == "populate_existing":
         return ("for_update",)
     if name == "options":
-        return tuple(option for argument in args for atom in v.ordered(argument) for option in _option_names(atom))
+        return tuple(option for argument in args for option in _option_names(argument))
     return ()
 
 

@@ -64,7 +64,8 @@ class Blocking(NamedTuple):
 
 
 class EndedUse(NamedTuple):
-    """An instance is read, or a session used, after the end. `why` names the case, see rule SES005."""
+    """An instance is read, or a session used, after the end. `why` names the case, see rule SES005; `read_for`: a field
+    of the schema that the response to a request is made by."""
 
     at: Mark
     why: str
@@ -74,6 +75,7 @@ class EndedUse(NamedTuple):
     certain: bool
     instance: Atom | None = None
     options_at: Made | None = None  # where expire_on_commit of its session was left on
+    read_for: Mark | None = None
 
 
 class Kept(NamedTuple):

@@ -17,6 +17,7 @@ from hermetic.engine.state import (
     ENTERED,
     ENTITY_FRESH,
     GIVEN,
+    UNSEEN,
     Fields,
     Instance,
     State,
@@ -108,7 +109,8 @@ def perform(
     if not inlined and solver.is_opaque(fn):
         run.raise_(state, ERROR, run.mark(position))
         _read_rows(run, state, fn, receiver, args, kwargs, position)
-        return _result(run, state, fn, receiver, v.UNKNOWN, False, args, kwargs, position)
+        value = _result(run, state, fn, receiver, v.UNKNOWN, False, args, kwargs, position)
+        return _without_options(value) if _makes_statements(run, fn, args, kwargs) else value
     binding = bind(fn, receiver, args, kwargs)
     before = state.heap
     if inlined and solver.in_place.is_wanted(fn, binding):
@@ -144,6 +146,18 @@ def _read_rows(
         for atom in v.ordered(v.elements(value) if of_items else value):
             if state.instance(atom) is not None:
                 entities.read(run, state, atom, name, (run.fn.module, position, (fn.module, where, None)))
+
+
+def _makes_statements(run: Run, fn: Function, args: Arguments, kwargs: Keywords) -> bool:
+    """Does the function make the statement that it returns, rather than to go on with one that it is given?"""
+    return "select" in fn.identifiers and not any(
+        kind[0] == v.STATEMENT for value in (*args, *kwargs.values()) for atom in value for kind in run.type_of(atom)
+    )
+
+
+def _without_options(value: Value) -> Value:
+    """Whoever chooses what a statement loads is interpreted, so a function that is not has chosen nothing."""
+    return frozenset((*atom[:4], ()) if atom[0] == v.STATEMENT and atom[4] == (UNSEEN,) else atom for atom in value)
 
 
 def _has_rows(state: State, value: Value) -> bool:

@@ -8,7 +8,7 @@ from hermetic.engine.project import Arguments, Keywords
 from hermetic.engine.run import ERROR, Run
 from hermetic.engine.session_types import SessionType
 from hermetic.engine.session_values import sessions_in
-from hermetic.engine.state import ALL_LOADED, DETACHED, EXPUNGED, Fields, State
+from hermetic.engine.state import ALL_LOADED, DETACHED, EXPUNGED, UNSEEN, Fields, State
 from hermetic.engine.values import Atom, Value, elements
 from hermetic.models import advanced_alchemy as models
 
@@ -104,7 +104,8 @@ def _eager(run: Run, class_id: int | None, kwargs: Keywords) -> tuple[str, ...]:
     if class_id is not None and run.types.classes.declared(class_id, models.LOADER_OPTIONS) is not None:
         return (ALL_LOADED,)
     load = kwargs.get(models.LOAD, v.UNKNOWN)
-    return tuple(sorted(relationship_names([load | elements(load)]).union(loader_options(load))))
+    names = relationship_names([load | elements(load)]).union(loader_options(load))
+    return tuple(sorted(names or ({UNSEEN} if load - v.NOTHING else ())))
 
 
 def _may_be_told(run: Run, owner: Atom, kwargs: Keywords) -> bool:

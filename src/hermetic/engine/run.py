@@ -120,6 +120,7 @@ class Run:
         "readings",
         "reads",
         "rechecks",
+        "returned",
         "salt",
         "shared_uses",
         "slow",
@@ -191,6 +192,7 @@ class Run:
         self.opened: dict[Atom, Mark] = {}  # sessions that this function has to end
         self.entered: dict[Atom, Mark] = {}  # sessions of a manager object whose block ends them
         self.made_in: dict[Atom, tuple[int, ...]] = {}  # session -> the loops it was made in
+        self.returned: list[tuple[Value, int]] = []  # what each `return` gives, and its line
         self.made_once: dict[str, Mark] = {}  # attributes of the receiver that are set where they were None
         self.made_from: dict[Atom, frozenset[Atom]] = {}  # what the making of an instance was given
         self.independent: set[Atom] = set()  # rows that callees made, which were given nothing

@@ -38,6 +38,7 @@ from hermetic.engine.project import (
 from hermetic.engine.reads import CertainReads, certain_reads
 from hermetic.engine.records import Records
 from hermetic.engine.relevance import Mentions, relevant_functions
+from hermetic.engine.responses import Responses
 from hermetic.engine.run import Raised, Run
 from hermetic.engine.session_classes import SessionClasses
 from hermetic.engine.session_types import Made
@@ -69,6 +70,7 @@ class Solver:
         self.in_place = InPlace(self.types)
         self.session_classes = SessionClasses(self.types)
         self.injection = Injection(self.types, self.summary)
+        self.responses = Responses(self.types)
         self.deciding = DecidingParameters(code, self.types.classes)
         self.observations: dict[int, list[Any]] = {}
         self.shared_uses: dict[int, dict[tuple[str, int, int, int], Any]] = {}

@@ -89,8 +89,9 @@ SCOPED = 106  # the transaction scope that ends it, see `engine.scopes`
 WRITTEN = 107  # the first write that no commit has taken yet
 ASSIGNED = 108  # the first assignment to a row that nothing has sent to the database yet
 LENT = 109  # given, after a write, to a call that nobody can follow
+LENT_ASSIGNED = 113  # the same, after an assignment
 LOST = 110  # closed with something written and not committed
-OF_A_WRITE = frozenset((WRITTEN, ASSIGNED, LENT))
+OF_A_WRITE = frozenset((WRITTEN, ASSIGNED, LENT, LENT_ASSIGNED))
 TOLD = 111  # the function that swallowed it returns what it returns on no other path
 IN_PART = 112  # the failure was caught where it was of some type, and went on where it was not
 OF_A_FAILURE = frozenset((ts.FAILED, SWALLOWED, FAILED_WRITE, RECORDED, TOLD, IN_PART))
@@ -105,6 +106,8 @@ ENTITY_FOREIGN = sum(4 << (3 * flag) for flag in range(7))
 # In `loaded` of an instance that was made here: all of it can be read, as long as it is not in the database; what
 # nobody has given of it is not there once it is; and others may have put something into its collections.
 ALL_LOADED, INSERTED, GIVEN = "*", "*inserted", "*given"
+# In `loaded`, and among the options of a statement: whatever options load that are not seen here.
+UNSEEN = "*unseen"
 
 
 class Instance(NamedTuple):

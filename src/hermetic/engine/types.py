@@ -35,6 +35,7 @@ from hermetic.engine.queues import Queues
 from hermetic.engine.repositories import Repositories
 from hermetic.engine.scopes import CONTEXT, Scopes
 from hermetic.engine.signatures import CARRIED, Signatures, convincing
+from hermetic.engine.state import UNSEEN
 from hermetic.engine.symbols import Symbols
 from hermetic.engine.values import Atom, Value, elements
 from hermetic.engine.walk import last_name
@@ -318,7 +319,7 @@ class Types:
     def _inherited(self, atom: Atom, name: str) -> Value:
         out = v.UNKNOWN
         if name == "query" and self.classes.is_model(atom[1]) and self.constructors.flask_session(atom[1]):
-            return v.one((v.QUERY, None, atom[1], (), frozenset()))
+            return v.one((v.QUERY, None, atom[1], (UNSEEN,), frozenset()))
         for base in sorted(self.classes.external_bases(atom[1])):
             kind = v.EXT_OBJECT if atom[0] == v.INSTANCE else v.EXT
             out = v.union(out, self.constructors.library_member((kind, base), name))

@@ -9,18 +9,19 @@ from __future__ import annotations
 from typing import Any
 
 from hermetic.engine import typestate as ts, values as v
+from hermetic.engine.assigned import is_only_to_be_saved
 from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.observations import Unsaved
 from hermetic.engine.run import Run
 from hermetic.engine.session_types import BORROWED, SessionType
-from hermetic.engine.state import LENT, LOST, WRITTEN, Mark, State, Track
+from hermetic.engine.state import ASSIGNED, LENT, LENT_ASSIGNED, LOST, WRITTEN, Mark, State, Track
 from hermetic.engine.values import Atom, Value
 from hermetic.models.sqlalchemy import ASYNC
 
 
 def lose(run: Run, state: State, track: Track, mark: Mark) -> Track:
     """The session is closed: what it has not committed is gone."""
-    if run.unwinding or run.caught or state.handled or not _is_to_be_saved(track):
+    if run.unwinding or run.caught or state.handled or not (_is_to_be_saved(track) or _is_assigned(track)):
         return track
     return track.with_mark(LOST, mark)
 
@@ -30,11 +31,13 @@ def _lend(state: State, atom: Atom) -> None:
     instance = state.instance(atom)
     if instance is not None:
         state.put(atom, instance.settled())
-    elif atom in state.heap:
+    elif type(state.heap.get(atom)) is Track:
         track = state.track(atom)
-        written = track.mark(WRITTEN)
-        if written is not None:
-            state.put(atom, track.with_mark(LENT, written))
+        for done, lent in ((WRITTEN, LENT), (ASSIGNED, LENT_ASSIGNED)):
+            written = track.mark(done)
+            if written is not None:
+                track = track.with_mark(lent, written)
+        state.put(atom, track)
 
 
 def lend_among(state: State, value: Value) -> None:
@@ -80,18 +83,32 @@ def observe(run: Run, normal: list[State]) -> None:
         for atom, track in state.heap.items():
             if type(track) is not Track or not ts.may(track.word, ts.WROTE):
                 continue
-            ended = track.mark(LOST)
-            if ended is None and not (_is_to_be_saved(track) and not state.handled):
+            ended, written = track.mark(LOST), _lost(run, state, track)
+            if written is None:
                 saved.add(atom)
-            elif atom not in state.escaped or ended is not None:
-                written = track.mark(WRITTEN)
-                if written is not None:
-                    lost.setdefault(atom, Unsaved(written, ended, atom, ts.may(track.word, ts.COMMITTED)))
+            elif ended is not None or not (atom in state.escaped or _is_somebody_elses(atom, track)):
+                lost.setdefault(atom, Unsaved(written, ended, atom, ts.may(track.word, ts.COMMITTED)))
     for atom, found in lost.items():
         if atom in saved or _is_borrowed(run, atom) or _may_be_another(run, atom):
             continue
         if not run.solver.session_classes.commit_themselves():
             run.observe(("unsaved", atom), found)
+
+
+def _is_somebody_elses(atom: Atom, track: Track) -> bool:
+    """Was a session not made here, but given by a call of which only that is known, a property say?"""
+    return atom[0] == v.SESSION and not ts.may(track.word, ts.OPEN)
+
+
+def _lost(run: Run, state: State, track: Track) -> Mark | None:
+    """Where something was written that is lost if nobody commits it after this function; None if nothing was."""
+    assigned = track.mark(ASSIGNED)
+    if track.mark(LOST) is None and (state.handled or not (_is_to_be_saved(track) or _is_assigned(track))):
+        return None
+    written = track.mark(WRITTEN)
+    if written is None and assigned is not None and is_only_to_be_saved(run, state, assigned):
+        return assigned
+    return written
 
 
 def _may_be_another(run: Run, atom: Atom) -> bool:
@@ -104,6 +121,11 @@ def _may_be_another(run: Run, atom: Atom) -> bool:
 
 def _is_to_be_saved(track: Track) -> bool:
     return ts.must(track.word, ts.DIRTY) and track.mark(WRITTEN) is not None and track.mark(LENT) is None
+
+
+def _is_assigned(track: Track) -> bool:
+    """Were rows assigned to, and nothing else written? What for is asked when the function has ended."""
+    return ts.must(track.word, ts.DIRTY) and track.mark(ASSIGNED) is not None and track.mark(LENT_ASSIGNED) is None
 
 
 def _is_borrowed(run: Run, atom: Atom) -> bool:

@@ -39,6 +39,20 @@ ENTER_NO_MANAGER = frozenset(
     )
 )
 
+# The routers whose routes fill a schema from what their functions return: [fastapi] tutorial/response-model
+ROUTERS = frozenset(
+    (
+        "fastapi.FastAPI",
+        "fastapi.applications.FastAPI",
+        "fastapi.APIRouter",
+        "fastapi.routing.APIRouter",
+    )
+)
+# Their methods, as decorators and as a call with the function; and the keyword for the schema.
+ROUTE_METHODS = frozenset(("get", "put", "post", "delete", "options", "head", "patch", "trace", "api_route"))
+ADD_ROUTE = "add_api_route"
+RESPONSE_MODEL = "response_model"
+
 # What runs after the endpoint has returned: class -> the place of the function among a call's arguments.
 BACKGROUND_METHODS: dict[str, int] = {
     "fastapi.BackgroundTasks.add_task": 0,  # [fastapi] tutorial/background-tasks

@@ -182,6 +182,16 @@ QUERY_ENDINGS: dict[str, str] = {
 # https://docs.sqlalchemy.org/en/20/orm/queryguide/relationships.html#adding-criteria-to-loader-options
 NARROWING_METHODS = frozenset(("and_", "of_type"))
 
+# Loader options without which as much would be loaded:
+# https://docs.sqlalchemy.org/en/20/orm/queryguide/relationships.html
+OPTIONS_THAT_LOAD_NOTHING = frozenset(
+    f"sqlalchemy.orm.{name}"
+    for name in ("load_only", "defer", "lazyload", "raiseload", "noload", "with_loader_criteria")
+)
+
+# https://docs.sqlalchemy.org/en/20/orm/session_api.html#sqlalchemy.orm.attributes.set_committed_value
+SETTING_COMMITTED = frozenset(("sqlalchemy.orm.attributes.set_committed_value", "sqlalchemy.orm.set_committed_value"))
+
 # Methods of Result and ScalarResult. [res]
 RESULT_METHODS: dict[str, str] = {
     "all": "many",

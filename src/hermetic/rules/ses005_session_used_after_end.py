@@ -4,8 +4,9 @@
 
 Closing a session detaches its instances. What was loaded stays readable, but an attribute that a commit expired, or
 a relationship that was never loaded, needs the session to fetch it: DetachedInstanceError. In asyncio even an open
-session cannot fetch on attribute access: MissingGreenlet. A plain column that is read after the close works today,
-and stops working when somebody adds a commit before it. So does a row that was deleted and committed.
+session cannot fetch on attribute access: MissingGreenlet. So it is when FastAPI reads a returned row, field by field,
+for the response. A plain column that is read after the close works today, and stops working when somebody adds a commit
+before it. So does a row that was deleted and committed.
 
 ## What to do
 
@@ -127,7 +128,7 @@ def check(program: Program) -> Iterator[Finding]:
             severity = Severity.HINT
         message = MESSAGES[first.why].format(name=first.attribute)
         trace = [*_trace(program, first)]
-        trace += [Step(program.position(use.at), f"and `{use.attribute}` here") for use in uses[1:]]
+        trace += [Step(program.position(use.read_for or use.at), f"and `{use.attribute}` here") for use in uses[1:]]
         yield Finding(program.position(place_of_read), severity, message, tuple(trace), Fix("unsafe", _advice(first)))
 
 
@@ -140,6 +141,8 @@ def _inside(use: EndedUse) -> Mark:
 
 
 def _advice(use: EndedUse) -> str:
+    if use.why == "expired" and use.read_for is not None:
+        return "return a schema that is filled while the session is open"
     if use.why == "unloaded_async" or use.why == "unloaded":
         return f"load it in the query, with `selectinload({use.attribute})`"
     if use.why == "deferred" or use.why == "deferred_async":
@@ -165,7 +168,9 @@ def _trace(program: Program, use: EndedUse) -> Iterator[Step]:
     if use.ended is not None:
         text = "expired here" if use.why == "expired_async" else "the session ends here"
         yield from program.steps(use.ended, text)
-    yield from program.steps(use.at, "used here")
+    yield from program.steps(use.at, "used here" if use.read_for is None else "returned here, for the response to read")
+    if use.read_for is not None:
+        yield Step(program.position(use.read_for), f"`{use.attribute}` is read for this field of the response")
 
 
 RULE = Rule(

@@ -15,7 +15,8 @@ session:` commits when the block ends, and rolls back when it raises. Helpers fl
 
 The caller commits, or the context manager, or the dependency after the request. The session went to a call that
 nobody can follow, after the write. Some other path of the function commits what it wrote. The block rolls back on
-purpose. Sessions over a borrowed connection, whose owner commits.
+purpose. A row that was assigned to is looked at afterwards: returned, read or handed on, so it was changed for show.
+Sessions over a borrowed connection, whose owner commits.
 
 ## References
 
