@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hermetic.engine import concurrency, ir, typestate as ts, values as v
-from hermetic.engine.concurrency import Uses
+from hermetic.engine import call_uses, ir, typestate as ts, values as v
+from hermetic.engine.call_uses import Uses
 from hermetic.engine.observations import Outlives
 from hermetic.engine.project import Arguments, Keywords
 from hermetic.engine.run import Run
@@ -35,7 +35,7 @@ def begin(run: Run, state: State, name: str, args: Arguments, kwargs: Keywords, 
     uses = {}
     for atom in body:
         if atom[0] == v.DEFERRED and atom[1] in ("generator", "coroutine") and type(atom[2]) is int:
-            uses.update(concurrency.sent_over_deferred(run, state, atom, position))
+            uses.update(call_uses.sent_over_deferred(run, state, atom, position))
             uses.update(_captured(run, state, v.one((v.FUNCTION, atom[2]))))
     _report(run, state, uses, "stream", position)
     _keeps_open(run, state, uses, position)
@@ -77,7 +77,7 @@ def _of_call(run: Run, state: State, callee: Value, args: Arguments, kwargs: Key
             followed = True
         elif atom[0] in FUNCTIONS:
             receiver = atom[2] if atom[0] == v.METHOD else None
-            found.update(concurrency.sent_over(run, state, atom[1], receiver, args, kwargs, position))
+            found.update(call_uses.sent_over(run, state, atom[1], receiver, args, kwargs, position))
             followed = True
     found.update(_captured(run, state, frozenset(atom for atom in callee if atom[0] == v.CLOSURE)))
     if not followed:

@@ -52,10 +52,10 @@ def leave(run: Run, state: State, outside: Outside, line: int) -> None:
 
 
 def _sessions(run: Run, state: State) -> list[Atom]:
-    return [atom for atom, track in state.heap.items() if type(track) is Track and _is_of_flask(run, atom)]
+    return [atom for atom, track in state.heap.items() if type(track) is Track and is_of_flask(run, atom)]
 
 
-def _is_of_flask(run: Run, atom: Atom) -> bool:
+def is_of_flask(run: Run, atom: Atom) -> bool:
     if atom[0] != v.FIELD or atom[2] != "session":
         return False
     return any(kind[0] == v.EXT_OBJECT and kind[1] == FLASK_DATABASE for kind in run.type_of(atom[1]))

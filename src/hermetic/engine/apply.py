@@ -180,7 +180,9 @@ class Substitution:
             known = self._made[atom] = (atom[0], (line, column, number), *self._class_of_object(atom, what))
             if atom[0] == v.ENTITY and self.run.slow is not None:
                 copies.forget(self.state, known)
-            if atom[0] != v.SESSION:
+            if atom[0] == v.SESSION:
+                self.run.made_in[known] = tuple(self.run.loops)
+            else:
                 self._made_from(atom, known)
         return known
 

@@ -6,7 +6,7 @@ from hermetic.engine import ir
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import Function
 from hermetic.engine.walk import last_name
-from hermetic.models.python import OFFLOADING_METHODS, OFFLOADS, SPAWNING_METHODS
+from hermetic.models.python import OFFLOADING_METHODS, OFFLOADS, SPAWNING_METHODS, SPAWNS
 
 # By last name, which argument of a call is the function that it calls with those that follow. Not `run_sync`: that of a
 # session gives the function one argument more.
@@ -17,7 +17,9 @@ _HANDED_ON = {
     "partial": 0,  # https://docs.python.org/3/library/functools.html
 }
 del _HANDED_ON["run_sync"]
-HANDING_ON = frozenset(_HANDED_ON)
+# Those that have the function, and its arguments, in keywords.
+STARTING = tuple(sorted({name.rpartition(".")[2] for name, place in SPAWNS.items() if place < 0}))
+HANDING_ON = frozenset((*_HANDED_ON, *STARTING))
 
 
 def argument_of(node: Node, fn: Function, number: int, bound: bool) -> Expr:
@@ -39,6 +41,12 @@ def calls_through(caller: Function, name: str) -> list[Node]:
     if HANDING_ON.isdisjoint(caller.identifiers):
         return []
     found = []
+    for through in STARTING:
+        for node in caller.calls_of(through):
+            options = dict(node[3])
+            given, packed = options.get("target"), options.get("args")
+            if given is not None and last_name(given) == name and type(packed) is tuple and packed[0] == ir.SEQ:
+                found.append((node[0], given, packed[2], (), node[4]))
     for through, place in _HANDED_ON.items():
         for node in caller.calls_of(through):
             given = node[2][place : place + 1]

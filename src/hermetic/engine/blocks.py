@@ -25,6 +25,7 @@ from hermetic.engine.scopes import MODES
 from hermetic.engine.session_values import sessions_in
 from hermetic.engine.state import CREATED, ENTERED, SCOPED, State, Track
 from hermetic.engine.values import Atom, Value
+from hermetic.models.python import POOLS
 from hermetic.models.scopes import READER
 from hermetic.models.toolkit import RELEASED
 
@@ -165,7 +166,7 @@ def leave(run: Run, state: State, leaving: list[tuple[str, Any]], line: int, rai
             atom, function = what
             run.solver.force(run, state, call_function(run, state, function, atom, [], {}, position), position)
         elif how == "library":
-            if what.endswith(("TaskGroup", "create_task_group", "open_nursery", "PoolExecutor")):
+            if what in POOLS or what.endswith(("TaskGroup", "create_task_group", "open_nursery")):
                 concurrency.tasks_joined(state)
     if before is not None:
         concurrency.closed_under_tasks(run, state, before)

@@ -11,6 +11,7 @@ from hermetic.engine import (
     entities,
     ir,
     library,
+    pools,
     repository_calls,
     sessions,
     toolkit,
@@ -43,6 +44,7 @@ from hermetic.models.python import (
     DEFAULTING,
     NEVER_RAISING_METHODS,
     OFFLOADING_METHODS,
+    PARALLEL,
     SPAWNING_METHODS,
 )
 from hermetic.models.sqlalchemy import ASYNC, NARROWING_METHODS, RESULT_METHODS, SYMBOLS
@@ -110,6 +112,8 @@ def invoke_atom(run: Run, state: State, atom: Atom, args: Arguments, kwargs: Key
         return library.factory_call(run, state, atom, atom[1], kwargs, position, kind == v.REGISTRY)
     if is_container(atom):
         return v.one(atom)  # the container of an inner scope
+    if kind == v.EXT_OBJECT and atom[1] in PARALLEL and args:
+        pools.run_each(run, state, args[0], position)
     if kind in v.PLACES or kind in (v.OBJECT, v.INSTANCE):
         return _place(run, state, atom, args, kwargs, position)
     return call_unknown(run, state, args, kwargs, position)
@@ -301,7 +305,8 @@ def _method_of_unknown(
     ):
         return concurrency.offload(run, state, OFFLOADING_METHODS[name], args, kwargs, position)
     if name in SPAWNING_METHODS and len(args) > SPAWNING_METHODS[name]:
-        return concurrency.spawn(run, state, SPAWNING_METHODS[name], args, kwargs, position)
+        is_process = pools.is_of_processes(run, receiver)
+        return concurrency.spawn(run, state, SPAWNING_METHODS[name], args, kwargs, position, is_process)
     if name in ENTERING_METHODS and args:
         return _enter_on_stack(run, state, args[0], position)
     if name in ("callback", "push", "push_async_callback", "push_async_exit", "register"):
@@ -320,6 +325,10 @@ def _method_of_unknown(
         sessions.wait(run, state, kind, run.mark(position), v.sources(v.derived(*args, *kwargs.values())))
     if name not in NEVER_RAISING_METHODS:
         run.raise_(state, ERROR, run.mark(position))
+    if name in pools.METHODS:
+        started = pools.call(run, state, receiver, name, args, kwargs, position)
+        if started:
+            return started
     for argument in (*args, *kwargs.values()):
         lend(run, state, argument)
     unsaved.lend_behind(state, receiver)

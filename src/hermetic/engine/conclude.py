@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hermetic.engine import census, kept, responses, typestate as ts, unsaved, values as v
+from hermetic.engine import census, kept, responses, typestate as ts, unattended, unsaved, values as v
 from hermetic.engine.classes import COLUMN
 from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.observations import Blocking, Concurrent, EngineMade, Leak, UnguardedCommit
@@ -46,6 +46,8 @@ def conclude(run: Run, normal: list[State]) -> Summary:
     raised = run.exits.raises
     _leaks(run, normal, raised)
     _half_closed(run, normal, raised)
+    if run.solver.unattended.includes(run.fn):
+        unattended.observe(run, [*normal, *(exit_.state for exit_ in raised)])
     _engines(run, normal)
     unsaved.observe(run, normal)
     kept.observe(run, normal)

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hermetic.engine import app_contexts, blocks, calls, generator_loops, ir, rounds, typestate as ts, values as v
+from hermetic.engine import (
+    app_contexts,
+    blocks,
+    calls,
+    generator_loops,
+    ir,
+    pools,
+    rounds,
+    typestate as ts,
+    values as v,
+)
 from hermetic.engine.evaluate import assign, evaluate
 from hermetic.engine.generator_loops import RunBlock
 from hermetic.engine.guards import assume
@@ -74,10 +84,15 @@ def run_for(run: Run, node: Node, states: list[State], run_block: RunBlock) -> l
         return True
 
     at_least_once = type(iterable) is tuple and iterable[0] == ir.CALL and iterable[1] == "range"
-    skipped = [] if at_least_once else [rounds.without(state.copy(), rows & items) for state, _ in entered]
+    skipped = [] if at_least_once else [_skipping(run, state, rows & items, items, line) for state, _ in entered]
     return ended + _loop(
         run, [state for state, _ in entered], skipped, body, orelse, line, begin, lambda state: True, run_block
     )
+
+
+def _skipping(run: Run, state: State, rows: frozenset[Atom], items: Value, line: int) -> State:
+    """The state after a loop that has nothing to go through."""
+    return pools.nothing_made(run, rounds.without(state.copy(), rows), items, line)
 
 
 def run_while(run: Run, node: Node, states: list[State], run_block: RunBlock) -> list[State]:

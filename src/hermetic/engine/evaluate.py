@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
-from hermetic.engine import blocks, calls, ir, options, values as v
+from hermetic.engine import blocks, calls, concurrency, ir, options, values as v
 from hermetic.engine.attributes import read
 from hermetic.engine.fields import put_in_place, reachable_sessions, write_field
 from hermetic.engine.guards import assume
@@ -300,6 +300,7 @@ def _comprehension(run: Run, state: State, node: Node) -> Value:
         for condition in conditions:
             evaluate(run, state, condition)
     inner = evaluate(run, state, node[2])
+    concurrency.in_each_round(run, state, before)
     run.loops.pop()
     if before.heap is not state.heap:
         log = state.log

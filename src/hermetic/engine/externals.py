@@ -30,7 +30,7 @@ from hermetic.engine.state import State
 from hermetic.engine.stores import write_attribute
 from hermetic.engine.values import Value, elements
 from hermetic.models.injector import OBJECT, PROVIDERS
-from hermetic.models.python import CONCURRENT, NEVER_RAISE, NEVER_RETURN, OFFLOADS, SPAWNS
+from hermetic.models.python import CONCURRENT, DELAYING, NEVER_RAISE, NEVER_RETURN, OFFLOADS, PROCESSES, SPAWNS, WAITING
 from hermetic.models.sqlalchemy import REMOVED_OPTIONS, SETTING_COMMITTED, SYMBOLS
 from hermetic.models.waiting import SLEEP
 from hermetic.models.zope import JOINING
@@ -81,7 +81,7 @@ def call_external(run: Run, state: State, name: str, args: Arguments, kwargs: Ke
     if name in OFFLOADS:
         return concurrency.offload(run, state, OFFLOADS[name], args, kwargs, position)
     if name in SPAWNS:
-        return concurrency.spawn(run, state, SPAWNS[name], args, kwargs, position)
+        return concurrency.spawn(run, state, SPAWNS[name], args, kwargs, position, name in PROCESSES)
     return _plain(run, state, name, args, kwargs, position)
 
 
@@ -134,6 +134,13 @@ def _plain(run: Run, state: State, name: str, args: Arguments, kwargs: Keywords,
     if name == "functools.partial" and args:
         keywords = tuple((key or "**", value) for key, value in kwargs.items())
         return frozenset((v.PARTIAL, callee, tuple(args[1:]), keywords) for callee in args[0])
+    if name in DELAYING and args:  # what it gives, called, is a call that has been prepared
+        return v.one((v.PARTIAL, (v.EXT, "functools.partial"), (args[0],), ()))
+    if name == "itertools.repeat" and args:
+        return v.one((v.MANY, args[0]))
+    if name in WAITING and args:
+        run.solver.force(run, state, args[0], position)
+        return args[0]
     if name in ("next", "anext") and args:
         return run.solver.advance(run, state, args[0], position)
     if name in ("enumerate", "zip") and args:

@@ -255,6 +255,7 @@ def factory_call(
     """`Factory()`; for a registry, the session of the current context, which the registry owns."""
     kind = type_.kind
     if is_registry:
+        run.served.setdefault(atom, run.mark(position))
         return v.one(atom)
     bind = kwargs.get("bind")
     if bind is not None and any(k[0] == v.CONNECTION for item in bind for k in run.type_of(item)):

@@ -12,7 +12,8 @@ from hermetic.engine.values import Atom
 class Leak(NamedTuple):
     """A session made here is open and ours at an exit. `how`: normal, exception, yield, dropped; injected: a framework
     gets it from a dependency, at the marker `at` or (None) by calling the factory itself; left: a loop over an
-    asynchronous generator that has it in a block is left early; stored: a method keeps it in an attribute."""
+    asynchronous generator that has it in a block is left early; stored: a method keeps it in an attribute; unattended:
+    a thread or a task never removes what a registry has made for it."""
 
     created: Mark
     how: str
@@ -33,6 +34,13 @@ class KeptCommit(NamedTuple):
 
     commit: Mark
     attribute: str
+
+
+class EngineInProcess(NamedTuple):
+    """An engine, which was made at `made` if that is known, goes into a new process at `at`."""
+
+    at: Mark
+    made: Mark | None
 
 
 class SwallowedFailure(NamedTuple):

@@ -135,6 +135,10 @@ class Program:
         """Engines that are made inside of functions."""
         return self._observed(seen.EngineMade)
 
+    def engines_in_processes(self) -> Iterator[tuple[Place, seen.EngineInProcess]]:
+        """Engines that are given to new processes."""
+        return self._observed(seen.EngineInProcess)
+
     def misused_options(self) -> Iterator[tuple[Place, seen.OptionMisused]]:
         """Options of sessions and factories that cannot work."""
         return self._observed(seen.OptionMisused)

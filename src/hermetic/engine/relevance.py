@@ -68,7 +68,7 @@ def _is_wrapped(fn: Function, types: Types, relevant: Container[int]) -> bool:
 
 
 # What many objects have, and sessions too: evidence only where the object is known to be a session.
-COMMON_WORDS = frozenset(("get", "get_one", "add", "delete", "close", "begin"))
+COMMON_WORDS = frozenset(("get", "get_one", "add", "delete", "close", "remove", "begin"))
 
 
 def _returns_something(fn: Function) -> bool:

@@ -46,6 +46,7 @@ from hermetic.engine.session_values import sessions_in
 from hermetic.engine.state import ENTITY_FOREIGN, Fields, Instance, Mark, State, Track, join
 from hermetic.engine.summary import NEVER_RETURNING, OPAQUE, TRIVIAL, Summary
 from hermetic.engine.types import Types
+from hermetic.engine.unattended import Unattended
 from hermetic.engine.values import Atom, Value
 from hermetic.engine.waits import SlowCalls
 
@@ -71,6 +72,7 @@ class Solver:
         self.session_classes = SessionClasses(self.types)
         self.injection = Injection(self.types, self.summary)
         self.responses = Responses(self.types)
+        self.unattended = Unattended(self.types)
         self.deciding = DecidingParameters(code, self.types.classes)
         self.observations: dict[int, list[Any]] = {}
         self.shared_uses: dict[int, dict[tuple[str, int, int, int], Any]] = {}

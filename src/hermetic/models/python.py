@@ -1,7 +1,8 @@
 """Python's own library and a few small helpers, as far as control flow and concurrency are concerned.
 
 Sources: [py] https://docs.python.org/3/library/, [anyio] https://anyio.readthedocs.io/, [fastapi] https://fastapi.tiangolo.com/,
-[starlette] https://www.starlette.io/, [asgiref] https://github.com/django/asgiref
+[starlette] https://www.starlette.io/, [asgiref] https://github.com/django/asgiref, [gevent] https://www.gevent.org/api/,
+[joblib] https://joblib.readthedocs.io/en/stable/parallel.html
 """
 
 from __future__ import annotations
@@ -48,6 +49,74 @@ SPAWNING_METHODS: dict[str, int] = {
     "start_soon": 0,  # [anyio] task groups, trio nurseries
     "submit": 0,  # [py] concurrent.futures
 }
+
+# Pools of threads and processes.
+POOLS = frozenset(
+    (
+        "concurrent.futures.Executor",  # [py] concurrent.futures
+        "concurrent.futures.ThreadPoolExecutor",
+        "concurrent.futures.ProcessPoolExecutor",
+        "concurrent.futures.thread.ThreadPoolExecutor",
+        "concurrent.futures.process.ProcessPoolExecutor",
+        "multiprocessing.Pool",  # [py] multiprocessing
+        "multiprocessing.pool.Pool",
+        "multiprocessing.pool.ThreadPool",
+        "multiprocessing.dummy.Pool",
+        "gevent.pool.Pool",  # [gevent] gevent.pool
+        "gevent.threadpool.ThreadPool",
+    )
+)
+# Their methods that call the first argument for each item of the others, several at once; `starmap` unpacks the items.
+MAPPING_METHODS = frozenset(("map", "map_async", "imap", "imap_unordered", "starmap", "starmap_async"))
+UNPACKING_METHODS = frozenset(("starmap", "starmap_async"))
+# Their methods that start one call: the first argument, with the arguments that the others hold.
+APPLYING_METHODS = frozenset(("apply_async",))
+# Their methods that wait for everything started.
+ENDING_METHODS = frozenset(("join", "shutdown"))
+# What calls the calls that it gets, several at once, and what prepares them. [joblib]
+PARALLEL = frozenset(("joblib.Parallel",))
+DELAYING = frozenset(("joblib.delayed",))
+
+# Classes whose `start()` runs the `run()` of a subclass beside the caller.
+THREADS = frozenset(
+    (
+        "threading.Thread",  # [py] threading
+        "multiprocessing.Process",  # [py] multiprocessing
+        "multiprocessing.context.Process",
+        "multiprocessing.process.BaseProcess",
+        "billiard.Process",  # https://github.com/celery/billiard, a fork of it
+    )
+)
+# Of all these, those that are processes: what they get of a connection is a copy of its socket, or cannot be pickled.
+# https://docs.sqlalchemy.org/en/20/core/pooling.html#using-connection-pools-with-multiprocessing-or-os-fork
+PROCESSES = frozenset(
+    (
+        "multiprocessing.Process",
+        "multiprocessing.context.Process",
+        "multiprocessing.process.BaseProcess",
+        "billiard.Process",
+        "multiprocessing.Pool",
+        "multiprocessing.pool.Pool",
+        "concurrent.futures.ProcessPoolExecutor",
+        "concurrent.futures.process.ProcessPoolExecutor",
+    )
+)
+# Methods of threads, futures and results of pools that wait until they are done.
+WAITING_METHODS = frozenset(("join", "result", "get", "wait", "exception"))
+# Functions that wait for those that they are given.
+WAITING = frozenset(("concurrent.futures.wait", "concurrent.futures.as_completed"))
+
+# While one thread or task is in the block of one of these, the others are not.
+LOCKS = frozenset(
+    (
+        "threading.Lock",  # [py] threading
+        "threading.RLock",
+        "asyncio.Lock",  # [py] asyncio-sync
+        "multiprocessing.Lock",
+        "multiprocessing.RLock",
+        "anyio.Lock",  # [anyio] synchronization
+    )
+)
 
 # Never return.
 NEVER_RETURN = frozenset(

@@ -41,6 +41,15 @@ JOB_CLASSES: dict[str, str] = {
 # Decorators that, with `bind=True`, pass the task itself, of the class that `base` names. [celery] tasks: bound tasks
 BINDING_DECORATORS = frozenset(("task", "shared_task"))
 
+# Decorators that make a task of a function, which a process or thread of a worker runs among others.
+TASKS: dict[str, str] = {"task": "celery", "shared_task": "celery", "actor": "dramatiq"}
+# What projects have run around every task: words that name a signal or a hook, base classes. [celery] signals, custom
+# task classes [dramatiq] middleware
+AROUND_TASKS = frozenset(("task_postrun", "task_prerun", "after_return", "ContextTask"))
+TASK_CLASSES = frozenset(
+    ("celery.Task", "celery.app.task.Task", "dramatiq.Middleware", "dramatiq.middleware.Middleware")
+)
+
 # Decorators of functions that a worker runs once.
 SIGNALS: dict[str, str] = {
     "celery.signals.worker_init.connect": STARTUP,  # [celery] signals

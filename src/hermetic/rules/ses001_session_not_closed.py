@@ -18,7 +18,8 @@ at the `yield`.
 The session is returned to code that may close it (a framework does not, unless every function that gets it does), or
 yielded under a `with` or `finally`, stored on an object that closes it, passed to a callee that closes it, entered on
 an `ExitStack`, or closed by a flag (`own = session is None ... if own: session.close()`). Registries
-(`scoped_session`, Flask-SQLAlchemy) and sessions over a borrowed connection have another owner. A session that is
+(`scoped_session`, Flask-SQLAlchemy) and sessions over a borrowed connection have another owner; only in a thread or a
+task of Celery or Dramatiq nobody but its own code removes what a registry has made there. A session that is
 passed to code which hermetic cannot see stays ours.
 
 ## References
@@ -108,7 +109,7 @@ def get_session():
 )
 
 # The worst of several exits is the one to show.
-ORDER = ("normal", "injected", "yield", "exception", "left", "stored")
+ORDER = ("normal", "injected", "yield", "exception", "left", "stored", "unattended")
 
 
 def check(program: Program) -> Iterator[Finding]:
@@ -137,7 +138,7 @@ def _of_an_object(program: Program, place: Place, leak: Leak) -> Finding:
 def finding(program: Program, place: Place, leak: Leak) -> Finding:
     function = place.function
     at = program.position(leak.created)
-    trace = list(program.steps(leak.created, "opened here"))
+    trace = list(program.steps(leak.created, "used here" if leak.how == "unattended" else "opened here"))
     fix = Fix("unsafe", "open it in a `with` block, or close it in `finally`")
     if leak.how == "normal":
         message = f"the session opened here is still open when `{function.name}` returns"
@@ -148,6 +149,11 @@ def finding(program: Program, place: Place, leak: Leak) -> Finding:
         message = f"nobody closes the session {whose}: a framework ends only the dependencies that yield"
     elif leak.how == "stored":
         message = f"each call of `{function.name}` keeps another session in an attribute, and nobody ever closes one"
+    elif leak.how == "unattended":
+        message = f"nothing removes the registry's session from the thread or worker that runs {_quoted(function.name)}"
+        fix = Fix(
+            "unsafe", "call `remove()` of the registry in `finally`, or open a session of its own in a `with` block"
+        )
     elif leak.how == "left":
         message = f"`{function.name}` leaves this loop early: the event loop closes the session when it comes to it"
         fix = Fix("unsafe", "make the generator function an `asynccontextmanager`, and open it with `async with`")
@@ -161,7 +167,7 @@ def finding(program: Program, place: Place, leak: Leak) -> Finding:
         place_of_exit = program.position(leak.at)
         where = "may raise here" if leak.how != "yield" else "the caller's exception comes out of this yield"
         trace.append(Step(place_of_exit, where))
-    minor = leak.how in ("left", "stored") or (place.is_command and leak.how != "injected")
+    minor = leak.how in ("left", "stored", "unattended") or (place.is_command and leak.how != "injected")
     severity = Severity.WARNING if minor else Severity.ERROR
     return Finding(at, severity, message, tuple(trace), fix)
 

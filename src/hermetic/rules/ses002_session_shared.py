@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hermetic.engine.observations import Concurrent
 from hermetic.engine.program import Program
 from hermetic.finding import Finding, Fix, Severity, Step
 from hermetic.rule import Example, Rule
@@ -118,11 +119,20 @@ def check(program: Program) -> Iterator[Finding]:
         message = "this session is made once and shared by every request and thread"
         fix = Fix("unsafe", "keep the factory here, and open a session for each request")
         yield Finding(program.position(at), Severity.ERROR, message, tuple(trace), fix)
-    for _, use in program.concurrent_uses():
+    yield from _used_at_once(program)
+
+
+def _used_at_once(program: Program) -> Iterator[Finding]:
+    """One finding for each session of a function."""
+    found: dict[tuple[object, ...], list[Concurrent]] = {}
+    for place, use in program.concurrent_uses():
+        found.setdefault((place.function.id, use.session), []).append(use)
+    for use, *further in found.values():
         trace = []
         if use.created is not None:
             trace.append(Step(program.position(use.created), "the session is made here"))
-        trace.extend(program.steps(use.at, f"used {use.how} from here"))
+        for each in (use, *further[: LONGEST_LIST - 1]):
+            trace.extend(program.steps(each.at, f"used {each.how} from here"))
         message = f"one session is used {use.how}"
         fix = Fix("unsafe", "let each task open a session of its own")
         yield Finding(program.position(use.at), Severity.ERROR, message, tuple(trace), fix)

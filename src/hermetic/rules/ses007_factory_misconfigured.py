@@ -4,7 +4,8 @@
 
 An engine is a connection pool. One for every request means a new connection, TLS handshake and login each time, none
 of the pool's limits, and connections that stay open until the garbage collector closes them: the database runs out
-of connections while every pool thinks it holds one. `autocommit=True` was removed in SQLAlchemy 2.0.
+of connections while every pool thinks it holds one. An engine that goes into a new process takes its connections
+along: both processes would talk over them. `autocommit=True` was removed in SQLAlchemy 2.0.
 
 ## What to do
 
@@ -79,6 +80,7 @@ def check(program: Program) -> Iterator[Finding]:
         fix = Fix("unsafe", f"remove `{option.option}` and begin transactions with `session.begin()`")
         yield Finding(at, Severity.ERROR, option.why, (Step(at, "given here"),), fix)
     yield from _expiring(program)
+    yield from _in_processes(program)
 
 
 def _engines(program: Program) -> Iterator[Finding]:
@@ -135,6 +137,18 @@ def _expiring(program: Program) -> Iterator[Finding]:
         fix = Fix("safe", "pass `expire_on_commit=False`")
         message = "sessions for asyncio need `expire_on_commit=False`: instances of these are read after a commit"
         yield Finding(at, Severity.ERROR, message, trace, fix)
+
+
+def _in_processes(program: Program) -> Iterator[Finding]:
+    for _, shared in program.engines_in_processes():
+        at = program.position(shared.at)
+        trace = [Step(program.position(shared.made), "the engine is made here")] if shared.made is not None else []
+        trace.append(Step(at, "another process gets it here"))
+        fix = Fix(
+            "unsafe", "make an engine in the new process, or call `engine.dispose(close=False)` first thing in it"
+        )
+        message = "the new process gets this engine with its pool: two processes would talk over one connection"
+        yield Finding(at, Severity.WARNING, message, tuple(trace), fix)
 
 
 RULE = Rule(
