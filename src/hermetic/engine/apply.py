@@ -424,6 +424,7 @@ def _commits(run: Run, state: State, effects: Effects, sub: Substitution) -> Non
             ensured=done.missing or done.or_found or done.ensured,
             or_found=done.or_found or GIVEN_BACK in state.decisions,
             found=done.found and sources == its_own,
+            note=done.note and sources == its_own,
         )
         record(run, state, committed_here)
 

@@ -8,7 +8,7 @@ from hermetic.engine import census, kept, responses, typestate as ts, unattended
 from hermetic.engine.classes import COLUMN
 from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.observations import Blocking, Concurrent, EngineMade, Leak, UnguardedCommit
-from hermetic.engine.operations import root_of
+from hermetic.engine.operations import notes, root_of
 from hermetic.engine.run import DATABASE_ERROR, EXPLICIT, THROWN, Raised, Run
 from hermetic.engine.session_types import MANAGED
 from hermetic.engine.sessions import COMMITTING
@@ -219,7 +219,7 @@ def _summary(run: Run, normal: list[State], raised: list[Raised]) -> Summary:
     _reported(normal)
     end = _join_all(normal)
     if end is not None:
-        end.log = _certain(end.log, normal)
+        end.log = notes(run, end, _certain(end.log, normal))
     returns = end.env.get(RETURNED, v.NOTHING) if end is not None else v.UNKNOWN
     after, after_raise, suppresses = Effects(), Effects(), False
     yields = v.UNKNOWN

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from hermetic.engine import values as v
 from hermetic.engine.observations import Split
 from hermetic.engine.run import Run
@@ -49,6 +51,8 @@ def _may_stand_apart(run: Run, earlier: Commit, later: Commit) -> bool:
         return True
     if _is_record(run, earlier) or _is_record(run, later):
         return True
+    if _is_note(run, earlier, later) or _is_note(run, later, earlier):
+        return True
     in_a_later_loop = bool(run.loops) and run.loops[-1] > earlier.committed[1][0]
     if earlier.repeated and (later.repeated or in_a_later_loop or _is_only(later, MOMENT)):
         return True
@@ -64,6 +68,28 @@ def _is_record(run: Run, done: Commit) -> bool:
     records = {row for row in rows if type(row[2]) is int and run.solver.records.is_record(row[2])}
     named = {source for record in records for source in run.made_from.get(record, NO_ATOMS)}
     return bool(records) and rows <= records | named
+
+
+def notes(run: Run, end: State, log: tuple[Commit, ...]) -> tuple[Commit, ...]:
+    """Mark, of what a function tells its callers, the only commit of one that makes a row and then waits: it keeps
+    account of what it sends."""
+    if len(log) != 1 or log[0].note or not log[0].wrote:
+        return log
+    (done,) = log
+    rows = _rows(done)
+    track = end.instance(rows[0]) if len(rows) == 1 else None
+    is_made_here = track is not None and track.mark(LOADED) is None and _written_from(done) <= origins(run, {rows[0]})
+    waits = any(step > done.committed[1][:2] for step in run.waited)
+    return (done._replace(note=True),) if is_made_here and waits else log
+
+
+def _is_note(run: Run, done: Commit, other: Commit) -> bool:
+    """Is the one a helper's account of what it sends, of which the other knows nothing?"""
+    if not done.note:
+        return False
+    known, call = origins(run, other.sources), done.committed[1][:2]
+    answers = any(origin[0] == v.ORIGIN and origin[1][:2] == call for origin in known)
+    return known.isdisjoint(_rows(done)) and not answers
 
 
 def _is_progress(run: Run, earlier: Commit, later: Commit) -> bool:
@@ -142,7 +168,7 @@ def _is_a_key(run: Run, origin: Atom) -> bool:
     return name in ("self", "cls", "id") or name.endswith("_id")
 
 
-def origins(run: Run, sources: frozenset[Atom]) -> set[Atom]:
+def origins(run: Run, sources: Set[Atom]) -> set[Atom]:
     """What the sources were made from, and what that was made from in turn."""
     found: set[Atom] = set()
     pending = [root_of(atom) for atom in sources]

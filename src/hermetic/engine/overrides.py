@@ -9,7 +9,6 @@ from hermetic.engine.classes import decorator_names
 from hermetic.engine.link import Function
 from hermetic.engine.run import EXPLICIT, Raised
 from hermetic.engine.types import Types
-from hermetic.engine.values import Atom
 from hermetic.engine.walk import last_name
 
 # https://docs.python.org/3/library/typing.html#typing.Protocol
@@ -17,6 +16,9 @@ PROTOCOLS = frozenset(("typing.Protocol", "typing_extensions.Protocol"))
 
 # Implementations of an abstract method that are joined; of more, none is believed to be meant.
 MOST_IMPLEMENTATIONS = 12
+
+# So many methods in common make two classes the two sides of one interface.
+LARGE_INTERFACE = 4
 
 Relevant = Set[int]  # the functions that have to do with sessions
 
@@ -29,6 +31,7 @@ class Overrides:
         self._dispatched: dict[tuple[int, int], bool] = {}
         self._implementations: dict[int, tuple[int, ...]] = {}
         self._overridden: set[int] | None = None
+        self._twins: dict[int, tuple[int, ...]] = {}
 
     def calls_overridden(self, method: Function, class_id: int, relevant: Relevant) -> bool:
         """Does a method call, directly or not, what a subclass of its class defines anew, with sessions in either?"""
@@ -48,15 +51,16 @@ class Overrides:
                 here, there = classes.member(method.class_id, name), classes.member(class_id, name)
                 if here is None or there is None or type(here.item) is not int or type(there.item) is not int:
                     continue
-                if here.item != there.item and not relevant.isdisjoint((here.item, there.item)):
-                    return True
                 called = self._types.code.functions[here.item]
+                others = self.implementations(called) if here.item != there.item else ()
+                if here.item != there.item and not relevant.isdisjoint((here.item, there.item, *others)):
+                    return True
                 if here.item == there.item and here.item in relevant and called not in reached:
                     reached.append(called)
         return False
 
-    def implementations(self, fn: Function, receiver: Atom) -> tuple[int, ...]:
-        """Of an abstract method: the methods that override it, in the subclasses of the receiver's class."""
+    def implementations(self, fn: Function) -> tuple[int, ...]:
+        """Of an abstract method: the methods that override it, in the subclasses of its class."""
         known = self._implementations.get(fn.id)
         if known is None:
             known = ()
@@ -64,6 +68,33 @@ class Overrides:
                 known = self._overriding(fn)
             self._implementations[fn.id] = known
         return known
+
+    def twins(self, fn: Function) -> tuple[int, ...]:
+        """What the method is in other classes that implement the same interface, if that has many methods: in those of
+        a server, say, where this one belongs to its client."""
+        known = self._twins.get(fn.id)
+        if known is None:
+            known = self._twins[fn.id] = self._find_twins(fn) if fn.class_id is not None else ()
+        return known
+
+    def _find_twins(self, fn: Function) -> tuple[int, ...]:
+        code, found = self._types.code, []
+        assert fn.class_id is not None
+        own = code.classes[fn.class_id].methods
+        for base in self._types.classes.mro(fn.class_id)[1:]:
+            interface = code.classes[base].methods
+            if fn.name not in interface or not _is_abstract(code.functions[interface[fn.name]]):
+                continue
+            implemented = {name for name in own if name in interface and _is_abstract(code.functions[interface[name]])}
+            for class_, method in code.methods_named(fn.name):
+                common = implemented & code.classes[class_].methods.keys()
+                if (
+                    class_ != fn.class_id
+                    and len(common) >= LARGE_INTERFACE
+                    and base in self._types.classes.mro(class_)[1:]
+                ):
+                    found.append(method)
+        return tuple(dict.fromkeys(found))
 
     def _is_of_a_protocol(self, fn: Function) -> bool:
         """Is it `def load(self): ...` of a Protocol, or of a class that only derives from one?"""

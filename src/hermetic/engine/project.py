@@ -42,7 +42,7 @@ def call_function(
     """Call a function; a coroutine, generator or context manager function only prepares its work."""
     fn = run.code.functions[function]
     if receiver is not None and receiver[0] != v.OBJECT:
-        overriding = run.solver.overrides.implementations(fn, receiver)
+        overriding = run.solver.overrides.implementations(fn)
         if overriding:
             return _any_of(run, state, overriding, receiver, args, kwargs, position)
     kind = deferral(fn)
@@ -119,6 +119,8 @@ def perform(
             unsaved.lend_changed(state, before)
         return value
     summary = solver.summary(fn.id, key_of(run, state, fn, binding))
+    if summary.waits and receiver is not None and receiver[0] != v.OBJECT and _is_of_a_client(run, fn, summary):
+        summary = summary._replace(slow=None, waits=(), writes_after_wait=False)
     sub = Substitution(run, state, fn, binding, position, summary)
     value = apply(run, state, summary, sub, fn)
     if state.dead:
@@ -131,6 +133,12 @@ def perform(
             if atom not in summary.keeps:
                 run.engines.setdefault(atom, run.mark(position))
     return _result(run, state, fn, receiver, value, summary.effects.commits != (), args, kwargs, position)
+
+
+def _is_of_a_client(run: Run, fn: Function, summary: Summary) -> bool:
+    """Does the method ask a server for what others of its interface ask the database? Where a transaction is, it is not
+    this one that is in use."""
+    return not summary.touches and any(run.solver.summary(twin).touches for twin in run.solver.overrides.twins(fn))
 
 
 def _read_rows(

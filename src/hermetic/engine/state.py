@@ -191,6 +191,7 @@ class Commit(NamedTuple):
     ensured: bool = False  # by a helper that looked for it itself: get or create, which a retry finds done
     or_found: bool = False  # by a function that returns the row where it is there: to its callers it is ensured
     found: bool = False  # of all rows in it is known that they were loaded, and only changed
+    note: bool = False  # by a helper, of nothing but a row of its own, that goes on with a slow step: a record of that
 
 
 class State:
@@ -455,6 +456,7 @@ def join_logs(left: tuple[Commit, ...], right: tuple[Commit, ...]) -> tuple[Comm
                         missing=known.missing and done.missing,
                         ensured=known.ensured and done.ensured,
                         found=known.found and done.found,
+                        note=known.note and done.note,
                     )
                     out = (*out[:number], merged, *out[number + 1 :])
                 break
