@@ -130,6 +130,9 @@ class Substitution:
             return self._deferred(atom)
         if kind == v.BORROWED:
             return v.one((v.BORROWED, self.value(atom[1]), *atom[2:]))
+            return v.one((v.BORROWED, self.value(atom[1])))
+        if kind in (v.FACTORY, v.REGISTRY) and len(atom) > 2 and atom[2] is not None and atom[2][0] == v.PARAM:
+            return frozenset((*atom[:2], engine) for engine in self.atom(atom[2])) or v.one(atom[:2])
         return v.one(atom)
 
     def _rest(self, atom: Atom, place: int) -> Atom:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hermetic.engine import census, kept, responses, typestate as ts, unattended, unsaved, values as v
-from hermetic.engine.classes import COLUMN
+from hermetic.engine.classes import COLUMN, decorator_names
 from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.observations import Blocking, Concurrent, EngineMade, Leak, UnguardedCommit
 from hermetic.engine.operations import notes, root_of
@@ -38,6 +38,10 @@ from hermetic.engine.summary import Effects, Summary
 from hermetic.engine.values import Atom, Value
 
 RETURNED = "$return"
+
+# Nothing is thrown into those of pytest: what stands behind their yield runs whether the test has failed or not.
+# https://docs.pytest.org/en/stable/how-to/fixtures.html#yield-fixtures-recommended
+FIXTURE = "fixture"
 
 
 def conclude(run: Run, normal: list[State]) -> Summary:
@@ -78,6 +82,8 @@ def _leaks(run: Run, normal: list[State], raised: list[Raised]) -> None:
             _leak(run, atom, track, "normal", None)
     closed = _closed_by_all(normal)
     for exit_ in raised:
+        if exit_.kind == THROWN and FIXTURE in decorator_names(run.fn):
+            continue
         ours = _open(exit_.state, seen)
         for atom, track in _open(exit_.state, seen, closed) if closed else ():
             if (atom, track) not in ours:

@@ -91,6 +91,8 @@ class Contexts:
                 self.bits[function] |= CLI
             for decorator in fn.decorators:
                 self.bits[function] |= self._decorated(decorator, fn)
+            if not frameworks.CONFIGURING.isdisjoint(fn.identifiers) and _gets_an_application(fn):
+                self.bits[function] |= STARTUP
             for param in fn.params:
                 self._injected(param[2], fn)
                 self._injected(param[1], fn)
@@ -238,6 +240,11 @@ class Contexts:
                 if bits & ~self.bits[callee]:
                     self.bits[callee] |= bits
                     stack.append(callee)
+
+
+def _gets_an_application(fn: Function) -> bool:
+    """`def set_up(app: FastAPI)`, to put it together."""
+    return any(last_name(param[1]) in frameworks.APPLICATIONS for param in fn.params)
 
 
 def _hooks_in(call: ir.Node) -> list[ir.Expr]:

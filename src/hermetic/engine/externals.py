@@ -267,19 +267,28 @@ def _sqlalchemy(
 
 
 def _factory(run: Run, name: str, args: Arguments, kwargs: Keywords, position: ir.Pos) -> Value:
-    """A factory keeps the engine that it is made with."""
+    """A factory keeps the engine that it is made with: of those of several paths the last."""
     engine = None
     for value in (*args, *kwargs.values()):
         for atom in v.ordered(value):
-            if atom[0] == v.ENGINE:
-                engine = atom
-            elif atom[0] == v.FACTORY and len(atom) > 2:
-                engine = atom[2]
+            found = _engine_of(run, atom)
+            if found is not None:
+                if engine is not None and engine != found:
+                    run.engines.pop(engine, None)
+                engine = found
     _check_options(run, kwargs, position)
     made = run.solver.by_type(run, name, position)
-    if engine is not None:
+    if engine is not None and engine[0] == v.ENGINE:
         run.solver.engine_of.update((atom[1].options_at, engine[2]) for atom in made if atom[0] == v.FACTORY)
     return frozenset((*atom[:2], engine) if atom[0] in (v.FACTORY, v.REGISTRY) else atom for atom in made)
+
+
+def _engine_of(run: Run, atom: v.Atom) -> v.Atom | None:
+    """The engine that an argument of a factory is, or that the factory has which it is."""
+    if atom[0] == v.FACTORY:
+        return atom[2] if len(atom) > 2 else None
+    of_a_caller = atom[0] == v.PARAM and any(kind[0] == v.ENGINE for kind in run.type_of(atom))
+    return atom if atom[0] == v.ENGINE or of_a_caller else None
 
 
 def _check_options(run: Run, kwargs: Keywords, position: ir.Pos) -> None:

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import NamedTuple, TypeVar
 
 from hermetic.engine import holders, ir, observations as seen, values as v
+from hermetic.engine.classes import decorator_names
 from hermetic.engine.contexts import CLI, IMPORT, MIGRATION, ONCE, REQUEST, STARTUP, TEST, WORKER, Contexts
 from hermetic.engine.dependencies import InjectedManager, injected_leaks, injected_managers
 from hermetic.engine.kept import kept_commits, kept_reads
@@ -383,7 +384,9 @@ class Program:
 
     def _lifetime_at(self, caller: Function, call: ir.Node, depth: int) -> str:
         place = self.place(caller.id)
-        if caller.is_module or place.once or self.solver.types.is_cached(caller) or _is_kept_in_a_global(call, caller):
+        if caller.is_module or place.once or self.solver.types.is_cached(caller):
+            return "once"
+        if _is_kept_in_a_global(call, caller) or _is_kept_in_a_registry(call, caller):
             return "once"
         if caller.name == "__init__" and caller.class_id is not None:
             return self._lifetime(caller.class_id, depth - 1)
@@ -398,6 +401,26 @@ def _is_kept_in_a_global(call: ir.Node, caller: Function) -> bool:
         statement[0] == ir.ASSIGN and statement[2] == call and any(target in caller.globals for target in statement[1])
         for statement in (caller.statements() if caller.globals else ())
     )
+
+
+def _is_kept_in_a_registry(call: ir.Node, caller: Function) -> bool:
+    """`database = cls._open[path] = Database(path)`: of a class or a module, for the next who asks for the same."""
+    kept = [statement for statement in caller.statements() if statement[0] == ir.ASSIGN]
+    names = {target for statement in kept if statement[2] == call for target in statement[1] if type(target) is str}
+    return any(
+        type(target) is tuple and target[0] == ir.SUB and _outlives(target[1], caller)
+        for statement in kept
+        if statement[2] == call or (type(statement[2]) is str and statement[2] in names)
+        for target in statement[1]
+    )
+
+
+def _outlives(container: ir.Expr, caller: Function) -> bool:
+    """Is it one of the module's, or of a class?"""
+    while type(container) is tuple and container[0] == ir.ATTR:
+        container = container[1]
+    is_class = bool(caller.params) and container == caller.params[0][0] and "classmethod" in decorator_names(caller)
+    return type(container) is str and (is_class or container not in caller.locals)
 
 
 def _characters(text: str, column: int) -> int:

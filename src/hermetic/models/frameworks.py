@@ -144,6 +144,10 @@ TASK_DECORATORS: dict[str, str] = {
 # Applications, and what of theirs holds the functions to run before they serve and after: [fastapi] advanced/events,
 # [starlette] lifespan, [litestar] usage/applications (keywords, and attributes of AppConfig).
 APPLICATIONS = frozenset(("FastAPI", "Starlette", "Litestar"))
+# What is called on an application while it is put together: [fastapi], [starlette] applications, middleware, events.
+CONFIGURING = frozenset(
+    ("add_middleware", "add_event_handler", "add_exception_handler", "add_api_route", "add_route", "include_router")
+)
 LIFETIME_HOOKS = frozenset(("lifespan", "on_startup", "on_shutdown", "lifespan_context"))
 
 # Library -> the attribute in which its applications, requests and web sockets keep what others put there.

@@ -32,6 +32,9 @@ from hermetic.engine.program import Place, Program
 from hermetic.finding import Finding, Fix, Severity, Step
 from hermetic.rule import Example, Rule
 
+# https://docs.sqlalchemy.org/en/20/core/pooling.html#switching-pool-implementations
+NO_POOL = "NullPool"
+
 PER_CALL = Example(
     "a new pool for every call",
     """\
@@ -92,6 +95,8 @@ def _engines(program: Program) -> Iterator[Finding]:
         per_object = engine.fate == "stored in an object" and program.lifetime(place) != "call"
         if engine.fate == "stored" or per_object or program.is_cached(place):
             kept.add(engine.made[:2])
+        elif engine.pool == NO_POOL:
+            continue  # each of its connections is closed when it is given back
         elif not place.once and engine.fate not in ("returned", "disposed", "yielded"):
             found.setdefault(engine.made[:2], []).append((place, engine))
     for made, uses in found.items():
