@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hermetic.engine import census, entities, ir, options, sessions, typestate as ts, values as v
-from hermetic.engine.operations import SCHEMA
+from hermetic.engine.operations import PURGE, SCHEMA
 from hermetic.engine.project import Arguments, Keywords, make_session
 from hermetic.engine.run import DATABASE_ERROR, EXPLICIT, Run
 from hermetic.engine.session_types import REGISTRY, SessionType
@@ -79,13 +79,21 @@ def _before(run: Run, state: State, atom: Atom, name: str, first: Value, positio
     elif name in ("execute", "scalar", "scalars", "exec", "stream"):
         for statement in first:
             if statement[0] == v.STATEMENT and statement[1] in WRITING:
-                sessions.write(run, state, atom, _with_rows(run, statement[3]), run.mark(position), frozenset())
+                came_from = _with_rows(run, statement[3])
+                if statement[1] == "delete":
+                    came_from = came_from or _purge(run, statement[2], position)
+                sessions.write(run, state, atom, came_from, run.mark(position), frozenset())
             elif statement[0] == v.STATEMENT and statement[1] == SCHEMA:
                 step: Atom = (v.ORIGIN, (position[0], position[1], run.salt), SCHEMA)
                 run.made_from[step] = statement[3]
                 sessions.write(run, state, atom, frozenset((step,)), run.mark(position), frozenset())
     elif name in ("bulk_insert_mappings", "bulk_update_mappings"):
         sessions.write(run, state, atom, v.sources(first), run.mark(position), frozenset())
+
+
+def _purge(run: Run, class_: int | Atom | None, position: ir.Pos) -> frozenset[Atom]:
+    """What a bulk delete writes that depends on nothing but constants and the time of day: something of its own."""
+    return frozenset(((v.ORIGIN, (position[0], position[1], run.salt), class_, PURGE),) if class_ is not None else ())
 
 
 def _with_rows(run: Run, sources: frozenset[Atom]) -> frozenset[Atom]:
@@ -280,6 +288,8 @@ def query_operation(
         owner = target
         if ending == "write":
             came_from = query[4] | v.sources(v.derived(*args, *kwargs.values()))
+            if name == "delete":
+                came_from = came_from or _purge(run, query[2], position)
             sessions.write(run, state, target, _with_rows(run, came_from), run.mark(position), frozenset())
         _send(run, state, target, type_, position)
     if ending == "write" or ending == "derived" or query[2] is None:

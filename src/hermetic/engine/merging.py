@@ -34,13 +34,17 @@ def merge(states: list[State], flags: frozenset[str] = frozenset()) -> list[Stat
 
 
 def _most_alike(states: list[State]) -> tuple[int, int]:
-    """The last two states that have the same sessions open, which joined would be open on some paths; else the last."""
+    """The last two states that have the same sessions open, which joined would be open on some paths, and of these
+    rather two that are told apart by nothing that is written; else the last."""
     opened = [open_sessions(state) for state in states]
-    for other in range(len(states) - 1, 0, -1):
-        for one in range(other - 1, -1, -1):
-            if opened[one] == opened[other]:
-                return one, other
-    return len(states) - 2, len(states) - 1
+    alike = [
+        (one, other)
+        for other in range(len(states) - 1, 0, -1)
+        for one in range(other - 1, -1, -1)
+        if opened[one] == opened[other]
+    ]
+    told_apart = (pair for pair in alike if not _would_be_two_parts(states[pair[0]], states[pair[1]]))
+    return next(told_apart, alike[0] if alike else (len(states) - 2, len(states) - 1))
 
 
 def open_sessions(state: State) -> frozenset[Atom]:
@@ -59,16 +63,20 @@ def _same_heap(left: State, right: State) -> bool:
 def _same_facts(left: State, right: State, flags: frozenset[str]) -> bool:
     if left.facts is not right.facts and left.facts != right.facts:
         return False
-    if left.log != right.log and _unwritten(left) != _unwritten(right):
-        return False  # either it was committed, or it is still to be: together they would be two parts
+    if _would_be_two_parts(left, right):
+        return False
     return all(_constant(left, name) == _constant(right, name) for name in flags)
+
+
+def _would_be_two_parts(left: State, right: State) -> bool:
+    """Was it committed on the one path, and is it still to be on the other?"""
+    return left.log != right.log and _unwritten(left) != _unwritten(right)
 
 
 def _unwritten(state: State) -> bool:
     """Is something pending that no commit has written yet?"""
     return state.floating is not None or any(
-        type(track) is Track and ts.may(track.word, ts.DIRTY) and track.mark(ts.DIRTY) is not None
-        for track in state.heap.values()
+        type(track) is Track and ts.may(track.word, ts.DIRTY) for track in state.heap.values()
     )
 
 

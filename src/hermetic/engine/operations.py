@@ -16,6 +16,8 @@ ABSENT: Atom = (v.CONSTANT, "absent")
 GIVEN_BACK: Atom = (v.CONSTANT, "given back")
 # What stands last in a source that is no row: a statement that changes tables, the time put into a row.
 SCHEMA, MOMENT = "schema", "@moment"
+# The same of a bulk delete of what is old, or of all; before it stands the class.
+PURGE = "purge"
 
 
 def record(run: Run, state: State, done: Commit) -> None:
@@ -155,9 +157,15 @@ def _related(run: Run, earlier: Commit, later: Commit) -> bool | None:
     by_one_helper = earlier.committed[2] is not None and earlier.committed[2] == later.committed[2]
     if by_one_helper and earlier.session != later.session:
         return True if any(not _is_a_key(run, origin) for origin in left & right) else None
-    if by_one_helper or left & right:
+    if by_one_helper or left & right or _refills(left, right) or _refills(right, left):
         return True
     return None if left and right else False
+
+
+def _refills(left: set[Atom], right: set[Atom]) -> bool:
+    """Is there a row of the class of which the other has deleted what was there?"""
+    emptied = {origin[2] for origin in left if origin[-1] == PURGE}
+    return any((row[0] == v.ENTITY or row[-1] == PURGE) and row[2] in emptied for row in right if len(row) > 2)
 
 
 def _is_a_key(run: Run, origin: Atom) -> bool:
