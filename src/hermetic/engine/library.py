@@ -81,7 +81,7 @@ def _before(run: Run, state: State, atom: Atom, name: str, first: Value, positio
             if statement[0] == v.STATEMENT and statement[1] in WRITING:
                 came_from = _with_rows(run, statement[3])
                 if statement[1] == "delete":
-                    came_from = came_from or _purge(run, statement[2], position)
+                    came_from = came_from or _purge(run, statement, position)
                 sessions.write(run, state, atom, came_from, run.mark(position), frozenset())
             elif statement[0] == v.STATEMENT and statement[1] == SCHEMA:
                 step: Atom = (v.ORIGIN, (position[0], position[1], run.salt), SCHEMA)
@@ -91,9 +91,20 @@ def _before(run: Run, state: State, atom: Atom, name: str, first: Value, positio
         sessions.write(run, state, atom, v.sources(first), run.mark(position), frozenset())
 
 
-def _purge(run: Run, class_: int | Atom | None, position: ir.Pos) -> frozenset[Atom]:
-    """What a bulk delete writes that depends on nothing but constants and the time of day: something of its own."""
-    return frozenset(((v.ORIGIN, (position[0], position[1], run.salt), class_, PURGE),) if class_ is not None else ())
+def _purge(run: Run, written: Atom, position: ir.Pos) -> frozenset[Atom]:
+    """What a bulk delete of some rows writes that depends on nothing but constants and the time of day: something of
+    its own."""
+    class_, options = written[2], written[4 if written[0] == v.STATEMENT else 3]
+    is_of_some = class_ is not None and SOME_ROWS in options
+    return frozenset(((v.ORIGIN, (position[0], position[1], run.salt), class_, PURGE),) if is_of_some else ())
+
+
+# In the options of a query or of a DELETE: not all rows are meant.
+SOME_ROWS = "*some"
+
+
+def _of_some(name: str, options: tuple[str, ...]) -> tuple[str, ...]:
+    return (SOME_ROWS,) if name in ("where", "filter", "filter_by") and SOME_ROWS not in options else ()
 
 
 def _with_rows(run: Run, sources: frozenset[Atom]) -> frozenset[Atom]:
@@ -282,14 +293,15 @@ def query_operation(
         query = (*query[:2], None, *query[3:])
     if ending == "query":
         came_from = v.limited(query[4] | v.sources(v.derived(*args, *kwargs.values())))
-        return v.one((v.QUERY, query[1], query[2], (*query[3], *_loader_options(name, args)), came_from))
+        options = (*query[3], *(_loader_options(name, args) or _of_some(name, query[3])))
+        return v.one((v.QUERY, query[1], query[2], options, came_from))
     owner = None
     for target, type_ in sessions_in(run, frozenset((query[1],)) if query[1] is not None else v.UNKNOWN):
         owner = target
         if ending == "write":
             came_from = query[4] | v.sources(v.derived(*args, *kwargs.values()))
             if name == "delete":
-                came_from = came_from or _purge(run, query[2], position)
+                came_from = came_from or _purge(run, query, position)
             sessions.write(run, state, target, _with_rows(run, came_from), run.mark(position), frozenset())
         _send(run, state, target, type_, position)
     if ending == "write" or ending == "derived" or query[2] is None:
@@ -366,7 +378,8 @@ def statement_operation(statement: Atom, name: str, args: Arguments, kwargs: Key
     options = statement[4] if len(statement) > 4 else ()
     if statement[1] == "option":
         return v.one((v.STATEMENT, "option", None, statement[3] | relationship_names(args), ()))
-    return v.one((v.STATEMENT, statement[1], statement[2], came_from, (*options, *_loader_options(name, args))))
+    further = _loader_options(name, args) or (_of_some(name, options) if statement[1] == "delete" else ())
+    return v.one((v.STATEMENT, statement[1], statement[2], came_from, (*options, *further)))
 
 
 def relationship_names(args: Arguments) -> frozenset[str]:
