@@ -157,13 +157,14 @@ def _related(run: Run, earlier: Commit, later: Commit) -> bool | None:
     by_one_helper = earlier.committed[2] is not None and earlier.committed[2] == later.committed[2]
     if by_one_helper and earlier.session != later.session:
         return True if any(not _is_a_key(run, origin) for origin in left & right) else None
-    if by_one_helper or left & right or _refills(left, right) or _refills(right, left):
+    if by_one_helper or left & right:
         return True
-    return None if left and right else False
+    told = left and right and not _may_refill(left, right) and not _may_refill(right, left)
+    return None if told else False
 
 
-def _refills(left: set[Atom], right: set[Atom]) -> bool:
-    """Is there a row of the class of which the other has deleted what was there?"""
+def _may_refill(left: set[Atom], right: set[Atom]) -> bool:
+    """Is there a row of the class of which the other has deleted some?"""
     emptied = {origin[2] for origin in left if origin[-1] == PURGE}
     return any((row[0] == v.ENTITY or row[-1] == PURGE) and row[2] in emptied for row in right if len(row) > 2)
 
