@@ -9,6 +9,7 @@ from hermetic.engine.fields import read_field, read_parameter, write_field
 from hermetic.engine.instances import doubt, end_instances, settle
 from hermetic.engine.link import Function
 from hermetic.engine.operations import ABSENT, GIVEN_BACK, record
+from hermetic.engine.operations import ABSENT, PURGE, record
 from hermetic.engine.run import Raised, Run, Told
 from hermetic.engine.session_types import SessionType
 from hermetic.engine.session_values import sessions_in
@@ -92,7 +93,7 @@ class Substitution:
         if kind == v.CTOR:
             return self._each(atom[1], lambda base: read_parameter(self.run, self.state, base, atom[2]))
         if kind in MADE:
-            return v.one(self.made(atom))
+            return v.one(atom if atom[-1] == PURGE else self.made(atom))  # of old rows no call has made any
         if kind == v.FREE:
             return self._free(atom)
         return self._composite(atom)

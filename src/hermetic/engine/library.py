@@ -96,7 +96,7 @@ def _purge(run: Run, written: Atom, position: ir.Pos) -> frozenset[Atom]:
     its own."""
     class_, options = written[2], written[4 if written[0] == v.STATEMENT else 3]
     is_of_some = class_ is not None and SOME_ROWS in options
-    return frozenset(((v.ORIGIN, (position[0], position[1], run.salt), class_, PURGE),) if is_of_some else ())
+    return frozenset(((v.ORIGIN, (*position[:2], run.fn.id), class_, PURGE),) if is_of_some else ())
 
 
 # In the options of a query or of a DELETE: not all rows are meant.
