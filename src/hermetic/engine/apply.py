@@ -8,8 +8,7 @@ from hermetic.engine import copies, entities, ir, sharing, stale, told, typestat
 from hermetic.engine.fields import read_field, read_parameter, write_field
 from hermetic.engine.instances import doubt, end_instances, settle
 from hermetic.engine.link import Function
-from hermetic.engine.operations import ABSENT, GIVEN_BACK, record
-from hermetic.engine.operations import ABSENT, PURGE, record
+from hermetic.engine.operations import ABSENT, GIVEN_BACK, PURGE, record
 from hermetic.engine.run import Raised, Run, Told
 from hermetic.engine.session_types import SessionType
 from hermetic.engine.session_values import sessions_in
