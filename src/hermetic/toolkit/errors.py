@@ -175,5 +175,6 @@ def committed(error: BaseException) -> bool | None:
             return True
         if isinstance(cause, CommitUnknown):
             return None
-        cause = cause.__cause__
+        # The `asyncio.timeout()` of Python 3.11.2 (Debian 12) gives its TimeoutError no cause.
+        cause = cause.__cause__ or (cause.__context__ if isinstance(cause, TimeoutError) else None)
     return False

@@ -153,6 +153,18 @@ async def test_a_time_out_during_commit_says_that_it_is_committed(slow: AsyncDat
     assert await names(slow) == ["Ada"]
 
 
+def test_a_time_out_without_a_cause_says_so_too() -> None:
+    cancelled = asyncio.CancelledError()
+    cancelled.__cause__ = errors.CancelledAfterCommit("during COMMIT")
+    with pytest.raises(TimeoutError) as raised:
+        try:
+            raise cancelled
+        except asyncio.CancelledError:
+            raise TimeoutError  # noqa: B904 - as Python 3.11.2 does
+
+    assert errors.committed(raised.value) is True
+
+
 async def test_anyio_cancels_again_and_again(slow: AsyncDatabase) -> None:
     with anyio.move_on_after(0.25) as scope:
         async with slow.transaction() as session:
