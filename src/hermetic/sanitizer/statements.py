@@ -91,6 +91,8 @@ class DetailedStatements:
             probes, sql = self.probes, context.statement
             probes.ledger.statements += 1
             record = probes.ledger.of_connection(connection)
+            if record is not None:
+                record.is_writing = internals.writes(sql, context)
             for hook in probes.hooks["before_statement"]:  # as `tell` does
                 try:
                     hook(self.watch, connection, record, sql, context)
@@ -100,7 +102,7 @@ class DetailedStatements:
                 record.in_statement = True
                 record.statements += 1
                 record.busy = Busy(actor(), self.ways.grab(8, 1000), "a statement")
-                if not record.has_written and internals.writes(sql, context):
+                if record.is_writing and not record.has_written:
                     record.has_written, record.wrote = True, record.busy.frames
             return record
         except Exception as error:
@@ -110,7 +112,7 @@ class DetailedStatements:
     def ends(self, record: SessionRecord | None, since: float, context: Any, answer: Any) -> None:
         """As of `Statements`."""
         try:
-            if not internals.computes_here(context.dialect):
+            if perf_counter() - since >= waits.SLOW and not internals.computes_here(context.dialect):
                 waits.asked(since)
             if record is None:
                 return

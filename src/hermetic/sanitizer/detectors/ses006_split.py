@@ -17,7 +17,7 @@ from types import CodeType
 from typing import Any
 
 from hermetic.finding import Severity
-from hermetic.sanitizer import internals, writes
+from hermetic.sanitizer import writes
 from hermetic.sanitizer.detector import IN_TESTS, Detector
 from hermetic.sanitizer.evidence import Act, function
 from hermetic.sanitizer.ledger import SessionRecord
@@ -46,7 +46,7 @@ class Part:
 
 
 def before_statement(watch: Watch, connection: Any, record: SessionRecord | None, sql: str, context: Any) -> None:
-    if record is None or not internals.writes(sql, context):
+    if record is None or not record.is_writing:
         return
     session = record.session()
     if session is None or session._flushing:  # what is flushed is known by its instances
