@@ -95,8 +95,10 @@ def perform(
 ) -> Value:
     """Run the function's work: apply its summary for these arguments."""
     solver = run.solver
-    if fn.id not in run.unwrapped:  # whoever calls the wrapper calls it
+    if fn.id not in run.unwrapped:
         solver.called(fn, run.fn)
+    elif None in kwargs:  # its wrapper hands on what it got: `function(*args, **kwargs)`
+        kwargs = {**run.unwrapped[fn.id], **{name: value for name, value in kwargs.items() if name is not None}}
     slow = solver.slow.functions.get(fn.id)
     if slow is not None:
         wait(run, state, slow, run.mark(position))
@@ -105,7 +107,7 @@ def perform(
         solver.called(wrapper.inner, run.fn)
         binding = bind(wrapper.inner, receiver, args, kwargs)
         around = (*wrapper.given, (wrapper.wrapped, v.one((v.FUNCTION, fn.id))))
-        return solver.inline(run, state, wrapper.inner, binding, position, around, fn.id)
+        return solver.inline(run, state, wrapper.inner, binding, position, around, (fn.id, kwargs))
     inlined = run.depth < DEEPEST_INLINING and solver.in_place.may_be(fn, (*args, *kwargs.values()))
     if not inlined and solver.is_opaque(fn):
         run.raise_(state, ERROR, run.mark(position))

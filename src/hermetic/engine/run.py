@@ -177,7 +177,8 @@ class Run:
         self.raising_again = 0  # handlers around here that end by raising
         self.loops: list[int] = []  # the loops around it, by line
         self.offloaded = 0
-        self.unwrapped: frozenset[int] = frozenset()  # functions whose wrappers are being interpreted
+        # Functions whose wrappers are being interpreted, with the keywords that each was called with.
+        self.unwrapped: dict[int, dict[str | None, Value]] = {}
         self.via: tuple[tuple[int, tuple[int, int, int, int]], ...] = ()  # (module, call) of these, the outermost first
         self.place_types = solver.place_types
         self.item_types: dict[Atom, Value] = {}  # items of what was iterated over, and what is reached through them

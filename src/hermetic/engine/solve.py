@@ -259,10 +259,10 @@ class Solver:
         binding: dict[int, Value],
         position: ir.Pos,
         around: Iterable[tuple[str, Value]] = (),
-        unwrapped: int | None = None,
+        unwrapped: tuple[int, Keywords] | None = None,
     ) -> Value:
         """Interpret a callee with the very values it gets, in the caller's state. `around`: variables of the functions
-        around it; `unwrapped`: the function that it wraps."""
+        around it; `unwrapped`: the function that it wraps, and the keywords that this was called with."""
         frames = {**run.frames, run.fn.id: state.env}
         inner = Run(self, fn, run.depth + 1, frames)
         inner.offloaded = run.offloaded
@@ -273,7 +273,7 @@ class Solver:
         inside.env = dict(around) | {param[0]: binding.get(number, v.UNKNOWN) for number, param in enumerate(fn.params)}
         inner.unwrapped, inner.via = run.unwrapped, run.via
         if unwrapped is not None:
-            inner.unwrapped, inner.via = run.unwrapped | {unwrapped}, (*run.via, (run.fn.module, position))
+            inner.unwrapped, inner.via = run.unwrapped | dict([unwrapped]), (*run.via, (run.fn.module, position))
         inside.facts = _known_of(state, fn, binding)
         after = [*run_block(inner, fn.body, [inside]), *inner.exits.returns]
 
@@ -291,8 +291,9 @@ class Solver:
             run.doubtful.setdefault(owner, use._replace(at=seen_from_here(use.at)))
         for settled, (kind, mark) in inner.waits.items():
             run.waits.setdefault(settled, (kind, seen_from_here(mark)))
-        for session, (_, callee) in inner.blocking.items():
-            run.blocking.setdefault(session, (run.mark(position), callee if callee is not None else fn.id))
+        for session, (mark, callee) in inner.blocking.items():
+            at = run.mark(position, mark[2][2] if unwrapped is not None and mark[2] is not None else None)
+            run.blocking.setdefault(session, (at, callee if callee is not None else fn.id))
         for exit_ in inner.exits.raises:
             left = exit_.state
             left.env, left.facts = state.env, state.facts
