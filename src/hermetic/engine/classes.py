@@ -27,10 +27,6 @@ PYDANTIC_BASES = frozenset(("pydantic.BaseModel", "pydantic.main.BaseModel", "py
 BASES_WITHOUT_MEMBERS = frozenset(("typing.Generic", "typing.Protocol", "abc.ABC", "object"))
 
 
-# Keywords of `Column`, `mapped_column` and `sqlmodel.Field` that make a column a key.
-KEY_OPTIONS = frozenset(("primary_key", "foreign_key"))
-
-
 # The mapper's option: https://docs.sqlalchemy.org/en/20/orm/versioning.html
 VERSION_COUNTER = "version_id_col"
 
@@ -101,6 +97,11 @@ class ClassTable:
         if key not in self._members:
             self._members[key] = self._find(class_id, name)
         return self._members[key]
+
+    def constructor(self, class_id: int) -> Function | None:
+        """The `__init__` that making an object calls, if it is one of the project."""
+        found = self.member(class_id, "__init__")
+        return self.code.functions[found.item] if found is not None and type(found.item) is int else None
 
     def _find(self, class_id: int, name: str) -> Member | None:
         for owner in self.mro(class_id):

@@ -138,9 +138,9 @@ class Contexts:
             if atom[0] in (v.FUNCTION, v.METHOD):
                 self._mark(atom[1], REQUEST, scope)
             elif atom[0] == v.CLASS:
-                found = self.types.classes.member(atom[1], "__init__")
-                if found is not None and type(found.item) is int:
-                    self._mark(found.item, REQUEST, scope)
+                init = self.types.classes.constructor(atom[1])
+                if init is not None:
+                    self._mark(init.id, REQUEST, scope)
 
     def _view(self, class_id: int) -> None:
         """Methods of view classes, which a framework calls by HTTP verb, and those that run a command."""

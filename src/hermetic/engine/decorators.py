@@ -64,26 +64,26 @@ class Decorators:
     def passed(self, fn: Function, number: int) -> Value:
         """What the wrapper of a function passes to a parameter of it."""
         wrapper = self.wrapper(fn)
+        if wrapper is None:
+            return v.UNKNOWN
         out = v.UNKNOWN
-        for call in wrapper.inner.calls_of(wrapper.wrapped) if wrapper is not None else ():
-            if wrapper is not None and call[1] == wrapper.wrapped:
+        for call in wrapper.inner.calls_of(wrapper.wrapped):
+            if call[1] == wrapper.wrapped:
                 argument = argument_of(call, fn, number, bound=False)
                 out = v.union(out, self._types.infer(argument, wrapper.inner) if argument is not None else v.UNKNOWN)
         return frozenset(atom for atom in out if atom[0] == v.ANY_SESSION)
 
     def _wrappers_of(self, decorator: Expr, fn: Function) -> Iterator[Wrapper]:
-        is_called = type(decorator) is tuple and decorator[0] == ir.CALL
-        maker = decorator[1] if type(decorator) is tuple and is_called else decorator
+        call = decorator if type(decorator) is tuple and decorator[0] == ir.CALL else None
+        maker = decorator if call is None else call[1]
         if last_name(maker) not in self._makers():
             return
         for atom in v.ordered(self._types.infer(maker, self._scope(fn))):
-            if atom[0] in (v.FUNCTION, v.METHOD):
-                made_by: Function | None = self._types.code.functions[atom[1]]
-                given: tuple[tuple[str, Value], ...] = ()
-                if is_called and made_by is not None:
-                    given, made_by = _options(made_by, decorator), self._returned_by(made_by)
-            else:
-                given, made_by = (), self._called(atom) if is_called else None
+            made_by = self._types.code.functions[atom[1]] if atom[0] in (v.FUNCTION, v.METHOD) else None
+            given: tuple[tuple[str, Value], ...] = ()
+            if call is not None:
+                given = _options(made_by, call) if made_by is not None else ()
+                made_by = self._called(atom) if made_by is None else self._returned_by(made_by)
             inner = self._returned_by(made_by) if made_by is not None else None
             if made_by is None or inner is None or inner.is_generator or inner.is_async != fn.is_async:
                 continue

@@ -119,10 +119,9 @@ def _passed(run: Run, state: State, base: Atom, name: str) -> Value | None:
             for made in v.ordered(run.types.infer(call[1], scope)):
                 if made[0] != v.CLASS:
                     continue
-                found = run.types.classes.member(made[1], "__init__")
-                if found is None or type(found.item) is not int:
+                init = run.types.classes.constructor(made[1])
+                if init is None:
                     continue
-                init = run.code.functions[found.item]
                 number = init.parameter(name)
                 argument = argument_of(call, init, number, bound=True) if number is not None else None
                 seen = _seen_from(run, state, outer, argument, method)

@@ -67,9 +67,8 @@ class Injector:
             return None
         top = self._top(container)
         for atom in v.ordered(self._types.infer(node[2][0], top)):
-            found = self._types.classes.member(atom[1], "__init__") if atom[0] == v.CLASS else None
-            if found is not None and type(found.item) is int:
-                init = self._types.code.functions[found.item]
+            init = self._types.classes.constructor(atom[1]) if atom[0] == v.CLASS else None
+            if init is not None:
                 number = init.parameter(parameter)
                 call = (*node[:2], node[2][1:], *node[3:])
                 given = argument_of(call, init, number, bound=True) if number is not None else None
@@ -92,9 +91,8 @@ class Injector:
                 continue
             parameters = [keyword for keyword, given in value[3] if given == name and keyword is not None]
             for atom in v.ordered(self._types.infer(value[2][0], top)) if parameters else ():
-                found = self._types.classes.member(atom[1], "__init__") if atom[0] == v.CLASS else None
-                if found is not None and type(found.item) is int:
-                    init = self._types.code.functions[found.item]
+                init = self._types.classes.constructor(atom[1]) if atom[0] == v.CLASS else None
+                if init is not None:
                     number = init.parameter(parameters[0])
                     needed = self._types.param(init, number) if number is not None else v.UNKNOWN
                     if any(kind[0] == v.ANY_SESSION for kind in needed):

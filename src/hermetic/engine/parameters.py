@@ -109,9 +109,9 @@ class DecidingParameters:
         if found is None:
             found = self._callees[name] = list(self._named.get(name, ()))
             for class_id in self._code.classes_named(name):
-                init = self._classes.member(class_id, "__init__")
-                if init is not None and type(init.item) is int:
-                    found.append(self._code.functions[init.item])
+                init = self._classes.constructor(class_id)
+                if init is not None:
+                    found.append(init)
         return found
 
 

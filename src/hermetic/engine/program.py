@@ -364,17 +364,13 @@ class Program:
     def _lives_for_one_call(self, function: int) -> bool:
         """Is every object whose method this is made for one request or job?"""
         class_id = self.code.functions[function].class_id
-        found = None if class_id is None else self.solver.types.classes.member(class_id, "__init__")
-        if found is None or type(found.item) is not int:
-            return False
-        sites = self.solver.types.call_sites(self.code.functions[found.item])
+        init = None if class_id is None else self.solver.types.classes.constructor(class_id)
+        sites = self.solver.types.call_sites(init) if init is not None else []
         return bool(sites) and all(self._lifetime_at(caller, call, 2) == "call" for caller, call in sites)
 
     def _lifetime(self, class_id: int, depth: int) -> str:
-        found = self.solver.types.classes.member(class_id, "__init__")
-        if found is None or type(found.item) is not int or not depth:
-            return "unknown"
-        return self._shortest(self.code.functions[found.item], depth)
+        init = self.solver.types.classes.constructor(class_id)
+        return "unknown" if init is None or not depth else self._shortest(init, depth)
 
     def _shortest(self, function: Function, depth: int) -> str:
         """How long what the function makes lives, over all its call sites."""

@@ -343,9 +343,9 @@ def construct(
         state.put(atom, _fields(run, class_id, args, kwargs))
     # Paths that make it from other things meet later: it may have come from all of these.
     run.made_from[atom] = run.made_from.get(atom, NOWHERE) | v.sources(v.derived(*args, *kwargs.values()))
-    found = types.classes.member(class_id, "__init__")
-    if found is not None and type(found.item) is int:
-        call_function(run, state, found.item, atom, args, kwargs, position)
+    init = types.classes.constructor(class_id)
+    if init is not None:
+        call_function(run, state, init.id, atom, args, kwargs, position)
     else:
         run.raise_(state, ERROR, run.mark(position))
     return v.one(atom)
@@ -363,9 +363,8 @@ def _given(run: Run, class_id: int, kwargs: Keywords) -> frozenset[str]:
 
 def _fields(run: Run, class_id: int, args: Arguments, kwargs: Keywords) -> Fields:
     """The constructor's parameters as `@name`; of classes without one (dataclasses), the attributes themselves."""
-    found = run.types.classes.member(class_id, "__init__")
-    if found is not None and type(found.item) is int:
-        init = run.code.functions[found.item]
+    init = run.types.classes.constructor(class_id)
+    if init is not None:
         binding = bind(init, (v.CONSTANT, None), args, kwargs)
         return Fields(tuple([("@" + init.params[number][0], value) for number, value in binding.items() if number]))
     names = [

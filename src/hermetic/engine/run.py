@@ -279,10 +279,9 @@ class Run:
 
     def constructor_parameter(self, class_id: int, name: str) -> Value:
         """The type of a constructor parameter of a class."""
-        found = self.types.classes.member(class_id, "__init__")
-        if found is None or type(found.item) is not int:
+        init = self.types.classes.constructor(class_id)
+        if init is None:
             return self.types.field(class_id, name)
-        init = self.code.functions[found.item]
         number = init.parameter(name)
         for owner in self.types.classes.mro(class_id) if number is None else ():  # it passes on what it gets
             method = self.code.classes[owner].methods.get("__init__")

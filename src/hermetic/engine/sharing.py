@@ -61,9 +61,8 @@ def _given(run: Run, variable: Atom, parameter: str) -> Made | None:
 
 def _argument(run: Run, call: ir.Node, scope: Function, parameter: str) -> Expr:
     for kind in v.ordered(run.types.infer(call[1], scope)):
-        found = run.types.classes.member(kind[1], "__init__") if kind[0] == v.CLASS else None
-        if found is not None and type(found.item) is int:
-            init = run.code.functions[found.item]
+        init = run.types.classes.constructor(kind[1]) if kind[0] == v.CLASS else None
+        if init is not None:
             number = init.parameter(parameter)
             return argument_of(call, init, number, bound=True) if number is not None else None
     return None

@@ -273,27 +273,13 @@ class Solver:
         inside.env = dict(around) | {param[0]: binding.get(number, v.UNKNOWN) for number, param in enumerate(fn.params)}
         inner.unwrapped, inner.via = run.unwrapped, run.via
         if unwrapped is not None:
-            inner.unwrapped, inner.via = run.unwrapped | dict([unwrapped]), (*run.via, (run.fn.module, position))
+            inner.unwrapped, inner.via = (
+                {**run.unwrapped, unwrapped[0]: unwrapped[1]},
+                (*run.via, (run.fn.module, position)),
+            )
         inside.facts = _known_of(state, fn, binding)
         after = [*run_block(inner, fn.body, [inside]), *inner.exits.returns]
-
-        def seen_from_here(mark: Mark) -> Mark:
-            return trail(run, position, mark) if unwrapped is None else mark
-
-        for key, observation in inner.observations.items():
-            if type(observation) is Concurrent:  # the caller's doing: the callee only does what it is given
-                observation = observation._replace(at=seen_from_here(observation.at))
-                key = ("concurrent", observation.at[:2])
-            elif type(observation) is Held:  # the caller's transaction, mostly
-                observation = observation._replace(at=seen_from_here(observation.at))
-            run.observe(key, observation)
-        for owner, use in inner.doubtful.items():
-            run.doubtful.setdefault(owner, use._replace(at=seen_from_here(use.at)))
-        for settled, (kind, mark) in inner.waits.items():
-            run.waits.setdefault(settled, (kind, seen_from_here(mark)))
-        for session, (mark, callee) in inner.blocking.items():
-            at = run.mark(position, mark[2][2] if unwrapped is not None and mark[2] is not None else None)
-            run.blocking.setdefault(session, (at, callee if callee is not None else fn.id))
+        _take_over(run, inner, position)
         for exit_ in inner.exits.raises:
             left = exit_.state
             left.env, left.facts = state.env, state.facts
@@ -417,6 +403,29 @@ class Solver:
         if fn.id not in self._asked:
             self._asked[fn.id] = asked_calls(fn)
         return call in self._asked[fn.id]
+
+
+def _take_over(run: Run, inner: Run, position: ir.Pos) -> None:
+    """What a callee that was interpreted in place has shown is the caller's."""
+    is_wrapper = inner.via != run.via
+
+    def seen_from_here(mark: Mark) -> Mark:
+        return mark if inner.via else trail(run, position, mark)  # in wrappers marks begin where those are called
+
+    for key, observation in inner.observations.items():
+        if type(observation) is Concurrent:  # the caller's doing: the callee only does what it is given
+            observation = observation._replace(at=seen_from_here(observation.at))
+            key = ("concurrent", observation.at[:2])
+        elif type(observation) is Held:  # the caller's transaction, mostly
+            observation = observation._replace(at=seen_from_here(observation.at))
+        run.observe(key, observation)
+    for owner, use in inner.doubtful.items():
+        run.doubtful.setdefault(owner, use._replace(at=seen_from_here(use.at)))
+    for settled, (kind, mark) in inner.waits.items():
+        run.waits.setdefault(settled, (kind, seen_from_here(mark)))
+    for session, (mark, callee) in inner.blocking.items():
+        at = run.mark(position, mark[2][2] if is_wrapper and mark[2] is not None else None)
+        run.blocking.setdefault(session, (at, callee if callee is not None else inner.fn.id))
 
 
 def _forget_its_own(after: State, before: State, value: Value) -> None:

@@ -33,7 +33,6 @@ OFFLOADING_METHODS: dict[str, int] = {
 OF_A_THREAD = frozenset(("threading.local",))  # [py] threading
 
 # Calls whose arguments run beside each other.
-GATHERING = frozenset(("asyncio.gather", "asyncio.wait", "asyncio.as_completed", "asyncio.wait_for", "asyncio.shield"))
 CONCURRENT = frozenset(("asyncio.gather", "asyncio.wait", "asyncio.as_completed"))  # [py] asyncio-task
 
 # Calls that start something that runs on while the caller continues.
@@ -228,8 +227,6 @@ CLOCKS = frozenset(
     sqlalchemy.func.now sqlalchemy.func.current_timestamp sqlalchemy.sql.func.now
     """.split()
 )
-
-LOGGING_METHODS = frozenset(("debug", "info", "warning", "warn", "error", "exception", "critical", "log", "trace"))
 
 # Ways to make one object serve all callers: what is stored there lives as long as the process.
 CACHING_DECORATORS = frozenset(

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from hermetic.sanitizer import statements
 from hermetic.sanitizer.clock import perf_counter
 
 if TYPE_CHECKING:
@@ -141,7 +140,7 @@ def _failing(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]
         try:
             return original(self, error, *args, **kwargs)
         except BaseException as raised:
-            statements.failed(probes.statements, self, error, raised)
+            probes.database_failed(self, error, raised)
             raise
 
     return _handle_dbapi_exception

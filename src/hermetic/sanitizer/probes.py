@@ -154,7 +154,7 @@ class Probes:
         error = sys.exc_info()[1]
         known = record.failure is not None and record.failure.flush
         if session._flushing and not known and error is not None:  # it failed before the database did
-            self.failed(record, session, Failure(grab(skip=3), type(error).__name__), error)
+            self._failed(record, session, Failure(grab(skip=3), type(error).__name__), error)
         if not session.in_nested_transaction():
             record.outcome = "rollback"
             self.tell("rolled_back", record)
@@ -216,7 +216,21 @@ class Probes:
         is_older = record.last_wall < self.watch.test_began
         return is_older or are_apart(record.last or record.begun, record.leaving or grab())
 
-    def failed(self, record: SessionRecord, session: Session, failure: Failure, error: BaseException) -> None:
+    @quietly
+    def database_failed(self, connection: Any, cause: BaseException, error: BaseException) -> None:
+        """A failure, and what has been done about it, is on its way to the application, as this error."""
+        record = self.ledger.of_connection(connection)
+        if record is None:
+            return
+        frames = record.busy.frames if record.busy is not None else ()
+        self.statements.over(record)
+        session = record.session()
+        if session is not None:
+            failure = Failure(frames or grab(skip=3), type(error).__name__, aborts=internals.aborts(connection, cause))
+            failure.connection = ref(connection)
+            self._failed(record, session, failure, error)
+
+    def _failed(self, record: SessionRecord, session: Session, failure: Failure, error: BaseException) -> None:
         """A database error, with `Failure.frames`, is on its way to the application."""
         failure.doing = record.working.doing if record.working is not None else "a statement"
         failure.flush = bool(session._flushing)

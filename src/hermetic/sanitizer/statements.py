@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from _thread import get_ident
 from typing import TYPE_CHECKING, Any
-from weakref import ref
 
 from hermetic.sanitizer import internals, waits
 from hermetic.sanitizer.clock import perf_counter
-from hermetic.sanitizer.ledger import Busy, Failure, SessionRecord
+from hermetic.sanitizer.ledger import Busy, SessionRecord
 from hermetic.sanitizer.quietly import quietly
-from hermetic.sanitizer.stacks import actor, grab
+from hermetic.sanitizer.stacks import actor
 from hermetic.sanitizer.ways import Ways
 
 if TYPE_CHECKING:
@@ -152,21 +151,3 @@ class DetailedStatements:
         record = self.probes.ledger.of_connection(connection)
         if record is not None:
             self.probes.acts(record)
-
-
-@quietly
-def failed(
-    statements: Statements | DetailedStatements, connection: Any, cause: BaseException, error: BaseException
-) -> None:
-    """A failure, and what has been done about it, is on its way to the application, as this error."""
-    probes = statements.probes
-    record = probes.ledger.of_connection(connection)
-    if record is None:
-        return
-    frames = record.busy.frames if record.busy is not None else ()
-    statements.over(record)
-    session = record.session()
-    if session is not None:
-        failure = Failure(frames or grab(skip=3), type(error).__name__, aborts=internals.aborts(connection, cause))
-        failure.connection = ref(connection)
-        probes.failed(record, session, failure, error)
