@@ -55,6 +55,8 @@ class Substitution:
         self.position = position
         self._made: dict[Atom, Atom] = {}
         self._independent = summary.independent
+        self._lazily = {session: (base, name) for session, base, name in summary.lazily}
+        self._found: dict[Atom, Atom] = {}
         self._arguments: frozenset[Atom] | None = None
         # The ways out of a callee have sessions, sources and marks in common. What they are for the caller is kept
         # until one of the callee's stores may have changed it.
@@ -130,7 +132,6 @@ class Substitution:
             return self._deferred(atom)
         if kind == v.BORROWED:
             return v.one((v.BORROWED, self.value(atom[1]), *atom[2:]))
-            return v.one((v.BORROWED, self.value(atom[1])))
         if kind in (v.FACTORY, v.REGISTRY) and len(atom) > 2 and atom[2] is not None and atom[2][0] == v.PARAM:
             return frozenset((*atom[:2], engine) for engine in self.atom(atom[2])) or v.one(atom[:2])
         return v.one(atom)
@@ -175,7 +176,9 @@ class Substitution:
 
     def made(self, atom: Atom) -> Atom:
         """What the callee made, as made by this call."""
-        known = self._made.get(atom)
+        known = self._made.get(atom) or self._found.get(atom)
+        if known is None and atom in self._lazily:
+            known = self._there(atom)
         if known is None:
             line, column = self.position[0], self.position[1]
             number = len(self._made) + 1
@@ -185,9 +188,30 @@ class Substitution:
                 copies.forget(self.state, known)
             if atom[0] == v.SESSION:
                 self.run.made_in[known] = tuple(self.run.loops)
+                self._note_lazy(atom, known)
             else:
                 self._made_from(atom, known)
         return known
+
+    def is_found(self, atom: Atom) -> bool:
+        """Was the session there already that the callee makes where there is none?"""
+        return atom in self._found
+
+    def _there(self, atom: Atom) -> Atom | None:
+        """The session that is in the attribute for which the callee would make one."""
+        base, name = self._lazily[atom]
+        for holder in self.atom(base):
+            there = [known for known in read_field(self.run, self.state, holder, name) if known[0] == v.SESSION]
+            if len(there) == 1 and there[0] in self.state.heap:
+                self._found[atom] = there[0]
+                return there[0]
+        return None
+
+    def _note_lazy(self, atom: Atom, known: Atom) -> None:
+        base, name = self._lazily.get(atom, (None, ""))
+        holders = self.atom(base) if base is not None else v.UNKNOWN
+        for holder in holders if len(holders) == 1 else ():
+            self.run.lazily[known] = (holder, name)
 
     def _made_from(self, atom: Atom, known: Atom) -> None:
         given = NO_ATOMS if atom in self._independent else self.given()
@@ -395,7 +419,7 @@ def _has_nothing_to_commit(known: Track, track: Track) -> bool:
 
 def _forget_earlier_rounds(state: State, sessions: list[tuple[Atom, Track]], sub: Substitution) -> None:
     for atom, _ in sessions:
-        if atom[0] == v.SESSION and sub.made(atom) in state.heap:
+        if atom[0] == v.SESSION and sub.made(atom) in state.heap and not sub.is_found(atom):
             state.put(sub.made(atom), Track(ts.FRESH))
 
 

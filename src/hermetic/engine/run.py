@@ -108,6 +108,7 @@ class Run:
         "independent",
         "item_types",
         "kept",
+        "lazily",
         "loops",
         "made_from",
         "made_in",
@@ -196,6 +197,7 @@ class Run:
         self.entered: dict[Atom, Mark] = {}  # sessions of a manager object whose block ends them
         self.made_in: dict[Atom, tuple[int, ...]] = {}  # session -> the loops it was made in
         self.returned: list[tuple[Value, int]] = []  # what each `return` gives, and its line
+        self.lazily: dict[Atom, tuple[Atom, str]] = {}  # sessions that callees make where an attribute has none yet
         self.made_once: dict[str, Mark] = {}  # attributes of the receiver that are set where they were None
         self.made_from: dict[Atom, frozenset[Atom]] = {}  # what the making of an instance was given
         self.independent: set[Atom] = set()  # rows that callees made, which were given nothing

@@ -59,6 +59,8 @@ class Summary(NamedTuple):
     governs: tuple[tuple[Atom, str, Mark, Mark], ...] = ()
     writes_after_wait: bool = False
     independent: frozenset[Atom] = frozenset()  # committed rows that nothing of what the caller passes went into
+    # sessions that are made where an attribute of a parameter has none yet: session, the parameter, attribute
+    lazily: tuple[tuple[Atom, Atom, str], ...] = ()
     keeps: frozenset[Atom] = frozenset()  # engines that it puts where later calls find them
     touches: bool = False  # it asks something of a database, over whatever session
     rechecks: bool = False  # it locks or refreshes what it then writes

@@ -18,6 +18,8 @@ from hermetic.engine.state import ASSIGNED, LENT, LENT_ASSIGNED, LOST, WRITTEN, 
 from hermetic.engine.values import Atom, Value
 from hermetic.models.sqlalchemy import ASYNC
 
+RETURNED = "$return"
+
 
 def lose(run: Run, state: State, track: Track, mark: Mark) -> Track:
     """The session is closed: what it has not committed is gone."""
@@ -86,13 +88,22 @@ def observe(run: Run, normal: list[State]) -> None:
             ended, written = track.mark(LOST), _lost(run, state, track)
             if written is None:
                 saved.add(atom)
-            elif ended is not None or not (atom in state.escaped or _is_somebody_elses(atom, track)):
+            elif ended is not None or not (_is_handed_on(state, atom) or _is_somebody_elses(atom, track)):
                 lost.setdefault(atom, Unsaved(written, ended, atom, ts.may(track.word, ts.COMMITTED)))
     for atom, found in lost.items():
         if atom in saved or _is_borrowed(run, atom) or _may_be_another(run, atom):
             continue
         if not run.solver.session_classes.commit_themselves():
             run.observe(("unsaved", atom), found)
+
+
+def _is_handed_on(state: State, atom: Atom) -> bool:
+    """Can others still commit what was written in a session that was made here: whoever calls, whoever has the object
+    in which it is kept?"""
+    if atom in state.escaped or atom[0] != v.SESSION:
+        return atom in state.escaped
+    held = (state.env.get(RETURNED, v.UNKNOWN), *state.stores.values())
+    return any(atom in reachable_sessions(state, value) for value in held)
 
 
 def _is_somebody_elses(atom: Atom, track: Track) -> bool:
