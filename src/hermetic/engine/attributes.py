@@ -14,7 +14,7 @@ from hermetic.engine.run import Run
 from hermetic.engine.state import State
 from hermetic.engine.values import Atom, Value
 from hermetic.models.advanced_alchemy import NEW, SESSION
-from hermetic.models.sqlalchemy import NARROWING_METHODS
+from hermetic.models.sqlalchemy import FLASK_QUERIES, NARROWING_METHODS
 
 LIBRARY = frozenset(
     (
@@ -219,6 +219,8 @@ def _of_place(place: Atom, class_: Atom, found: Value) -> Value:
 def _of_library_place(run: Run, atom: Atom, kind: Atom, name: str) -> Value:
     """`db.session` of a Flask-SQLAlchemy object in a global: one place, wherever it is named from."""
     members = run.types.constructors.library_member(kind, name)
+    if name in FLASK_QUERIES and any(member[0] == v.OPERATION and member[1][0] == v.ANY_SESSION for member in members):
+        return v.one((v.OPERATION, (v.FIELD, atom, "session"), name))
     if any(member[0] in (v.ANY_SESSION, v.REGISTRY) for member in members):
         return v.one((v.FIELD, atom, name))
     return members

@@ -18,7 +18,7 @@ from hermetic.engine.waits import ANSWER, kind_of
 from hermetic.models import frameworks
 from hermetic.models.advanced_alchemy import config_flavour
 from hermetic.models.python import MANAGER_DECORATORS, OFFLOADS
-from hermetic.models.sqlalchemy import ASYNC, QUERY_ENDINGS, SYMBOLS, SYNC
+from hermetic.models.sqlalchemy import ASYNC, FLASK_QUERIES, QUERY_ENDINGS, SYMBOLS, SYNC
 from hermetic.models.toolkit import READ, TRANSACTION
 from hermetic.models.workers import STATE
 
@@ -381,6 +381,8 @@ class Constructors:
         expire = atom[2] if len(atom) > 2 else True
         if name == "session":
             return v.one((v.REGISTRY, SessionType(SYNC, REGISTRY, expire)))
+        if name in FLASK_QUERIES:
+            return v.one((v.OPERATION, (v.ANY_SESSION, SessionType(SYNC, REGISTRY, expire)), name))
         if name in ("engine", "get_engine"):
             return v.one((v.ENGINE, SYNC, None))
         if name == "Model":

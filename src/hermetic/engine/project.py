@@ -24,7 +24,7 @@ from hermetic.engine.state import (
     Track,
     join,
 )
-from hermetic.engine.summary import Summary
+from hermetic.engine.summary import NO_EFFECTS, Summary
 from hermetic.engine.values import Atom, Value
 
 Arguments = list[Value]
@@ -124,6 +124,8 @@ def perform(
     summary = solver.summary(fn.id, key_of(run, state, fn, binding))
     if summary.waits and receiver is not None and receiver[0] != v.OBJECT and _is_of_a_client(run, fn, summary):
         summary = summary._replace(slow=None, waits=(), writes_after_wait=False)
+    if run.types.is_cached(fn):
+        summary = _made_once(run, fn, receiver, summary)
     sub = Substitution(run, state, fn, binding, position, summary)
     value = apply(run, state, summary, sub, fn)
     if state.dead:
@@ -136,6 +138,12 @@ def perform(
             if atom not in summary.keeps:
                 run.engines.setdefault(atom, run.mark(position))
     return _result(run, state, fn, receiver, value, summary.effects.commits != (), args, kwargs, position)
+
+
+def _made_once(run: Run, fn: Function, receiver: Atom | None, summary: Summary) -> Summary:
+    """A function whose result is kept gives whoever calls it the session that its first call has made."""
+    kept = frozenset(atom for atom in run.types.returned(fn.id, receiver) if atom[0] == v.ANY_SESSION)
+    return summary._replace(returns=kept, effects=NO_EFFECTS) if kept else summary
 
 
 def _is_of_a_client(run: Run, fn: Function, summary: Summary) -> bool:

@@ -30,7 +30,7 @@ WORDS = frozenset(
     """
     commit rollback flush execute scalars scalar query exec refresh merge expunge add_all begin_nested run_sync
     create_engine create_async_engine engine_from_config sessionmaker async_sessionmaker scoped_session
-    bulk_save_objects bulk_insert_mappings awaitable_attrs
+    bulk_save_objects bulk_insert_mappings awaitable_attrs get_or_404 first_or_404 one_or_404
     """.split()
 )
 

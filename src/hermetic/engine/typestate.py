@@ -136,6 +136,9 @@ SESSION_OPERATIONS: dict[str, Operation] = {
     "remove": Operation(False, (CLOSED,), (OPEN, TRANSACTION, DIRTY, FAILED)),  # scoped_session, Flask-SQLAlchemy
     "get": _read("entity"),
     "get_one": _read("entity"),
+    "get_or_404": _read("entity"),  # Flask-SQLAlchemy's `db`, on its session
+    "first_or_404": _read("scalar"),
+    "one_or_404": _read("scalar"),
     "lock": _read("locked"),  # hermetic's toolkit: get_one() with FOR UPDATE, freshly read
     "on_commit": _NOTHING,  # hermetic's toolkit
     "execute": _read("result"),

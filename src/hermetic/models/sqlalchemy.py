@@ -178,6 +178,9 @@ QUERY_ENDINGS: dict[str, str] = {
     "__iter__": "many",
 }
 
+# Methods of Flask-SQLAlchemy's `db` that ask its session for one row, or end the request. [fsa]
+FLASK_QUERIES = frozenset(("get_or_404", "first_or_404", "one_or_404"))
+
 # Methods of a relationship, as it stands in loader options, that give it again, of some rows or of a subclass:
 # https://docs.sqlalchemy.org/en/20/orm/queryguide/relationships.html#adding-criteria-to-loader-options
 NARROWING_METHODS = frozenset(("and_", "of_type"))
