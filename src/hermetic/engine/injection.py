@@ -60,6 +60,8 @@ class Injection:
         session = v.root(session)
         if session[0] != v.PARAM or session[1] != fn.id:
             return False
+        if self._types.litestar.calls(fn.id) and self._types.litestar.has_hooks():
+            return False
         made = self._made(fn, session[2])
         if made is None or made[0] != "function":
             return False

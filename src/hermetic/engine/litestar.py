@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from hermetic.engine import ir, values as v
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import Function
-from hermetic.engine.markers import markers, provider_of
+from hermetic.engine.markers import is_marker, markers, provider_of
 from hermetic.engine.session_types import Made
+from hermetic.engine.values import Value
 from hermetic.engine.walk import last_name
 from hermetic.models import litestar as models
 
@@ -33,17 +35,64 @@ class Litestar:
         self._called: tuple[Called, ...] | None = None
         self._on_loop: frozenset[int] | None = None
         self._functions_called: frozenset[int] | None = None
+        self._by_name: dict[tuple[str, int], list[tuple[Node, Function]]] | None = None
+        self._providers: frozenset[int] | None = None
 
     def called(self) -> tuple[Called, ...]:
         if self._called is None:
             self._called = ()  # what is asked meanwhile runs nowhere
-            used = any(
-                item[1] is not None and item[1].partition(".")[0] == "litestar"
-                for module in self._types.code.modules
-                for item in module.imports
-            )
-            self._called = (*self._handlers(), *self._provided(), *self._mapped()) if used else ()
+            self._called = (*self._handlers(), *self._provided(), *self._mapped()) if self._is_used else ()
         return self._called
+
+    @cached_property
+    def _is_used(self) -> bool:
+        return any(
+            item[1] is not None and item[1].partition(".")[0] == "litestar"
+            for module in self._types.code.modules
+            for item in module.imports
+        )
+
+    def injected(self, fn: Function, number: int) -> Value:
+        """What a parameter gets by its name: from `dependencies` of the handler, its controller, or anything around."""
+        if not self._is_used:
+            return v.UNKNOWN
+        if self._by_name is None:
+            self._by_name = {}
+            for layer, mapping, scope in self._mappings():
+                if type(mapping) is tuple and mapping[0] == ir.DICT:
+                    self._by_name.setdefault(layer, []).append((mapping, scope))
+        if not self._by_name or not self._gets_dependencies(fn):
+            return v.UNKNOWN
+        layers = [(HANDLER, fn.id), (AROUND, 0)]
+        if fn.class_id is not None:
+            layers[1:1] = [(CONTROLLER, owner) for owner in self._types.classes.mro(fn.class_id)]
+        for layer in layers:
+            functions = frozenset(self._under((ir.CONST, fn.params[number][0]), layer))
+            if functions:
+                return self._types.constructors.provision(frozenset((v.FUNCTION, function) for function in functions))
+        return v.UNKNOWN
+
+    def _gets_dependencies(self, fn: Function) -> bool:
+        if fn.decorators:
+            scope = self._scope(fn)
+            return any(self._is_one_of(decorator, models.HANDLERS, scope) for decorator in fn.decorators)
+        if self._providers is None:
+            self._providers = frozenset()
+            layers = self._by_name or {}
+            keys = {key for mappings in layers.values() for mapping, _ in mappings for key in mapping[1]}
+            self._providers = frozenset(
+                function for layer in layers for key in keys for function in self._under(key, layer)
+            )
+        return fn.id in self._providers
+
+    def _under(self, key: Expr, layer: tuple[str, int]) -> Iterator[int]:
+        """The functions that a layer has under a key."""
+        for mapping, scope in (self._by_name or {}).get(layer, ()):
+            for known, value in zip(mapping[1], mapping[2], strict=True):
+                if known == key is not None:
+                    if type(value) is tuple and value[0] == ir.CALL:
+                        value = provider_of(value) if is_marker(value, scope, self._types, models.PROVIDE) else None
+                    yield from self._functions(value, scope)
 
     def calls(self, function: int) -> bool:
         """Is it a handler or a dependency?"""
@@ -91,28 +140,29 @@ class Litestar:
 
     def _mapped(self) -> Iterator[Called]:
         """Functions without a marker in `dependencies={"session": open_session}`."""
-        for mapping, scope in self._mappings():
+        for _, mapping, scope in self._mappings():
             if type(mapping) is tuple and mapping[0] == ir.DICT:
                 for value in mapping[2]:
                     if type(value) is str or (type(value) is tuple and value[0] == ir.ATTR):
                         yield from (Called(function, False) for function in self._functions(value, scope))
 
-    def _mappings(self) -> Iterator[tuple[Expr, Function]]:
+    def _mappings(self) -> Iterator[tuple[tuple[str, int], Expr, Function]]:
+        """(layer, its `dependencies`, the scope of the names in them)"""
         code = self._types.code
         for fn in code.functions:
             for decorator in fn.decorators:
                 if self._is_one_of(decorator, models.HANDLERS, self._scope(fn)):
-                    yield dict(decorator[3]).get(models.DEPENDENCIES), self._scope(fn)
+                    yield (HANDLER, fn.id), dict(decorator[3]).get(models.DEPENDENCIES), self._scope(fn)
         for class_ in code.classes:
             if class_.attributes.get(models.DEPENDENCIES) is not None:
                 if self._types.classes.external_bases(class_.id) & models.CONTROLLERS:
                     top = code.functions[code.modules[class_.module].functions[0]]
-                    yield class_.attributes[models.DEPENDENCIES][2], top
+                    yield (CONTROLLER, class_.id), class_.attributes[models.DEPENDENCIES][2], top
         for user in sorted({user for name in ("Litestar", "Router") for user in code.users_of(name)}):
             fn = code.functions[user]
             for node in fn.nodes():
                 if node[0] == ir.CALL and self._is_one_of(node, models.LAYERS, fn):
-                    yield dict(node[3]).get(models.DEPENDENCIES), fn
+                    yield (AROUND, 0), dict(node[3]).get(models.DEPENDENCIES), fn
 
     def _is_one_of(self, node: Expr, known: frozenset[str], scope: Function) -> bool:
         if type(node) is not tuple or node[0] != ir.CALL or last_name(node) not in LAST_NAMES:
@@ -129,6 +179,9 @@ class Litestar:
         outer = fn.parent if fn.parent is not None else code.modules[fn.module].functions[0]
         return code.functions[outer]
 
+
+# Layers: of a handler and of a controller, with the number of the function or class, and whatever is around those.
+HANDLER, CONTROLLER, AROUND = "handler", "controller", "around"
 
 # Of the calls that are looked for.
 LAST_NAMES = frozenset(name.rpartition(".")[2] for name in models.HANDLERS | models.LAYERS)

@@ -68,6 +68,7 @@ class Signatures:
         injected = self.types.constructors.provided(default, scope) or self.types.constructors.provided(
             annotation, scope
         )
+        injected = injected or self.types.litestar.injected(fn, number)
         declared = self.types.annotation(annotation, scope) if annotation is not None else v.UNKNOWN
         if injected:
             return injected if any(atom[0] == v.ANY_SESSION for atom in injected) or not declared else declared
