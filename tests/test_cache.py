@@ -357,17 +357,34 @@ def test_projects_side_by_side_are_no_project(tmp_path: Path, check: Check, monk
     assert check("one", "two") == first == check("one", "two", "--no-cache")
 
 
+def imported_by_check(project: Path, cache: Path) -> tuple[str, list[str]]:
+    """The report of a check, and the modules that it has imported."""
+    command = [sys.executable, "-X", "importtime", HERMETIC, "check"]
+    again = environment(XDG_CACHE_HOME=str(cache))
+    run = subprocess.run(command, cwd=project, env=again, capture_output=True, text=True, check=False)
+    told = [line for line in run.stderr.splitlines() if line.startswith("import time:")]
+    return run.stdout, [line.rpartition("|")[2].strip() for line in told]
+
+
 def test_next_to_nothing_is_imported(project: Path, tmp_path: Path) -> None:
     assert hermetic("check", cwd=project, XDG_CACHE_HOME=str(tmp_path)).returncode == 1
-    command = [sys.executable, "-X", "importtime", HERMETIC, "check"]
-    again = environment(XDG_CACHE_HOME=str(tmp_path))
-    run = subprocess.run(command, cwd=project, env=again, capture_output=True, text=True, check=False)
-    loaded = [line.rpartition("|")[2].strip() for line in run.stderr.splitlines() if line.startswith("import time:")]
+    report, loaded = imported_by_check(project, tmp_path)
 
-    assert "SES001" in run.stdout
+    assert "SES001" in report
     own = {name.partition(".")[0] for name in loaded[loaded.index("site") + 1 :]}
     assert own - {"_blake2"} == {"hermetic", "__future__", "gc"}  # files younger than two seconds are known by content
     assert "hermetic.driver" not in loaded
+
+
+def test_a_comment_loads_no_interpreter(project: Path, tmp_path: Path) -> None:
+    assert hermetic("check", cwd=project, XDG_CACHE_HOME=str(tmp_path)).returncode == 1
+    edited = min(project.glob("**/*.py"))
+    edited.write_text(edited.read_text() + "# a comment\n")
+    report, loaded = imported_by_check(project, tmp_path)
+
+    assert "SES001" in report
+    assert "hermetic.engine.lower" in loaded
+    assert not {"hermetic.driver", "hermetic.engine.program", "hermetic.engine.solve"} & set(loaded)
 
 
 # -- what may have happened to the cache --------------------------------------------------------------------------

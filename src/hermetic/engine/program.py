@@ -41,6 +41,15 @@ class Place(NamedTuple):
         return bool(self.contexts & (REQUEST | WORKER))
 
     @property
+    def in_request(self) -> bool:
+        return bool(self.contexts & REQUEST)
+
+    @property
+    def from_cli(self) -> bool:
+        """Does a command come to it?"""
+        return bool(self.contexts & CLI)
+
+    @property
     def starts_up(self) -> bool:
         return bool(self.contexts & STARTUP) and not self.contexts & (REQUEST | WORKER)
 

@@ -26,11 +26,14 @@ https://docs.sqlalchemy.org/en/20/orm/session_basics.html#is-the-session-thread-
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from hermetic.engine.observations import Concurrent
-from hermetic.engine.program import Program
 from hermetic.finding import Finding, Fix, Severity, Step
 from hermetic.rule import Example, Rule
+
+if TYPE_CHECKING:
+    from hermetic.engine.observations import Concurrent
+    from hermetic.engine.program import Program
 
 MODULE_LEVEL = Example(
     "every request uses the one session of the module",

@@ -27,11 +27,14 @@ https://docs.sqlalchemy.org/en/20/faq/sessions.html#this-session-s-transaction-h
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from hermetic.engine.observations import SwallowedFailure, UnguardedCommit
-from hermetic.engine.program import Place, Program
 from hermetic.finding import Finding, Fix, Severity, Step
 from hermetic.rule import Example, Rule
+
+if TYPE_CHECKING:
+    from hermetic.engine.observations import SwallowedFailure, UnguardedCommit
+    from hermetic.engine.program import Place, Program
 
 SETUP = """\
 import logging

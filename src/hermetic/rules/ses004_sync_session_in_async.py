@@ -26,10 +26,13 @@ https://fastapi.tiangolo.com/async/#path-operation-functions
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from hermetic.engine.program import Program
 from hermetic.finding import Finding, Fix, Severity
 from hermetic.rule import Example, Rule
+
+if TYPE_CHECKING:
+    from hermetic.engine.program import Program
 
 DIRECT = Example(
     "a synchronous session in a coroutine",

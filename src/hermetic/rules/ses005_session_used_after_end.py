@@ -28,12 +28,15 @@ https://docs.sqlalchemy.org/en/20/orm/extensions/asyncio.html#preventing-implici
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from hermetic.engine.observations import EndedUse
-from hermetic.engine.program import Program
-from hermetic.engine.state import Mark
 from hermetic.finding import Finding, Fix, Severity, Step
 from hermetic.rule import Example, Rule
+
+if TYPE_CHECKING:
+    from hermetic.engine.observations import EndedUse
+    from hermetic.engine.program import Program
+    from hermetic.engine.state import Mark
 
 SETUP = """\
 from sqlalchemy import create_engine

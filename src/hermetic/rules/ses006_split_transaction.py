@@ -25,11 +25,14 @@ https://docs.sqlalchemy.org/en/20/orm/session_transaction.html
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from hermetic.engine.observations import Split
-from hermetic.engine.program import Place, Program
 from hermetic.finding import Finding, Fix, Severity, Step
 from hermetic.rule import Example, Rule
+
+if TYPE_CHECKING:
+    from hermetic.engine.observations import Split
+    from hermetic.engine.program import Place, Program
 
 SETUP = """\
 from sqlalchemy import create_engine

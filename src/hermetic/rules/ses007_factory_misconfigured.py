@@ -26,11 +26,14 @@ https://docs.sqlalchemy.org/en/20/orm/session_basics.html#when-do-i-make-a-sessi
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from hermetic.engine.observations import EngineMade
-from hermetic.engine.program import Place, Program
 from hermetic.finding import Finding, Fix, Severity, Step
 from hermetic.rule import Example, Rule
+
+if TYPE_CHECKING:
+    from hermetic.engine.observations import EngineMade
+    from hermetic.engine.program import Place, Program
 
 # https://docs.sqlalchemy.org/en/20/core/pooling.html#switching-pool-implementations
 NO_POOL = "NullPool"

@@ -27,10 +27,13 @@ https://docs.sqlalchemy.org/en/20/orm/session_basics.html#framing-out-a-begin-co
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from hermetic.engine.program import TEST, Program
 from hermetic.finding import Finding, Fix, Severity, Step
 from hermetic.rule import Example, Rule
+
+if TYPE_CHECKING:
+    from hermetic.engine.program import Program
 
 SETUP = """\
 from fastapi import Depends, FastAPI
@@ -92,7 +95,7 @@ def bill_by_request(number: int, db: orm.Session = Depends(get_db)) -> None:
 
 def check(program: Program) -> Iterator[Finding]:
     for place, write in program.lost_writes():
-        if place.contexts & TEST:
+        if place.is_test:
             continue
         at = program.position(write.written)
         trace = list(program.steps(write.written, "written here"))

@@ -27,11 +27,14 @@ https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-IDLE-IN-T
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from hermetic.engine.program import CLI, REQUEST, Place, Program
 from hermetic.finding import Finding, Fix, Severity, Step
 from hermetic.models.waiting import PERSON
 from hermetic.rule import Example, Rule
+
+if TYPE_CHECKING:
+    from hermetic.engine.program import Place, Program
 
 SETUP = """\
 import httpx
@@ -111,9 +114,9 @@ def check(program: Program) -> Iterator[Finding]:
 def _severity(place: Place, kind: str) -> Severity:
     """A web process shares its pool among all requests. A worker or a command mostly has one to itself, but its locks
     are everybody's. What starts a process, or tests it, is alone, unless it goes on polling."""
-    if place.contexts & REQUEST:
+    if place.in_request:
         return Severity.ERROR
-    if place.once and not place.contexts & CLI and kind != PERSON and not place.runs_on:
+    if place.once and not place.from_cli and kind != PERSON and not place.runs_on:
         return Severity.HINT
     return Severity.WARNING
 

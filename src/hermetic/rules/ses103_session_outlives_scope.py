@@ -26,10 +26,13 @@ https://fastapi.tiangolo.com/advanced/advanced-dependencies/#dependencies-with-y
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from hermetic.engine.program import Program
 from hermetic.finding import Finding, Fix, Severity, Step
 from hermetic.rule import Example, Rule
+
+if TYPE_CHECKING:
+    from hermetic.engine.program import Program
 
 SETUP = """\
 from fastapi import BackgroundTasks, Depends, FastAPI
