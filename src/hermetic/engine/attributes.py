@@ -64,7 +64,7 @@ def _symbol(run: Run, atom: Atom, name: str) -> Value:
 
 def _of_module(run: Run, atom: Atom, name: str) -> Value:
     found = run.types.symbols.definition(atom[1], name)
-    return found if found is not None else run.types.member(atom, name)
+    return run.types.session_places.named(found) if found is not None else run.types.member(atom, name)
 
 
 def _of_operation(run: Run, atom: Atom, name: str) -> Value:

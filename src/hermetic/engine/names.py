@@ -30,7 +30,7 @@ def _outside(run: Run, name: str) -> Value:
         return v.UNKNOWN  # assigned later, or on another path
     if scope is not None:
         return v.one((v.FREE, scope.id, name))
-    return symbols.module_level(name, run.fn)
+    return run.types.session_places.named(symbols.module_level(name, run.fn))
 
 
 def peek(run: Run, state: State, expression: Expr) -> Value:

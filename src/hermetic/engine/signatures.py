@@ -79,7 +79,7 @@ class Signatures:
             return v.union(declared, context)
         if declared:
             return declared
-        passed = self._passed(fn, number) if annotation is None else v.UNKNOWN
+        passed = self.passed(fn, number) if annotation is None else v.UNKNOWN
         passed = self.types.decorators.passed(fn, number) or passed
         if passed:
             return passed
@@ -122,7 +122,7 @@ class Signatures:
             return v.one((v.CLASS, class_id))
         return v.one((v.INSTANCE, class_id))
 
-    def _passed(self, fn: Function, number: int) -> Value:
+    def passed(self, fn: Function, number: int) -> Value:
         """The join over the arguments at the call sites that are found by name."""
         out = v.UNKNOWN
         telling = 0

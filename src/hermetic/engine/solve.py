@@ -216,7 +216,7 @@ class Solver:
         state = State()
         for number, param in enumerate(run.fn.params):
             fact = constants.get(number)
-            value = v.one((v.PARAM, run.fn.id, number))
+            value = v.one(self.types.session_places.of_parameter(run.fn, number) or (v.PARAM, run.fn.id, number))
             if fact == "none":
                 value = v.NOTHING
             elif fact == "true":

@@ -34,6 +34,7 @@ from hermetic.engine.litestar import Litestar
 from hermetic.engine.queues import Queues
 from hermetic.engine.repositories import Repositories
 from hermetic.engine.scopes import CONTEXT, Scopes
+from hermetic.engine.session_places import SessionPlaces
 from hermetic.engine.signatures import CARRIED, Signatures, convincing
 from hermetic.engine.state import UNSEEN
 from hermetic.engine.symbols import Symbols
@@ -62,6 +63,7 @@ class Types:
         self.is_cached = signatures.is_cached
         self.matters = signatures.matters
         self.param = signatures.param
+        self.passed = signatures.passed
         self.returned = signatures.returned
         self.yielded = signatures.yielded
         self.annotation = annotations.annotation
@@ -75,6 +77,7 @@ class Types:
         self.injector = Injector(self)
         self.app_state = AppState(self)
         self.decorators = Decorators(self)
+        self.session_places = SessionPlaces(self)
         self._memo: dict[tuple[object, ...], Value] = {}
         self._active: dict[tuple[object, ...], int] = {}
         self._partial: dict[tuple[object, ...], tuple[Value, int]] = {}  # the answer, and the depth it relied on
