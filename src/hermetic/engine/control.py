@@ -21,12 +21,13 @@ from hermetic.engine.guards import assume
 from hermetic.engine.ir import Block, Expr, Node
 from hermetic.engine.managers import handler_of
 from hermetic.engine.merging import open_sessions
+from hermetic.engine.operations import ABSENT
 from hermetic.engine.run import DATABASE_ERROR, ERROR, EXPLICIT, THROWN, Exits, Raised, Run
 from hermetic.engine.stale import decision, is_identity
 from hermetic.engine.state import IN_PART, RECORDED, SWALLOWED, THROWN_CAUGHT, Mark, State, Track
 from hermetic.engine.values import Atom, Value
 from hermetic.engine.walk import last_name
-from hermetic.models.exceptions import CATCH_ALL, DATABASE_ERRORS, EVERY_DATABASE_ERROR, RESULT_ERRORS
+from hermetic.models.exceptions import CATCH_ALL, DATABASE_ERRORS, EVERY_DATABASE_ERROR, NO_ROW, RESULT_ERRORS
 
 # Rounds after which a loop's state is taken as it is; joins only grow, and in practice two suffice.
 MOST_ROUNDS = 3
@@ -159,6 +160,7 @@ def _loop(
         left = [state for state in left if state not in skipped] or left
     for state in left:
         state.log = tuple([done._replace(repeated=True) if done not in earlier else done for done in state.log])
+        _last_of_several(run, state, line)
     left = run.merge(left)
     if fresh and not skipped and len(outer.returns) > returns and all(state.handled for state in left):
         for state in left:
@@ -166,6 +168,15 @@ def _loop(
     if orelse:
         left = run_block(run, orelse, left)
     return run.merge(left + breaks)
+
+
+def _last_of_several(run: Run, state: State, line: int) -> None:
+    """A loop that rolls back before each attempt knows what a failed session needs: the last one's is not reported."""
+    for atom, track in state.heap.items():
+        if type(track) is Track and ts.may(track.word, ts.FAILED) and ts.may(track.word, ts.ROLLED_BACK):
+            failed = track.mark(ts.FAILED)
+            if failed is not None and any(line < rollback <= failed[1][0] for rollback in run.rollbacks):
+                state.put(atom, track.recovered())
 
 
 def _give_up(state: State) -> None:
@@ -206,8 +217,15 @@ def run_try(run: Run, node: Node, states: list[State], run_block: RunBlock) -> l
         if orelse:
             after = run_block(run, orelse, after)
         pending, caught = _dispatch(run, pending, handlers)
-        for (_, name, handler_line, block), entries in zip(handlers, caught, strict=True):
-            after = after + _handle(run, entries, name, handler_line, block, run_block)
+        falls_through = bool(after)
+        for (types, name, handler_line, block), entries in zip(handlers, caught, strict=True):
+            before = [entry.state.decisions for entry in entries]
+            if NO_ROW in _handler_kind(types):
+                _is_missing(entries)
+            handled = _handle(run, entries, name, handler_line, block, run_block)
+            if falls_through and before:
+                _decided_no_more(handled, before)
+            after = after + handled
         unhandled.returns.extend(inner.returns)
         unhandled.breaks.extend(inner.breaks)
         unhandled.continues.extend(inner.continues)
@@ -245,6 +263,20 @@ def _dispatch(run: Run, raised: list[Raised], handlers: tuple[Node, ...]) -> tup
     return unhandled, caught
 
 
+def _is_missing(entries: list[Raised]) -> None:
+    """`except NoResultFound`: a row was looked for and not found."""
+    for entry in entries:
+        if entry.names == RESULT_ERRORS:
+            entry.state.decisions |= {ABSENT}
+
+
+def _decided_no_more(states: list[State], before: list[frozenset[Atom]]) -> None:
+    """The handler and the body come together again: what follows does not depend on which of them it was."""
+    common = frozenset.intersection(*before)
+    for state in states:
+        state.decisions = common
+
+
 def _handled_in_part(exit_: Raised) -> State:
     """The state in which an error goes on that is of no type that is handled."""
     state = exit_.state.copy()
@@ -262,6 +294,8 @@ def _handler_kind(types: Expr) -> frozenset[str]:
         return frozenset(last_name(part) for part in types[2])
     if type(types) is tuple and types[0] == ir.MIX:
         return frozenset(last_name(part) for part in types[1])
+    if type(types) is tuple and types[0] == ir.BOOL:
+        return _handler_kind(types[2][-1 if types[1] else 0])  # `except A or B` catches A: classes are true
     return frozenset((last_name(types),))
 
 

@@ -122,6 +122,7 @@ class Run:
         "reads",
         "rechecks",
         "returned",
+        "rollbacks",
         "salt",
         "served",
         "shared_uses",
@@ -193,6 +194,7 @@ class Run:
         self.reads: dict[tuple[Atom, str], tuple[str, Mark]] = {}
         self.doubtful: dict[Atom, EndedUse] = {}  # session of a caller -> what is wrong if its commits expire instances
         self.opened: dict[Atom, Mark] = {}  # sessions that this function has to end
+        self.rollbacks: set[int] = set()  # the lines of this function that roll back
         self.served: dict[Atom, Mark] = {}  # registries that were called for their session
         self.entered: dict[Atom, Mark] = {}  # sessions of a manager object whose block ends them
         self.made_in: dict[Atom, tuple[int, ...]] = {}  # session -> the loops it was made in

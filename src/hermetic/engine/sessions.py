@@ -58,6 +58,7 @@ def operate(run: Run, state: State, atom: Atom, type_: SessionType, name: str, m
     elif name not in ("rollback", "close", "aclose", "reset", "invalidate", "remove", "add", "add_all"):
         touch(run, state, atom, mark)
     elif name == "rollback":
+        run.rollbacks.add(mark[1][0])
         _rolled_back(run, state.track(atom), mark)
     if name == "commit":
         commit(run, state, atom, type_, mark)

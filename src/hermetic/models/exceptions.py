@@ -10,7 +10,8 @@ from __future__ import annotations
 CATCH_ALL = frozenset(("BaseException", "Exception"))
 
 # Raised by `one()` and the like, or by the project itself: no other call does, and no transaction fails by it. [exc]
-RESULT_ERRORS = frozenset(("NoResultFound", "MultipleResultsFound"))
+NO_ROW = "NoResultFound"
+RESULT_ERRORS = frozenset((NO_ROW, "MultipleResultsFound"))
 
 # Catch every failure of a statement.
 EVERY_DATABASE_ERROR = frozenset(
