@@ -3,6 +3,7 @@ parameter that gets nothing else from any caller."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from hermetic.engine import ir, values as v
@@ -10,6 +11,7 @@ from hermetic.engine.construct import FLASK_DATABASE
 from hermetic.engine.ir import Expr
 from hermetic.engine.link import BOUND_VALUE, Function
 from hermetic.engine.values import Atom, Value
+from hermetic.models.sqlalchemy import SYMBOLS
 
 if TYPE_CHECKING:
     from hermetic.engine.types import Types
@@ -56,14 +58,21 @@ class SessionPlaces:
             self._only = found[0] if len(found) == 1 else None
         return self._only
 
-    def _flask_sessions(self) -> list[Atom]:
-        return [
-            (v.FIELD, variable, "session")
-            for module in self._types.code.modules
-            for name, bindings in module.names.items()
-            if any(binding[0] == BOUND_VALUE and _is_a_call(binding[1][1]) for binding in bindings)
-            if self._is_database(variable := (v.GLOBAL, module.number, name))
-        ]
+    def _flask_sessions(self) -> Iterator[Atom]:
+        for module in self._types.code.modules:
+            for name, bindings in module.names.items():
+                values = (binding[1][1] for binding in bindings if binding[0] == BOUND_VALUE)
+                if any(self._makes_a_database(value, module.functions[0]) for value in values):
+                    yield (v.FIELD, (v.GLOBAL, module.number, name), "session")
+
+    def _makes_a_database(self, value: Expr, module_code: int) -> bool:
+        """`SQLAlchemy()`, of Flask-SQLAlchemy or of a class derived from it."""
+        top = self._types.code.functions[module_code]
+        made = self._meant(value[1], top) if type(value) is tuple and value[0] == ir.CALL else None
+        if made is None or made[0] not in (v.EXT, v.CLASS):
+            return False
+        names = (made[1],) if made[0] == v.EXT else self._types.classes.external_bases(made[1])
+        return any(SYMBOLS.get(name, ("",))[0] == "flask_db" for name in names)
 
     def _is_database(self, variable: Atom) -> bool:
         held = self._types.global_(variable[1], variable[2])
@@ -89,13 +98,11 @@ class SessionPlaces:
             found = self._types.symbols.module_level(expression, top)
         elif type(expression) is tuple and expression[0] == ir.ATTR:
             base = self._meant(expression[1], top)
+            if base is not None and base[0] == v.EXT:
+                return (v.EXT, f"{base[1]}.{expression[2]}")
             if base is None or base[0] != v.MODULE:
                 return None
             found = self._types.symbols.definition(base[1], expression[2]) or self._types.member(base, expression[2])
         else:
             return None
         return next(iter(found)) if len(found) == 1 else None
-
-
-def _is_a_call(expression: Expr) -> bool:
-    return type(expression) is tuple and expression[0] == ir.CALL
