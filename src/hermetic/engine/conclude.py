@@ -99,7 +99,9 @@ def _leaks(run: Run, normal: list[State], raised: list[Raised]) -> None:
 
 def _half_closed(run: Run, normal: list[State], raised: list[Raised]) -> None:
     """A session of somebody else that this function closes whenever it ends well, and leaves failed otherwise: by
-    closing it at all it has taken the session over."""
+    closing it at all it has taken the session over. How an object of a request ends, its framework sees to."""
+    if kept.is_made_for_a_request(run):
+        return
     closed: set[Atom] | None = None
     for state in normal:
         here = {

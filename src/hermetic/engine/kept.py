@@ -16,6 +16,7 @@ from hermetic.engine.session_types import PLAIN, Made
 from hermetic.engine.sessions import COMMITTING
 from hermetic.engine.state import CREATED, DETACHED, ENTERED, EXPUNGED, LOADED, State, Track
 from hermetic.engine.values import Atom, Value
+from hermetic.models.frameworks import MADE_FOR_A_REQUEST
 
 if TYPE_CHECKING:
     from hermetic.engine.solve import Solver
@@ -104,8 +105,9 @@ def _is_closed(track: Track) -> bool:
 
 
 def commits(run: Run, raised: list[Raised]) -> None:
-    """Note the commits of a method that fail and leave the session that its receiver keeps as it is then."""
-    if run.fn.class_id is None or not run.fn.params:
+    """Note the commits of a method that fail and leave the session that its receiver keeps as it is then; what is made
+    for a request keeps it no longer than that."""
+    if run.fn.class_id is None or not run.fn.params or is_made_for_a_request(run):
         return
     for exit_ in raised:
         if exit_.kind == DATABASE_ERROR and exit_.names == COMMITTING:
@@ -116,6 +118,12 @@ def commits(run: Run, raised: list[Raised]) -> None:
                 if failed is not None and failed[2] is None and ts.must(track.word, ts.FAILED):
                     if not ts.may(track.word, ts.CLOSED):
                         run.observe(("kept commit", failed), KeptCommit(failed, atom[2]))
+
+
+def is_made_for_a_request(run: Run) -> bool:
+    """Is it a method of an object that a framework makes for one request?"""
+    class_id = run.fn.class_id
+    return class_id is not None and not run.types.classes.external_bases(class_id).isdisjoint(MADE_FOR_A_REQUEST)
 
 
 def kept_commits(solver: Solver) -> Iterator[tuple[int, UnguardedCommit]]:

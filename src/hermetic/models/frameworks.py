@@ -198,4 +198,16 @@ VIEW_CLASSES = frozenset(
         "flask_appbuilder.api.ModelRestApi",
     )
 )
+# Those of which every request gets an instance of its own.
+MADE_FOR_A_REQUEST = frozenset(
+    (
+        "flask.views.MethodView",  # [flask] views: view lifetime and self, init_every_request
+        "flask.views.View",
+        "flask_restful.Resource",
+        "flask_restx.Resource",
+        "starlette.endpoints.HTTPEndpoint",  # [starlette] endpoints
+        "tornado.web.RequestHandler",  # https://www.tornadoweb.org/en/stable/web.html: entry points
+        "aiohttp.web.View",  # https://docs.aiohttp.org/en/stable/web_quickstart.html: class based views
+    )
+)
 VIEW_METHODS = frozenset(("get", "post", "put", "patch", "delete", "head", "options", "dispatch_request", "dispatch"))
