@@ -43,6 +43,8 @@ def lines(data: bytes) -> list[str]:
 
 def decode(data: bytes) -> str:
     """Source text for display, by its encoding cookie, whatever is wrong with it."""
+    if b"coding" not in b"".join(data.split(b"\n", 2)[:2]):  # almost always, and `tokenize` is slow to import
+        return data.decode("utf-8", "replace").removeprefix("\ufeff")
     import io
     import tokenize
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import sys
-import threading
 import warnings
 from collections.abc import Callable
 from typing import TypeVar
@@ -73,6 +72,8 @@ def _reason(error: SyntaxError) -> str:
 
 def _on_deep_stack(work: Callable[[], T]) -> T:
     """Run work in a thread whose stack is large enough for deeply nested source."""
+    import threading  # here, because no usual file needs it
+
     outcome: list[T] = []
     failure: list[BaseException] = []
 
