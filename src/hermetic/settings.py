@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
-from difflib import get_close_matches
 from typing import Any
 
 from hermetic import files, patterns
@@ -95,8 +94,8 @@ def parse(table: dict[str, Any], path: str) -> Settings:
     for key, value in table.items():
         name = KEYS.get(key)
         if name is None:
-            near = get_close_matches(key[:LONGEST_QUOTE], KEYS, 1)
-            hint = f"; did you mean `{near[0]}`?" if near else f"; known keys are {', '.join(sorted(KEYS))}"
+            near = nearest(key, KEYS, 0.6)
+            hint = f"; did you mean `{near}`?" if near else f"; known keys are {', '.join(sorted(KEYS))}"
             raise SettingsError(f"{path}: unknown key `{quote(key)}` in [tool.hermetic]{hint}")
         values[name] = _value(name, key, value, path)
     return Settings(**values)
@@ -135,6 +134,13 @@ def _is_list_of_strings(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
+def nearest(given: str, known: Iterable[str], least: float) -> str:
+    """The name that is most like the given one, by `difflib`'s ratio, which has to be that much; "" if none is."""
+    from difflib import get_close_matches  # slow to import, and needed for mistakes alone
+
+    return next(iter(get_close_matches(given[:LONGEST_QUOTE], known, 1, least)), "")
+
+
 def matching_codes(given: str, known: tuple[str, ...]) -> tuple[str, ...]:
     """The codes that a code or beginning of codes names.
 
@@ -142,8 +148,8 @@ def matching_codes(given: str, known: tuple[str, ...]) -> tuple[str, ...]:
     """
     found = tuple(code for code in known if code.startswith(given.upper())) if given else ()
     if not found:
-        near = get_close_matches(given[:LONGEST_QUOTE].upper(), known, 1, 0.5)
-        hint = f"; did you mean {near[0]}?" if near else f"; known rules are {', '.join(known)}"
+        near = nearest(given.upper(), known, 0.5)
+        hint = f"; did you mean {near}?" if near else f"; known rules are {', '.join(known)}"
         raise SettingsError(f"unknown rule `{quote(given)}`{hint}")
     return found
 

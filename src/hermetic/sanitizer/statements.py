@@ -135,13 +135,15 @@ class DetailedStatements:
         if record.busy is not None:
             record.last, record.busy = record.busy.frames, None
 
-    @quietly
     def cursor_closed(self, connection: Any, cursor: Any) -> None:
         """The last row of a statement has come."""
-        record = self.probes.ledger.of_connection(connection)
-        if record is not None and id(cursor) in record.streams:
-            record.streams -= {id(cursor)}
-            self.stamp(record)
+        try:
+            record = self.probes.ledger.of_connection(connection)
+            if record is not None and id(cursor) in record.streams:
+                record.streams -= {id(cursor)}
+                self.stamp(record)
+        except Exception as error:
+            self.watch.swallowed(error)
 
     stamp = staticmethod(waits.stamp)
 
