@@ -164,6 +164,35 @@ def shown(key):
     assert [place["function"] for place in opened] == ["load"]
 
 
+def test_a_commit_of_what_others_may_have_written_is_a_write_scope(zoo: Path) -> None:
+    finish = """
+from contextlib import contextmanager
+
+from sqlalchemy.orm import Session
+from zoo.database import factory
+
+
+def finish(session: Session) -> None:
+    session.commit()
+
+
+def nothing() -> None:
+    with factory() as session:
+        session.commit()
+
+
+@contextmanager
+def finishing(session: Session):
+    yield session
+    session.commit()
+"""
+    write(zoo, {"zoo/finish.py": finish})
+
+    scopes = [place for place in review(zoo)["census"]["write_scopes"] if place["path"] == "zoo/finish.py"]
+
+    assert [place["function"] for place in scopes] == ["finish"]
+
+
 def test_a_dependency_that_commits_is_no_commit_by_hand(tmp_path: Path) -> None:
     committing = DATABASE.replace("    with factory() as session:\n", "    with factory.begin() as session:\n")
     api = API + '\n\n@app.put("/animals/{name}")\ndef adopt(name: str, db: Session = Depends(get_db)) -> None:\n'

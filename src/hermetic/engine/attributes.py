@@ -126,7 +126,7 @@ def _of_class(run: Run, atom: Atom, name: str) -> Value:
         return v.one((v.FUNCTION, found.item))
     if name == NEW and run.types.repositories.is_service(atom[1]):
         return v.one((v.OPERATION, atom, name))
-    if name == "query" and run.types.classes.is_model(atom[1]):
+    if name == "query":
         session = run.types.constructors.flask_session(atom[1])
         if session is not None:
             return v.one((v.QUERY, session, atom[1], (), frozenset()))
@@ -196,7 +196,7 @@ def _reading(run: Run, state: State, atom: Atom, name: str, position: ir.Pos) ->
 def _of_kind(run: Run, state: State, atom: Atom, kind: Atom, name: str, position: ir.Pos) -> Value:
     if kind[0] in (v.CLASS, v.MODULE):
         found = read_atom(run, state, kind, name, position)
-        return _of_place(atom, kind, found) if kind[0] == v.CLASS and run.types.classes.is_model(kind[1]) else found
+        return _of_place(atom, kind, found) if kind[0] == v.CLASS and run.types.classes.models_of(kind[1]) else found
     if kind[0] in LIBRARY:
         return _library(run, atom, name)
     if kind[0] == v.EXT_OBJECT:

@@ -153,9 +153,19 @@ def _instances(state: State, value: Value, depth: int = 3) -> set[Atom]:
 
 
 def commits(run: Run, state: State, session: Atom, how: str, mark: Mark) -> None:
-    """A commit is about to happen: note it if it has something to write."""
-    if run.solver.takes_census and (ts.may(state.track(session).word, ts.DIRTY) or state.floating is not None):
+    """A commit is about to happen: note it if it may have something to write."""
+    if run.solver.takes_census and (_may_write(state, session) or (how == BY_COMMIT and _is_given(run, session))):
         run.observe(("census", "committed", mark), Committed(mark, how))
+
+
+def _may_write(state: State, session: Atom) -> bool:
+    return ts.may(state.track(session).word, ts.DIRTY) or state.floating is not None
+
+
+def _is_given(run: Run, session: Atom) -> bool:
+    """Does the session come from elsewhere, so that others may have written on it? What a manager commits after its
+    `yield` is noted where it is entered."""
+    return session[0] != v.SESSION and not run.fn.is_generator
 
 
 def configures(run: Run, what: str, flavour: str, names: list[str], position: ir.Pos) -> None:

@@ -123,14 +123,16 @@ class ClassTable:
         its bases, the attribute may as well be that one's."""
         if name.startswith("__") or not self.external_bases(class_id) <= BASES_WITHOUT_MEMBERS:
             return None
-        found = set()
-        for subclass in self.code.subclass_names(class_id):
-            for other in self.code.classes_named(subclass):
-                if not self.code.may_know(self.code.classes[class_id].module, self.code.classes[other].module):
-                    continue
-                if other != class_id and class_id in self.mro(other):
-                    found.add(self.member(other, name))
+        found = {self.member(other, name) for other in self._subclasses(class_id)}
         return found.pop() if len(found) == 1 else None
+
+    def _subclasses(self, class_id: int) -> Iterator[int]:
+        module = self.code.classes[class_id].module
+        for name in self.code.subclass_names(class_id):
+            for other in self.code.classes_named(name):
+                may_know = self.code.may_know(module, self.code.classes[other].module)
+                if may_know and other != class_id and class_id in self.mro(other):
+                    yield other
 
     def stores(self, class_id: int, name: str) -> list[tuple[int, Node]]:
         """Every `self.name = ...` in the methods of a class and of its bases."""
@@ -165,6 +167,12 @@ class ClassTable:
             self._models[class_id] = False
             self._models[class_id] = self._is_model(class_id)
         return self._models[class_id]
+
+    def models_of(self, class_id: int) -> tuple[int, ...]:
+        """The class itself if it is mapped; of a mixin, the mapped classes that it is mixed into."""
+        if self.is_model(class_id):
+            return (class_id,)
+        return tuple([other for other in self._subclasses(class_id) if self.is_model(other)])
 
     def _is_model(self, class_id: int) -> bool:
         external = self.external_bases(class_id)

@@ -393,8 +393,10 @@ class Constructors:
         return v.one((v.EXT, f"{module}.{name}"))
 
     def flask_session(self, class_id: int) -> Atom | None:
-        """The session that `Model.query` runs on."""
-        return session_of_model(self.types.code, self.types.symbols, self.types.classes, class_id)
+        """The session that `Model.query` runs on, or `cls.query` of a mixin."""
+        code, symbols, classes = self.types.code, self.types.symbols, self.types.classes
+        found = {session_of_model(code, symbols, classes, model) for model in classes.models_of(class_id)}
+        return found.pop() if len(found) == 1 else None
 
     # -- annotations and injection ----------------------------------------------------------------------------
 

@@ -321,7 +321,7 @@ class Types:
 
     def _inherited(self, atom: Atom, name: str) -> Value:
         out = v.UNKNOWN
-        if name == "query" and self.classes.is_model(atom[1]) and self.constructors.flask_session(atom[1]):
+        if name == "query" and self.constructors.flask_session(atom[1]):
             return v.one((v.QUERY, None, atom[1], (UNSEEN,), frozenset()))
         for base in sorted(self.classes.external_bases(atom[1])):
             kind = v.EXT_OBJECT if atom[0] == v.INSTANCE else v.EXT
