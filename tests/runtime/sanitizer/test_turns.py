@@ -12,8 +12,10 @@ from hermetic.sanitizer.turns import NONE, Turns, believed, queued
 
 
 @pytest.fixture(autouse=True)
-def crowd(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "crowd", lambda: 1.0)  # whatever it is just now
+def quiet_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the load and the tests' own weight are just now."""
+    monkeypatch.setattr(turns, "crowd", lambda: 1.0)
+    monkeypatch.setattr(turns, "_niceness", lambda: 0)
 
 
 def test_what_a_thread_that_has_not_slept_waited_is_believed() -> None:
