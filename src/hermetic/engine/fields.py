@@ -83,7 +83,7 @@ def read_parameter(run: Run, state: State, base: Atom, name: str) -> Value:
         known = fields.get("@" + name)
         if known is None:
             known = _of_other_constructor(run, state, base, name)
-        return known if known is not None else v.UNKNOWN
+        return known if known is not None else _class_passed_up(run, base, name)
     if base[0] == v.FIELD:
         passed = _passed(run, state, base, name)
         if passed is not None:
@@ -100,6 +100,12 @@ def _of_other_constructor(run: Run, state: State, base: Atom, name: str) -> Valu
         if not attribute.startswith("@") and run.types.classes.filled_from(base[2], attribute) == name:
             return value
     return None
+
+
+def _class_passed_up(run: Run, base: Atom, name: str) -> Value:
+    """`super().__init__(Model, session)`: the class that a base class's constructor gets, whatever else it keeps."""
+    found = run.constructor_parameter(base[2], name) if type(base[2]) is int else v.UNKNOWN
+    return frozenset(atom for atom in found if atom[0] == v.CLASS)
 
 
 def _passed(run: Run, state: State, base: Atom, name: str) -> Value | None:

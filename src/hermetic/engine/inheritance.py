@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from hermetic.engine.types import Types
 
 
+def class_passed_up(types: Types, class_id: int, init: Function, name: str) -> Value:
+    """The class that a base class's constructor gets for a parameter where an object of the class is made: the model of
+    a generic repository. Of other things types say too little here: which of several objects of a kind it is."""
+    return types.ask(("passed up", class_id, init.id, name), lambda: _class_passed_up(types, class_id, init, name))
+
+
+def _class_passed_up(types: Types, class_id: int, init: Function, name: str) -> Value:
+    return frozenset(atom for atom in seen_from_subclass(types, class_id, init, name) if atom[0] == v.CLASS)
+
+
 def seen_from_subclass(types: Types, class_id: int, method: Function, expression: Expr) -> Value:
     """What an expression in a method of a base class is, where the object is one of the class."""
     if type(expression) is str:

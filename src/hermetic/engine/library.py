@@ -242,9 +242,13 @@ def _loads_nothing(option: Atom) -> bool:
 def _executed(run: Run, state: State, atom: Atom, statement: Value, result: str, position: ir.Pos) -> Value:
     class_id: int | Atom | None = None
     options: tuple[Any, ...] = ()
+    further: tuple[str, ...] = ()
     came_from: frozenset[Atom] = frozenset()
     for kind in v.ordered(statement):
-        if kind[0] == v.STATEMENT and kind[1] != "option":
+        if kind[0] == v.STATEMENT and kind[1] == "option":
+            further += tuple(sorted(kind[3]))  # of a helper that went on with the statement
+            continue
+        if kind[0] == v.STATEMENT:
             given = (kind[2], kind[4] if len(kind) > 4 else (), kind[3])
         elif kind[0] == v.QUERY:
             given = (kind[2], kind[3], kind[4])
@@ -254,6 +258,7 @@ def _executed(run: Run, state: State, atom: Atom, statement: Value, result: str,
             class_id, options, came_from = given
         elif class_id == given[0]:  # one of several: what only some of them load is not known to be missing
             options, came_from = tuple(dict.fromkeys((*options, *given[1]))), came_from | given[2]
+    options = (*options, *further)
     if result == "scalar":
         if class_id is None:
             return _unknown_rows(run, came_from, position)
@@ -371,7 +376,9 @@ def result_operation(run: Run, state: State, result: Atom, name: str, args: Argu
 def statement_operation(statement: Atom, name: str, args: Arguments, kwargs: Keywords) -> Value:
     """Methods of select(), insert(), ...: each returns a statement made from more."""
     if statement[0] in v.PLACES:  # a statement that somebody else began
-        return v.union(v.one(statement), v.derived(*args, *kwargs.values()))
+        begun = v.union(v.one(statement), v.derived(*args, *kwargs.values()))
+        names = frozenset(_loader_options(name, args))
+        return v.union(begun, v.one((v.STATEMENT, "option", None, names, ()))) if names else begun
     came_from = statement[3]
     for argument in (*args, *kwargs.values()):
         came_from |= v.sources(argument)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hermetic.engine import ir, values as v
+from hermetic.engine.inheritance import class_passed_up
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import Function
 from hermetic.engine.merging import merge
@@ -287,15 +288,17 @@ class Run:
         if init is None:
             return self.types.field(class_id, name)
         number = init.parameter(name)
+        passed = v.UNKNOWN
         for owner in self.types.classes.mro(class_id) if number is None else ():  # it passes on what it gets
             method = self.code.classes[owner].methods.get("__init__")
             if method is not None and self.code.functions[method].parameter(name) is not None:
                 init = self.code.functions[method]
                 number = init.parameter(name)
+                passed = class_passed_up(self.types, class_id, init, name)
                 break
         if number is None:
             return v.UNKNOWN
-        return self.types.constructed_with(class_id, init, number) or self.types.param(init, number)
+        return passed or self.types.constructed_with(class_id, init, number) or self.types.param(init, number)
 
 
 def _reached_through_item(atom: Atom) -> bool:
