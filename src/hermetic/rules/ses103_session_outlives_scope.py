@@ -120,8 +120,9 @@ def check(program: Program) -> Iterator[Finding]:
         work = "a background task" if outlives.what == "task" else "a streaming body"
         trace = [Step(at, f"{work} gets the session, and runs when `{place.function.name}` has returned")]
         if outlives.what == "idle":
-            if not held:
+            if closed or known is None:
                 continue  # a session that is closed before the body is sent keeps nothing open
+            held = True  # with the newest version that the project allows, which is what a new installation gets
             trace = list(program.steps(outlives.used, "the transaction begins")) if outlives.used else []
             trace.append(Step(at, "and stays open until the whole body is sent"))
             message = f"the session of `{place.function.name}` keeps its transaction open while the body is streamed"
