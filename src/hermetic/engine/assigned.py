@@ -1,7 +1,8 @@
 """Assignments to rows that have no other purpose than to be saved: `user.name = name`, and nobody looks at it again.
 
 A field may be set for show: masked before the row is returned, or filled for a template. So the row's mentions decide,
-those of whatever else holds it among them: behind the assignment there may only be further ones.
+those of whatever else holds it among them: behind the assignment there may only be further ones. Unless the client asks
+for the change: a route of PATCH sets what it is sent, and returns the row as it is to be.
 
 Heuristic with limits: rows in variables of the function; one that is held by a row or object, or that a closure
 mentions, may be looked at from there.
@@ -21,6 +22,22 @@ from hermetic.engine.values import Atom, Value
 
 # What can give the rows again.
 _ASKABLE = frozenset((v.QUERY, v.RESULT))
+
+
+def is_asked_for(run: Run, sources: frozenset[Atom], at: Mark) -> bool:
+    """Does a client ask for the change, and say what the row is to be? `sources`: of all that has been written."""
+    if not run.solver.responses.is_told_to_write(run.fn):
+        return False
+    if any(root[0] == v.PARAM and _is_said(run, root) for root in map(v.root, sources)):
+        return True
+    assigned = (_assigned(node, at[1]) for node in run.fn.statements()) if at[2] is None else ()
+    return any(found is not None and found[1] is None for found in assigned)
+
+
+def _is_said(run: Run, parameter: Atom) -> bool:
+    """Is it something that a client sends, and no row or session that a dependency gives?"""
+    given = run.type_of(parameter)
+    return row_class(run, parameter) is None and not any(kind[0] in (v.ANY_SESSION, v.REGISTRY) for kind in given)
 
 
 def is_only_to_be_saved(run: Run, state: State, at: Mark) -> bool:

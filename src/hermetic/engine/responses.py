@@ -23,7 +23,7 @@ from hermetic.engine.stale import row_class
 from hermetic.engine.state import LOADED, Instance, Mark, State
 from hermetic.engine.values import Atom, Value
 from hermetic.engine.walk import last_name
-from hermetic.models.frameworks import ADD_ROUTE, RESPONSE_MODEL, ROUTE_METHODS, ROUTERS
+from hermetic.models.frameworks import ADD_ROUTE, RESPONSE_MODEL, ROUTE_METHODS, ROUTERS, WRITING_METHODS
 
 if TYPE_CHECKING:
     from hermetic.engine.types import Types
@@ -53,6 +53,12 @@ class Responses:
         if known is None:
             known = self._known[fn.id] = self._of(fn)
         return known
+
+    def is_told_to_write(self, fn: Function) -> bool:
+        """Is it a route of a method by which a client asks for something to be changed?"""
+        return self._in_use and any(
+            last_name(decorator) in WRITING_METHODS and self._is_route(decorator, fn) for decorator in fn.decorators
+        )
 
     def _of(self, fn: Function) -> Value:
         for decorator in fn.decorators:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from hermetic.engine import typestate as ts, values as v
-from hermetic.engine.assigned import is_only_to_be_saved
+from hermetic.engine.assigned import is_asked_for, is_only_to_be_saved
 from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.observations import Unsaved
 from hermetic.engine.run import Run
@@ -23,7 +23,7 @@ RETURNED = "$return"
 
 def lose(run: Run, state: State, track: Track, mark: Mark) -> Track:
     """The session is closed: what it has not committed is gone."""
-    if run.unwinding or run.caught or state.handled or not (_is_to_be_saved(track) or _is_assigned(track)):
+    if run.unwinding or run.caught or state.handled or not (_is_to_be_saved(run, track) or _is_assigned(run, track)):
         return track
     return track.with_mark(LOST, mark)
 
@@ -114,11 +114,12 @@ def _is_somebody_elses(atom: Atom, track: Track) -> bool:
 def _lost(run: Run, state: State, track: Track) -> Mark | None:
     """Where something was written that is lost if nobody commits it after this function; None if nothing was."""
     assigned = track.mark(ASSIGNED)
-    if track.mark(LOST) is None and (state.handled or not (_is_to_be_saved(track) or _is_assigned(track))):
+    if track.mark(LOST) is None and (state.handled or not (_is_to_be_saved(run, track) or _is_assigned(run, track))):
         return None
     written = track.mark(WRITTEN)
-    if written is None and assigned is not None and is_only_to_be_saved(run, state, assigned):
-        return assigned
+    if written is None and assigned is not None:
+        saved = is_asked_for(run, track.pending, assigned) or is_only_to_be_saved(run, state, assigned)
+        return assigned if saved else None
     return written
 
 
@@ -130,13 +131,25 @@ def _may_be_another(run: Run, atom: Atom) -> bool:
     )
 
 
-def _is_to_be_saved(track: Track) -> bool:
-    return ts.must(track.word, ts.DIRTY) and track.mark(WRITTEN) is not None and track.mark(LENT) is None
+def _is_to_be_saved(run: Run, track: Track) -> bool:
+    return _is_dirty(run, track) and track.mark(WRITTEN) is not None and track.mark(LENT) is None
 
 
-def _is_assigned(track: Track) -> bool:
+def _is_assigned(run: Run, track: Track) -> bool:
     """Were rows assigned to, and nothing else written? What for is asked when the function has ended."""
-    return ts.must(track.word, ts.DIRTY) and track.mark(ASSIGNED) is not None and track.mark(LENT_ASSIGNED) is None
+    return _is_dirty(run, track) and track.mark(ASSIGNED) is not None and track.mark(LENT_ASSIGNED) is None
+
+
+def _is_dirty(run: Run, track: Track) -> bool:
+    """Is something left that was written? In a route by which a client asks for a change, also what only a branch of it
+    writes, if nothing follows that may have saved it."""
+    if ts.must(track.word, ts.DIRTY) or not run.solver.responses.is_told_to_write(run.fn):
+        return ts.must(track.word, ts.DIRTY)
+    places = [mark for mark in (track.mark(WRITTEN), track.mark(ASSIGNED)) if mark is not None]
+    if not places or any(mark[2] is not None for mark in places):
+        return False
+    may_be_saved = ts.may(track.word, ts.COMMITTED) or ts.may(track.word, ts.ROLLED_BACK)
+    return ts.may(track.word, ts.DIRTY) and not may_be_saved
 
 
 def _is_borrowed(run: Run, atom: Atom) -> bool:

@@ -50,6 +50,8 @@ ROUTERS = frozenset(
 )
 # Their methods, as decorators and as a call with the function; and the keyword for the schema.
 ROUTE_METHODS = frozenset(("get", "put", "post", "delete", "options", "head", "patch", "trace", "api_route"))
+# By these a client asks for a change: https://www.rfc-editor.org/rfc/rfc9110.html#name-method-definitions
+WRITING_METHODS = frozenset(("post", "put", "patch", "delete"))
 ADD_ROUTE = "add_api_route"
 RESPONSE_MODEL = "response_model"
 
