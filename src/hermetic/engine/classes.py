@@ -56,6 +56,7 @@ class ClassTable:
         self._members: dict[tuple[int, str], Member | None] = {}
         self._filled: dict[tuple[int, str], str | None] = {}
         self._deferred: dict[tuple[int, str], bool] = {}
+        self._set_by_updates: dict[int, frozenset[str]] = {}
         self._models: dict[int, bool] = {}
         self._attribute_kinds: dict[tuple[int, str], str] = {}
         self._versioned: dict[int, bool] = {}
@@ -250,6 +251,37 @@ class ClassTable:
         resolved = self._resolve(value[1], declared[0].module)
         return any(SYMBOLS.get(str(atom[1]), ("",))[0] == "deferred_column" for atom in resolved if atom[0] == v.EXT)
 
+    def set_by_updates(self, class_id: int) -> frozenset[str]:
+        """The columns that the database sets by itself when a row is updated, and that the mapper does not fetch."""
+        if class_id not in self._set_by_updates:
+            self._set_by_updates[class_id] = frozenset(self._find_set_by_updates(class_id))
+        return self._set_by_updates[class_id]
+
+    def _find_set_by_updates(self, class_id: int) -> Iterator[str]:
+        options = self.declared(class_id, "__mapper_args__")
+        if options is not None and _option(options[1][2], "eager_defaults") == ir.TRUE:
+            return
+        for owner in self.mro(class_id):
+            for name in self.code.classes[owner].attributes:
+                declared = self.declared(class_id, name)
+                if declared is not None and self._is_set_by_updates(declared[1][2], declared[0].module):
+                    yield name
+
+    def _is_set_by_updates(self, value: Expr, module: int) -> bool:
+        if type(value) is not tuple or value[0] != ir.CALL:
+            return False
+        for keyword, setting in value[3]:
+            if keyword == "server_onupdate":
+                return True
+            if keyword == "sa_column" and self._is_set_by_updates(setting, module):
+                return True
+            given = _option(setting, "onupdate") if keyword == "sa_column_kwargs" else setting
+            if keyword in ("onupdate", "sa_column_kwargs") and type(given) is tuple and given[0] == ir.CALL:
+                called = self._resolve(given[1], module)
+                if any(atom[0] == v.EXT and atom[1].startswith("sqlalchemy.") for atom in called):
+                    return True
+        return any(self._is_set_by_updates(argument, module) for argument in value[2])
+
     def is_collection(self, class_id: int, name: str) -> bool:
         """Is it a relationship whose annotation says that there may be many? Others are not known to be one."""
         declared = self.declared(class_id, name)
@@ -361,6 +393,13 @@ def _names_version_counter(node: Node) -> bool:
     if node[0] == ir.DICT:
         return (ir.CONST, VERSION_COUNTER) in node[1]
     return node[0] == ir.CALL and any(keyword == VERSION_COUNTER for keyword, _ in node[3])
+
+
+def _option(node: Expr, name: str) -> Expr:
+    """What `{"name": value}` or `dict(name=value)` says."""
+    if type(node) is tuple and node[0] == ir.DICT:
+        return next((value for key, value in zip(node[1], node[2], strict=False) if key == (ir.CONST, name)), None)
+    return dict(node[3]).get(name) if type(node) is tuple and node[0] == ir.CALL else None
 
 
 def _method_kind(function: Function) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hermetic.engine import ir, stale, typestate as ts, values as v
+from hermetic.engine import ir, outdated, stale, typestate as ts, values as v
 from hermetic.engine.classes import COLUMN, OTHER, RELATIONSHIP, ClassTable
 from hermetic.engine.observations import EndedUse
 from hermetic.engine.operations import MOMENT
@@ -23,6 +23,7 @@ from hermetic.engine.state import (
     INSERTED,
     LOADED,
     LOCKED,
+    OUTDATED,
     STALE,
     UNSEEN,
     Instance,
@@ -102,7 +103,8 @@ def refreshed(run: Run, state: State, atom: Atom, names: frozenset[str] = frozen
     _recheck(run, state)
     if known is not None:
         found = names or frozenset((REFRESHED,))
-        state.put(atom, known._replace(loaded=known.loaded | found).clear(EXPIRED, STALE))
+        again = outdated.loaded(run, known, row_class(run, atom), names)
+        state.put(atom, again._replace(loaded=known.loaded | found).clear(EXPIRED, STALE))
 
 
 def lock(state: State, atom: Atom, mark: Mark) -> None:
@@ -124,7 +126,7 @@ def awaited(state: State, atom: Atom, name: str) -> None:
     """`await instance.awaitable_attrs.name` loads the attribute."""
     known = state.instance(atom)
     if known is not None:
-        state.put(atom, known._replace(loaded=known.loaded | {name}).clear(EXPIRED))
+        state.put(atom, known._replace(loaded=known.loaded | {name}).clear(EXPIRED, OUTDATED))
 
 
 def merged(run: Run, state: State, owner: Atom, given: Value, position: ir.Pos) -> Value:
@@ -185,7 +187,7 @@ def _leave_to_caller(run: Run, atom: Atom, known: Instance | None, kind: str, na
     """Whether a parameter can be read depends on the caller: of its columns one is enough to know."""
     if known is not None and (name in known.loaded or known.mark(DELETED) is not None):
         return  # loaded here
-    key = (atom, name if kind != COLUMN else COLUMN)
+    key = (atom, name if kind != COLUMN or _is_set_by_updates(run, atom, name) else COLUMN)
     first = run.reads.get(key)
     if first is None and len(run.reads) < MOST_READS:
         run.reads[key] = (name, mark)
@@ -193,6 +195,11 @@ def _leave_to_caller(run: Run, atom: Atom, known: Instance | None, kind: str, na
         certain = run.solver.certain_reads(run.fn).places
         if mark[1] in certain and first[1][1] not in certain:  # the first is only made in a branch
             run.reads[key] = (name, mark)
+
+
+def _is_set_by_updates(run: Run, atom: Atom, name: str) -> bool:
+    class_id = row_class(run, atom)
+    return class_id is not None and name in run.types.classes.set_by_updates(class_id)
 
 
 def _is_read_through_loaded(run: Run, class_id: int, name: str, known: Instance) -> bool:
@@ -233,6 +240,7 @@ def _read_detached(run: Run, atom: Atom, known: Instance, kind: str, name: str, 
         why = why_unreadable(run.types.classes, class_id, name, kind, known)
     if not why or (why == "loaded" and never_expires(run, known.owner)):
         return
+    certain = certain and (why != "outdated" or ts.must(known.word, OUTDATED))
     run.observe(("ended", atom, name, why), EndedUse(mark, why, name, ended, where, certain, atom))
 
 
@@ -240,6 +248,8 @@ def why_unreadable(classes: ClassTable, class_id: int, name: str, kind: str, kno
     """What is wrong with reading an attribute of a detached instance, "" if nothing."""
     if ts.may(known.word, EXPIRED):
         return "expired"
+    if outdated.is_outdated(classes, known, class_id, name):
+        return "outdated"
     if kind == COLUMN:
         return "" if ts.may(known.word, EXPUNGED) or is_made_here(known) else "loaded"
     if _is_there(classes, class_id, name, known):
@@ -281,6 +291,10 @@ def _read_attached_async(
         options_at = _options_at(run, known.owner)
         found = EndedUse(mark, "expired_async", name, known.mark(EXPIRED), where, certain, atom, options_at)
         run.observe(("ended", atom, name, "expired"), found)
+    elif outdated.is_outdated(run.types.classes, known, class_id, name):
+        certain = ts.must(known.word, OUTDATED)
+        found = EndedUse(mark, "outdated_async", name, known.mark(OUTDATED), where, certain, atom)
+        run.observe(("ended", atom, name, "outdated"), found)
     elif kind != COLUMN and not _is_there(run.types.classes, class_id, name, known):
         if kind == DEFERRED or is_made_here(known) or _loads_lazily(run.types.classes, class_id, name):
             why = "unloaded_async" if kind == RELATIONSHIP else "deferred_async"
@@ -345,10 +359,13 @@ def store(run: Run, state: State, atom: Atom, name: str, value: Value, position:
         for source in v.sources(value)
         if source[0] == v.FIELD and source[1] == atom and not is_identity(run, atom, source[2])
     )
-    mark = run.mark(position)
+    mark, class_id = run.mark(position), row_class(run, atom)
     put_into(state, value)
     if known is not None and name not in known.loaded and (is_made_here(known) or _is_relationship(run, atom, name)):
         known = known._replace(loaded=known.loaded | {name})
+        state.put(atom, known)
+    if known is not None and class_id is not None:
+        known = outdated.assigned(run, atom, known, class_id, name, mark)
         state.put(atom, known)
     is_own = (v.FIELD, atom, name) in v.sources(value)
     stale.assigned(run, state, atom, name, kind_of(run.stored, value, is_own), mark)

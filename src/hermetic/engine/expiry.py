@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hermetic.engine import values as v
+from hermetic.engine import ir, values as v
 from hermetic.engine.ir import Node
 from hermetic.engine.link import Codebase, Function
 from hermetic.engine.types import Types
@@ -20,6 +20,7 @@ class Expiry:
         self._code = code
         self._types = types
         self._known: dict[str, set[bool]] = {}
+        self._autoflushes: bool | None = None
 
     def default(self, flavour: str) -> bool:
         """expire_on_commit of sessions whose making is not seen: that of all sessions and factories, if they agree."""
@@ -28,6 +29,18 @@ class Expiry:
     def differs(self, flavour: str) -> bool:
         """Do some sessions of the project expire their instances, and others not?"""
         return len(self._options(flavour)) > 1
+
+    def autoflushes(self) -> bool:
+        """Do sessions send what is changed before they ask for something? All do that nobody has told not to."""
+        if self._autoflushes is None:
+            self._autoflushes = not any(
+                keyword == "autoflush" and setting != ir.TRUE
+                for name in MAKERS
+                for function in self._code.users_of(name)
+                for node in self._code.functions[function].calls_of(name)
+                for keyword, setting in node[3]
+            )
+        return self._autoflushes
 
     def _options(self, flavour: str) -> set[bool]:
         """Tests often make theirs with other options than the program; calls of factories that are as unknown do not

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hermetic.engine import stale, typestate as ts, values as v
+from hermetic.engine import outdated, stale, typestate as ts, values as v
 from hermetic.engine.observations import EndedUse
 from hermetic.engine.run import Run
 from hermetic.engine.session_types import SessionType
@@ -54,6 +54,7 @@ def end_instances(run: Run, state: State, target: Atom, type_: SessionType, trac
     """What the callee did to its caller's instances by committing or closing their session. What it did to single
     ones, a refresh after the commit say, comes after this."""
     committed, closed = track.mark(ts.COMMITTED), track.mark(ts.CLOSED)
+    outdated.done(run, state, target, type_, track, sub)
     if committed is not None and ts.must(track.word, ts.COMMITTED):
         inserted(state, target)
         if expires(run, type_):

@@ -70,14 +70,14 @@ def fields(run: Run, schema: int, model: int | None) -> list[Field]:
     if model is None or _reads_in_its_own_way(run, schema):
         return []
     found: list[Field] = []
-    column = False
+    column, set_by_updates = False, classes.set_by_updates(model)
     by_name = _takes_names(run, schema)
     for owner, attribute in _declared(run, schema).values():
         for name in _names(attribute, by_name):
             kind = classes.attribute_kind(model, name)
             if kind == OTHER:
                 continue
-            plain = kind == COLUMN and not classes.is_deferred(model, name)
+            plain = kind == COLUMN and name not in set_by_updates and not classes.is_deferred(model, name)
             if not (plain and column):
                 line = attribute[3]
                 found.append(Field(name, (run.code.classes[owner].module, (line, -1, line, -1), None)))

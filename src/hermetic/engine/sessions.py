@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hermetic.engine import sharing, stale, typestate as ts, unsaved, values as v
+from hermetic.engine import outdated, sharing, stale, typestate as ts, unsaved, values as v
 from hermetic.engine.observations import Concurrent, EndedUse, Held, SwallowedFailure, UsedAtTheEnd
 from hermetic.engine.operations import ABSENT, GIVEN_BACK, all_were_loaded, record
 from hermetic.engine.run import DATABASE_ERROR, Raised, Run
@@ -65,6 +65,7 @@ def operate(run: Run, state: State, atom: Atom, type_: SessionType, name: str, m
     elif name == "flush":
         _sent(state, atom)
         inserted(state, atom)
+    outdated.operated(run, state, atom, type_, name, mark)
     track = state.track(atom)
     if name == "expunge_all":
         track = track.saved()

@@ -99,8 +99,9 @@ OF_A_FAILURE = frozenset((ts.FAILED, SWALLOWED, FAILED_WRITE, RECORDED, TOLD, IN
 # Flags of an instance, in the same three-outcome form
 EXPIRED, DETACHED, STALE, EXPUNGED, LOCKED, DELETED = range(6)
 IN_DOUBT = 6  # EXPIRED, if commits of its session expire anything: that is for callers to know
-ENTITY_FRESH = sum(2 << (3 * flag) for flag in range(7))
-ENTITY_FOREIGN = sum(4 << (3 * flag) for flag in range(7))
+UNSENT, OUTDATED = 7, 8  # assigned to, and not flushed yet; what the database sets by itself then is to be loaded
+ENTITY_FRESH = sum(2 << (3 * flag) for flag in range(9))
+ENTITY_FOREIGN = sum(4 << (3 * flag) for flag in range(9))
 
 
 # In `loaded` of an instance that was made here: all of it can be read, as long as it is not in the database; what

@@ -15,7 +15,10 @@ SESSION_FLAGS = (
     *("open", "in a transaction", "dirty", "failed", "closed", "committed", "rolled back"),
     *("asked the database", "written to"),
 )
-INSTANCE_FLAGS = ("expired", "detached", "stale", "expunged", "locked", "deleted")
+INSTANCE_FLAGS = (
+    *("expired", "detached", "stale", "expunged", "locked", "deleted"),
+    *("expired, if commits expire anything", "changed and not sent", "to be loaded after an update"),
+)
 MOST_DEPTH = 6
 
 

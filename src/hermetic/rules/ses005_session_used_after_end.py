@@ -5,8 +5,9 @@
 Closing a session detaches its instances. What was loaded stays readable, but an attribute that a commit expired, or
 a relationship that was never loaded, needs the session to fetch it: DetachedInstanceError. In asyncio even an open
 session cannot fetch on attribute access: MissingGreenlet. So it is when FastAPI reads a returned row, field by field,
-for the response. A plain column that is read after the close works today, and stops working when somebody adds a commit
-before it. So does a row that was deleted and committed.
+for the response. An UPDATE expires what the database sets by itself, a column with `onupdate=func.now()` say, whatever
+`expire_on_commit` says. A plain column that is read after the close works today, and stops working when somebody adds a
+commit before it. So does a row that was deleted and committed.
 
 ## What to do
 
@@ -100,6 +101,8 @@ MESSAGES = {
     "deleted": "`{name}` is read after its row was deleted; this works only as long as nothing has expired the row",
     "expired_async": "`{name}` is expired, and an AsyncSession cannot reload it on reading: it raises MissingGreenlet",
     "unloaded_async": "`{name}` is loaded lazily, which an AsyncSession cannot do: reading it raises MissingGreenlet",
+    "outdated": "the database sets `{name}` on UPDATE, and its session is closed: DetachedInstanceError",
+    "outdated_async": "the database sets `{name}` on UPDATE, and an AsyncSession cannot reload it: MissingGreenlet",
     "deferred": "`{name}` is a deferred column and its session is closed: reading it raises DetachedInstanceError",
     "deferred_async": "`{name}` is a deferred column, which an AsyncSession cannot load on reading: MissingGreenlet",
     "rolled_back": "its `with` rolled back and closed the session: this `rollback()` does nothing or hides an error",
@@ -111,6 +114,7 @@ MESSAGES = {
 }
 
 
+SENT = {"expired_async": "expired here", "outdated_async": "updated here"}
 WORKS_TODAY = frozenset(("loaded", "deleted", "rolled_back", "kept_holder"))
 
 
@@ -152,6 +156,8 @@ def _advice(use: EndedUse) -> str:
         return f"load it in the query, with `undefer({use.attribute})`"
     if use.why == "expired_async":
         return "make the factory with `expire_on_commit=False`, or `await session.refresh(...)` first"
+    if use.why == "outdated" or use.why == "outdated_async":
+        return "`await session.refresh(...)` after the flush, or set `eager_defaults` in `__mapper_args__`"
     if use.why == "rolled_back":
         return "leave it out: a `with Session()` block rolls back what it did not commit"
     if use.why == "kept_session" or use.why == "kept_holder":
@@ -169,7 +175,7 @@ def _trace(program: Program, use: EndedUse) -> Iterator[Step]:
     if use.loaded is not None:
         yield from program.steps(use.loaded, "loaded here")
     if use.ended is not None:
-        text = "expired here" if use.why == "expired_async" else "the session ends here"
+        text = SENT.get(use.why, "the session ends here")
         yield from program.steps(use.ended, text)
     yield from program.steps(use.at, "used here" if use.read_for is None else "returned here, for the response to read")
     if use.read_for is not None:
