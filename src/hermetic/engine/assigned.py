@@ -24,14 +24,14 @@ from hermetic.engine.values import Atom, Value
 _ASKABLE = frozenset((v.QUERY, v.RESULT))
 
 
-def is_asked_for(run: Run, sources: frozenset[Atom], at: Mark) -> bool:
+def is_asked_for(run: Run, state: State, sources: frozenset[Atom], at: Mark) -> bool:
     """Does a client ask for the change, and say what the row is to be? `sources`: of all that has been written."""
-    if not run.solver.responses.is_told_to_write(run.fn):
+    if not run.solver.responses.is_told_to_write(run.fn) or at[2] is not None:
         return False
-    if any(root[0] == v.PARAM and _is_said(run, root) for root in map(v.root, sources)):
-        return True
-    assigned = (_assigned(node, at[1]) for node in run.fn.statements()) if at[2] is None else ()
-    return any(found is not None and found[1] is None for found in assigned)
+    assigned = next((found for node in run.fn.statements() if (found := _assigned(node, at[1])) is not None), None)
+    if assigned is None or not _rows(run, state, *assigned):
+        return False
+    return assigned[1] is None or any(root[0] == v.PARAM and _is_said(run, root) for root in map(v.root, sources))
 
 
 def _is_said(run: Run, parameter: Atom) -> bool:
@@ -49,9 +49,8 @@ def is_only_to_be_saved(run: Run, state: State, at: Mark) -> bool:
     assigned = _assigned(statements[place], at[1]) if place is not None else None
     if place is None or assigned is None:
         return False
-    name, attribute = assigned
-    rows = frozenset(atom for atom in state.env.get(name, ()) if atom[0] == v.ENTITY)
-    if not rows or not all(_is_mapped(run, row, attribute) for row in rows) or _is_held(state, rows):
+    rows = _rows(run, state, *assigned)
+    if not rows or _is_held(state, rows):
         return False
     names = {known for known, value in state.env.items() if _leads_to(value, rows)}
     if not names.isdisjoint(("$return", *_of_closures(run))):
@@ -86,6 +85,12 @@ def _sets_attribute(call: Expr) -> bool:
     if type(call) is not tuple or call[0] != ir.CALL or call[1] != "setattr" or len(call[2]) != 3:
         return False
     return type(call[2][0]) is str
+
+
+def _rows(run: Run, state: State, name: str, attribute: str | None) -> frozenset[Atom]:
+    """The rows in a variable, if the attribute is mapped to something in the database."""
+    rows = frozenset(atom for atom in state.env.get(name, ()) if atom[0] == v.ENTITY)
+    return rows if all(_is_mapped(run, row, attribute) for row in rows) else frozenset()
 
 
 def _is_mapped(run: Run, row: Atom, attribute: str | None) -> bool:

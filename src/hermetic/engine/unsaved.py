@@ -118,7 +118,7 @@ def _lost(run: Run, state: State, track: Track) -> Mark | None:
         return None
     written = track.mark(WRITTEN)
     if written is None and assigned is not None:
-        saved = is_asked_for(run, track.pending, assigned) or is_only_to_be_saved(run, state, assigned)
+        saved = is_asked_for(run, state, track.pending, assigned) or is_only_to_be_saved(run, state, assigned)
         return assigned if saved else None
     return written
 
