@@ -127,7 +127,7 @@ def _of_class(run: Run, atom: Atom, name: str) -> Value:
     if name == NEW and run.types.repositories.is_service(atom[1]):
         return v.one((v.OPERATION, atom, name))
     if name == "query":
-        session = run.types.constructors.flask_session(atom[1])
+        session = run.types.model_queries.session(atom[1])
         if session is not None:
             return v.one((v.QUERY, session, atom[1], (), frozenset()))
     if run.types.classes.attribute_kind(atom[1], name) != OTHER:

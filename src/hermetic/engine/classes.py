@@ -58,6 +58,7 @@ class ClassTable:
         self._deferred: dict[tuple[int, str], bool] = {}
         self._set_by_updates: dict[int, frozenset[str]] = {}
         self._models: dict[int, bool] = {}
+        self._mixed_into: dict[int, tuple[int, ...]] = {}
         self._attribute_kinds: dict[tuple[int, str], str] = {}
         self._versioned: dict[int, bool] = {}
         self._related: dict[str, set[str]] | None = None
@@ -163,19 +164,27 @@ class ClassTable:
         return found
 
     def is_model(self, class_id: int) -> bool:
-        """Is it mapped to a table, so that its instances belong to sessions?"""
+        """Is it mapped to a table, or mixed into such classes alone, so that its instances belong to sessions?"""
         if class_id not in self._models:
             self._models[class_id] = False
-            self._models[class_id] = self._is_model(class_id)
+            self._models[class_id] = self._is_mapped(class_id) or bool(self.models_of_mixin(class_id))
         return self._models[class_id]
 
     def models_of(self, class_id: int) -> tuple[int, ...]:
         """The class itself if it is mapped; of a mixin, the mapped classes that it is mixed into."""
-        if self.is_model(class_id):
-            return (class_id,)
-        return tuple([other for other in self._subclasses(class_id) if self.is_model(other)])
+        return self.models_of_mixin(class_id) or ((class_id,) if self.is_model(class_id) else ())
 
-    def _is_model(self, class_id: int) -> bool:
+    def models_of_mixin(self, class_id: int) -> tuple[int, ...]:
+        """The mapped classes that a class without a mapping of its own is mixed into; () if it is no such mixin."""
+        if class_id not in self._mixed_into:
+            self._mixed_into[class_id] = ()
+            if self.external_bases(class_id) <= BASES_WITHOUT_MEMBERS and not self._is_mapped(class_id):
+                others = list(self._subclasses(class_id))
+                if all(self.is_model(other) for other in others):
+                    self._mixed_into[class_id] = tuple(others)
+        return self._mixed_into[class_id]
+
+    def _is_mapped(self, class_id: int) -> bool:
         external = self.external_bases(class_id)
         class_ = self.code.classes[class_id]
         if any(base.startswith("sqlmodel.") for base in external):
@@ -200,6 +209,9 @@ class ClassTable:
             declared = self.declared(class_id, name)
             if declared is None:
                 self._attribute_kinds[key] = COLUMN if self._is_inherited_column(class_id, name) else OTHER
+                kinds = {self.attribute_kind(model, name) for model in self.models_of_mixin(class_id)}
+                if len(kinds) == 1:
+                    self._attribute_kinds[key] = kinds.pop()
             else:
                 self._attribute_kinds[key] = self._attribute_kind(*declared)
         return self._attribute_kinds[key]

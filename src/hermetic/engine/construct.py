@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from hermetic.engine import ir, values as v
 from hermetic.engine.containers import is_container
-from hermetic.engine.flask_models import session_of_model
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import Function
 from hermetic.engine.scopes import given_by, opened_by, session_type
@@ -391,12 +390,6 @@ class Constructors:
             return v.one((v.OPERATION, atom, name))
         module = "sqlalchemy.orm" if f"sqlalchemy.orm.{name}" in SYMBOLS else "sqlalchemy"
         return v.one((v.EXT, f"{module}.{name}"))
-
-    def flask_session(self, class_id: int) -> Atom | None:
-        """The session that `Model.query` runs on, or `cls.query` of a mixin."""
-        code, symbols, classes = self.types.code, self.types.symbols, self.types.classes
-        found = {session_of_model(code, symbols, classes, model) for model in classes.models_of(class_id)}
-        return found.pop() if len(found) == 1 else None
 
     # -- annotations and injection ----------------------------------------------------------------------------
 

@@ -296,7 +296,10 @@ def _read_attached_async(
         found = EndedUse(mark, "outdated_async", name, known.mark(OUTDATED), where, certain, atom)
         run.observe(("ended", atom, name, "outdated"), found)
     elif kind != COLUMN and not _is_there(run.types.classes, class_id, name, known):
-        if kind == DEFERRED or is_made_here(known) or _loads_lazily(run.types.classes, class_id, name):
+        if where is None and not is_made_here(known):  # whoever loaded it knows what came with it
+            if atom[0] == v.PARAM:
+                _leave_to_caller(run, atom, known, kind, name, mark)
+        elif kind == DEFERRED or is_made_here(known) or _loads_lazily(run.types.classes, class_id, name):
             why = "unloaded_async" if kind == RELATIONSHIP else "deferred_async"
             # One row behind a relationship may be in the session already; a helper's caller may know that it is.
             certain = mark[2] is None or kind != RELATIONSHIP or run.types.classes.is_collection(class_id, name)

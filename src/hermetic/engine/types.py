@@ -31,6 +31,7 @@ from hermetic.engine.injector import Injector
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import BOUND_STORE, BOUND_VALUE, Codebase, Function
 from hermetic.engine.litestar import Litestar
+from hermetic.engine.model_queries import ModelQueries
 from hermetic.engine.queues import Queues
 from hermetic.engine.repositories import Repositories
 from hermetic.engine.scopes import CONTEXT, Scopes
@@ -78,6 +79,7 @@ class Types:
         self.app_state = AppState(self)
         self.decorators = Decorators(self)
         self.session_places = SessionPlaces(self)
+        self.model_queries = ModelQueries(self)
         self._memo: dict[tuple[object, ...], Value] = {}
         self._active: dict[tuple[object, ...], int] = {}
         self._partial: dict[tuple[object, ...], tuple[Value, int]] = {}  # the answer, and the depth it relied on
@@ -321,7 +323,7 @@ class Types:
 
     def _inherited(self, atom: Atom, name: str) -> Value:
         out = v.UNKNOWN
-        if name == "query" and self.constructors.flask_session(atom[1]):
+        if name == "query" and self.model_queries.session(atom[1]):
             return v.one((v.QUERY, None, atom[1], (UNSEEN,), frozenset()))
         for base in sorted(self.classes.external_bases(atom[1])):
             kind = v.EXT_OBJECT if atom[0] == v.INSTANCE else v.EXT
