@@ -459,20 +459,15 @@ def force_atom(run: Run, state: State, atom: Atom, position: ir.Pos) -> Value:
 
 def iterate(run: Run, state: State, value: Value, position: ir.Pos) -> Value:
     """What a `for` over a value binds."""
-    library.fetch(run, state, value, position)
-    out = elements(value)
+    out = library.gone_through(run, state, value, position)
     rest = v.UNKNOWN
     for atom in v.ordered(value):
         if atom[0] == v.DEFERRED and atom[1] == "generator":
             out = v.union(out, run.solver.advance(run, state, frozenset((atom,)), position, whole=True))
-        elif atom[0] == v.QUERY:
-            out = v.union(out, elements(library.query_operation(run, state, atom, "__iter__", [], {}, position)))
-        elif atom[0] == v.RESULT:
-            out = v.union(out, elements(library.result_operation(run, state, atom, "all", [], position)))
         elif atom[0] in v.PLACES:
             out = v.union(out, _iterate_place(run, state, atom))
             rest = v.union(rest, frozenset((atom,)))
-        elif atom[0] not in (v.MANY, v.TUPLE, v.CONSTANT):
+        elif atom[0] not in (v.MANY, v.TUPLE, v.CONSTANT, v.QUERY, v.RESULT):
             rest = v.union(rest, frozenset((atom,)))
     return out or v.derived(rest)
 

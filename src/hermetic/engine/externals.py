@@ -28,7 +28,7 @@ from hermetic.engine.sessions import wait
 from hermetic.engine.stale import ANY_ATTRIBUTE
 from hermetic.engine.state import State
 from hermetic.engine.stores import write_attribute
-from hermetic.engine.values import Value, elements
+from hermetic.engine.values import Value
 from hermetic.models.injector import OBJECT, PROVIDERS
 from hermetic.models.python import CONCURRENT, DELAYING, NEVER_RAISE, NEVER_RETURN, OFFLOADS, PROCESSES, SPAWNS, WAITING
 from hermetic.models.sqlalchemy import REMOVED_OPTIONS, SETTING_COMMITTED, SYMBOLS
@@ -50,6 +50,7 @@ SAME_VALUE: dict[str, int] = {
 # https://docs.sqlalchemy.org/en/20/dialects/sqlite.html#using-a-memory-database-in-multiple-threads
 IN_MEMORY = ("://", ":memory:")
 COLLECTIONS = frozenset(("dict", "list", "tuple", "set", "sorted", "frozenset", "collections.deque"))
+LAZY = frozenset(("map", "filter"))
 RUNNERS = frozenset(("asyncio.run", "anyio.run", "trio.run", "asgiref.sync.async_to_sync"))
 
 
@@ -120,13 +121,7 @@ def _may_be(run: Run, atom: v.Atom, wanted: list[int]) -> bool:
 def _collection(run: Run, state: State, args: Arguments, position: ir.Pos) -> Value:
     if not args:
         return v.EMPTY
-    inner = elements(args[0])
-    library.fetch(run, state, args[0], position)
-    for atom in v.ordered(args[0]):
-        if atom[0] == v.RESULT:
-            inner = v.union(inner, elements(library.result_operation(run, state, atom, "all", [], position)))
-        elif atom[0] == v.QUERY:
-            inner = v.union(inner, elements(library.query_operation(run, state, atom, "__iter__", [], {}, position)))
+    inner = library.gone_through(run, state, args[0], position)
     return v.one((v.MANY, inner)) if inner else args[0]
 
 
@@ -145,9 +140,10 @@ def _plain(run: Run, state: State, name: str, args: Arguments, kwargs: Keywords,
         return run.solver.advance(run, state, args[0], position)
     if name in ("enumerate", "zip") and args:
         first = (v.UNKNOWN,) if name == "enumerate" else ()
-        return v.one(
-            (v.MANY, v.one((v.TUPLE, (*first, *[elements(argument) or v.derived(argument) for argument in args]))))
-        )
+        parts = [library.gone_through(run, state, argument, position) or v.derived(argument) for argument in args]
+        return v.one((v.MANY, v.one((v.TUPLE, (*first, *parts)))))
+    if name in LAZY and len(args) > 1:  # whatever is done with the items
+        library.gone_through(run, state, args[1], position)
     if PROVIDERS.get(name) == OBJECT and args:
         return args[0]
     if name == "super":

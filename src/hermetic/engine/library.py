@@ -347,6 +347,18 @@ def fetch(run: Run, state: State, given: Value, position: ir.Pos) -> None:
             sessions.fetch(run, state, result[1], run.mark(position))
 
 
+def gone_through(run: Run, state: State, given: Value, position: ir.Pos) -> Value:
+    """The rows, beside other items, that whoever goes through these values gets: a query is run by it."""
+    fetch(run, state, given, position)
+    out = elements(given)
+    for atom in v.ordered(given):
+        if atom[0] == v.RESULT:
+            out = v.union(out, elements(result_operation(run, state, atom, "all", [], position)))
+        elif atom[0] == v.QUERY:
+            out = v.union(out, elements(query_operation(run, state, atom, "__iter__", [], {}, position)))
+    return out
+
+
 def result_operation(run: Run, state: State, result: Atom, name: str, args: Arguments, position: ir.Pos) -> Value:
     """Methods of Result and ScalarResult: the rows are at hand, nothing is sent."""
     _, owner, class_id, options, came_from, shape = result
