@@ -90,6 +90,11 @@ def deferral(fn: Function) -> str | None:
     return "coroutine" if fn.is_async else None
 
 
+def _can_fail(fn: Function) -> bool:
+    """Does it call anything, or raise, or leave all to others? Who only gives back what is there does not fail."""
+    return not fn.body or bool(fn.calls()) or any(node[0] in (ir.RAISE, ir.ASSERT) for node in fn.statements())
+
+
 def perform(
     run: Run, state: State, fn: Function, receiver: Atom | None, args: Arguments, kwargs: Keywords, position: ir.Pos
 ) -> Value:
@@ -110,7 +115,8 @@ def perform(
         return solver.inline(run, state, wrapper.inner, binding, position, around, (fn.id, kwargs))
     inlined = run.depth < DEEPEST_INLINING and solver.in_place.may_be(fn, (*args, *kwargs.values()))
     if not inlined and solver.is_opaque(fn):
-        run.raise_(state, ERROR, run.mark(position))
+        if _can_fail(fn):
+            run.raise_(state, ERROR, run.mark(position))
         _read_rows(run, state, fn, receiver, args, kwargs, position)
         value = _result(run, state, fn, receiver, v.UNKNOWN, False, args, kwargs, position)
         return _without_options(value) if _makes_statements(run, fn, args, kwargs) else value
