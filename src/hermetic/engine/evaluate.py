@@ -135,6 +135,7 @@ def assign(run: Run, state: State, target: Expr, value: Value, line: int = 0) ->
     """Store a value into a variable, an attribute, an element, or several of them."""
     if type(target) is str:
         if target in run.fn.globals:
+            state.forget(target)
             write_field(run, state, (v.MODULE, run.fn.module), target, value)
             state.escaped |= reachable_sessions(state, value)  # whoever clears the variable answers for it
         else:
@@ -167,13 +168,22 @@ def _store_element(run: Run, state: State, target: Node, value: Value) -> None:
     _note_option(run, state, target[1], container, key, value, False)
     state.escaped |= reachable_sessions(state, value)
     if any(atom[0] in KEPT_IN_MAPS for atom in value):
-        for atom in container:
-            if atom[0] in v.PLACES:
-                write_field(run, state, atom, ITEM, value)
+        _keep_in_map(run, state, target[1], container, value)
     if type(target[1]) is str and target[1] in state.env:
         known = state.env[target[1]]
         if not known or any(atom[0] in (v.MANY, v.TUPLE) for atom in known):
             state.set(target[1], v.one((v.MANY, v.union(elements(known), value))) if value else known)
+
+
+def _keep_in_map(run: Run, state: State, path: Expr, container: Value, value: Value) -> None:
+    """Put it into a map that is somewhere, or into one that was made here for an attribute: `self.engines = {}`."""
+    places = [atom for atom in container if atom[0] in v.PLACES]
+    for atom in places:
+        write_field(run, state, atom, ITEM, value)
+    if not places and type(path) is tuple and path[0] == ir.ATTR and type(path[1]) is str:
+        for atom in evaluate(run, state, path[1]):
+            if atom[0] in v.PLACES:
+                write_field(run, state, atom, path[2], v.union(container, v.one((v.MANY, value))))
 
 
 def _note_option(

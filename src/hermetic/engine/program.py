@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import NamedTuple, TypeVar
 
-from hermetic.engine import holders, ir, observations as seen, values as v
+from hermetic.engine import holders, ir, observations as seen, values as v, walk
 from hermetic.engine.classes import decorator_names
 from hermetic.engine.contexts import CLI, IMPORT, MIGRATION, ONCE, REQUEST, STARTUP, TEST, WORKER, Contexts
 from hermetic.engine.dependencies import InjectedManager, injected_leaks, injected_managers
@@ -364,6 +364,11 @@ class Program:
         """Does a decorator keep the function's result?"""
         return self.solver.types.is_cached(place.function)
 
+    def runs_at_import(self, place: Place) -> bool:
+        """Do only the bodies of modules call the function, once each: `connection = connect()`?"""
+        sites = self.solver.types.call_sites(place.function) if not place.contexts else []
+        return bool(sites) and all(caller.is_module and not _is_in_a_loop(call, caller) for caller, call in sites)
+
     def lifetime(self, place: Place) -> str:
         """How long the object lives whose method this is: "once" for the process, "call" for each request or job,
         "unknown"."""
@@ -398,6 +403,12 @@ class Program:
         if any(statement[0] == ir.RETURN and statement[1] == call for statement in caller.statements()):
             return self._shortest(caller, depth - 1)
         return "call" if place.serves else "unknown"
+
+
+def _is_in_a_loop(call: ir.Node, caller: Function) -> bool:
+    loops = [statement for statement in caller.statements() if statement[0] in (ir.FOR, ir.WHILE)]
+    bodies = (block for loop in loops for block in walk.blocks(loop))
+    return any(node is call for body in bodies for node in walk.expressions(walk.statements(body))[0])
 
 
 def _is_kept_in_a_global(call: ir.Node, caller: Function) -> bool:

@@ -296,14 +296,18 @@ class State:
         if self.facts.get(path) != fact:
             self.facts = {**self.facts, path: fact}
 
-    def bind(self, name: str, value: Value) -> None:
-        """Assign a local variable; what was known of it and its attributes is forgotten."""
-        self.set(name, value)
+    def forget(self, name: str) -> None:
+        """A variable is assigned: nothing is known of it and its attributes."""
         if self.facts:
             prefix = name + "."
             gone = [key for key in self.facts if key == name or key.startswith(prefix)]
             if gone:
                 self.facts = {key: fact for key, fact in self.facts.items() if key not in gone}
+
+    def bind(self, name: str, value: Value) -> None:
+        """Assign a local variable; what was known of it and its attributes is forgotten."""
+        self.set(name, value)
+        self.forget(name)
         for atom in value:
             if atom[0] == v.CONSTANT:
                 self.version += 1

@@ -33,7 +33,7 @@ def write_attribute(run: Run, state: State, base: Value, name: str, value: Value
             state.escaped |= reachable_sessions(state, value)
             if is_of_a_request(atom):
                 write_field(run, state, atom, name, value)
-            elif atom[0] == v.CLASS:
+            elif atom[0] in (v.CLASS, v.EXT_OBJECT):
                 run.kept |= _engines_in(value)
             elif atom[0] == v.DERIVED:
                 _into_unknown(state, atom, value)
@@ -41,6 +41,7 @@ def write_attribute(run: Run, state: State, base: Value, name: str, value: Value
                     copies.edited(run, state, atom, run.mark(position))
     if not base:
         state.escaped |= reachable_sessions(state, value)
+        run.kept |= _engines_in(value)
 
 
 def _engines_in(value: Value) -> frozenset[Atom]:

@@ -96,7 +96,7 @@ def _engines(program: Program) -> Iterator[Finding]:
     kept = set()
     for place, engine in program.engines():
         per_object = engine.fate == "stored in an object" and program.lifetime(place) != "call"
-        if engine.fate == "stored" or per_object or program.is_cached(place):
+        if engine.fate == "stored" or per_object or program.is_cached(place) or program.runs_at_import(place):
             kept.add(engine.made[:2])
         elif engine.pool == NO_POOL:
             continue  # each of its connections is closed when it is given back
