@@ -434,12 +434,13 @@ def _commits(run: Run, state: State, effects: Effects, sub: Substitution) -> Non
             continue
         for target, _ in targets:
             session = target
-            if target not in committed:
+            if target not in committed and not done.begun:
                 committed.add(target)
                 track = state.track(target)
                 sources |= track.pending
                 wrote = wrote or ts.may(track.word, ts.DIRTY)
-        if session is not None and session[0] != v.SESSION and state.floating is not None:
+        is_ours = session is not None and session[0] != v.SESSION and not done.begun
+        if is_ours and state.floating is not None:
             sources |= state.floating
             wrote = True
             state.floating = None
@@ -452,6 +453,7 @@ def _commits(run: Run, state: State, effects: Effects, sub: Substitution) -> Non
             or_found=done.or_found or GIVEN_BACK in state.decisions,
             found=done.found and sources == its_own,
             note=done.note and sources == its_own,
+            begun=done.begun,
         )
         record(run, state, committed_here)
 

@@ -9,6 +9,7 @@ from hermetic.engine import (
     census,
     concurrency,
     ir,
+    operations,
     sessions,
     toolkit,
     typestate as ts,
@@ -199,6 +200,8 @@ def _leave_transaction(run: Run, state: State, transaction: Atom, position: ir.P
         ends = [exit_.state for exit_ in run.exits.raises[before:]]
         for failed in ends:
             sessions.operate(run, failed, target, type_, "rollback", mark, False)
+        if not raised and nested is False:
+            state.log = operations.begun_by_a_block(state.log, mark)
         for ended in (state, *ends) if nested == "own" else ():
             sessions.operate(run, ended, target, type_, "close", mark, False)
 

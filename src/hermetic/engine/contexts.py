@@ -143,8 +143,11 @@ class Contexts:
                     self._mark(init.id, REQUEST, scope)
 
     def _view(self, class_id: int) -> None:
-        """Methods of view classes, which a framework calls by HTTP verb, and those that run a command."""
+        """Methods of view classes, which a framework calls by HTTP verb, those that run a command, and tests."""
         bases = self.types.classes.external_bases(class_id)
+        if bases & frameworks.TEST_CASES:
+            for method in self.code.classes[class_id].methods.values():
+                self.bits[method] |= TEST
         for base in bases & frameworks.COMMAND_CLASSES.keys():
             own = self.code.classes[class_id].methods.get(frameworks.COMMAND_CLASSES[base])
             if own is not None:

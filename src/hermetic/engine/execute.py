@@ -196,7 +196,7 @@ def _if(run: Run, node: Node, states: list[State]) -> list[State]:
         heard = told.after(run, test) if run.told is not None else None
         before.append(state.decisions)
         other = state.copy()
-        facts, looked_for = state.facts, _looks_for_a_row(run, state, test) if value else NO_NAMES
+        facts, looked_for = state.facts, _looks_for_a_row(run, state, test)
         decided = control.decided_by(run, state, value, node[4]) if value else NOTHING_DECIDED
         for branch, outcome, out in ((state, True, yes), (other, False, no)):
             if assume(run, branch, test, outcome):
@@ -240,7 +240,7 @@ def _looks_for_a_row(run: Run, state: State, test: ir.Expr) -> frozenset[str]:
 def _holds_a_row(run: Run, state: State, name: str) -> bool:
     """What a helper has found for any class may be known as a row by its type alone."""
     kinds = {atom[0] for atom in state.env.get(name, ())}
-    return v.ENTITY in kinds or (v.DERIVED in kinds and _can_be_a_row(run, name))
+    return v.ENTITY in kinds or (kinds <= {v.DERIVED} and _can_be_a_row(run, name))
 
 
 def _can_be_a_row(run: Run, expression: ir.Expr) -> bool:

@@ -11,7 +11,7 @@ from hermetic.engine.run import DATABASE_ERROR, EXPLICIT, Run
 from hermetic.engine.session_types import REGISTRY, SessionType
 from hermetic.engine.session_values import sessions_in
 from hermetic.engine.stale import is_identity
-from hermetic.engine.state import DETACHED, EXPIRED, EXPUNGED, STALE, UNSEEN, Instance, State
+from hermetic.engine.state import DETACHED, EXPIRED, EXPUNGED, INSERTED, LOADED, STALE, UNSEEN, Instance, State
 from hermetic.engine.values import Atom, Value, elements
 from hermetic.models.exceptions import RESULT_ERRORS
 from hermetic.models.sqlalchemy import (
@@ -75,6 +75,8 @@ def _before(run: Run, state: State, atom: Atom, name: str, first: Value, positio
             elif name == "delete":
                 entities.delete(run, state, instance, atom, run.mark(position))
         attached = name == "add" and not _is_made_here(first)
+        if name == "add" and _is_changed(state, atom, first):
+            return  # what was assigned to it says what is written
         sessions.write(run, state, atom, written, run.mark(position), frozenset(), first, assigned=attached)
     elif name in ("execute", "scalar", "scalars", "exec", "stream"):
         for statement in first:
@@ -89,6 +91,16 @@ def _before(run: Run, state: State, atom: Atom, name: str, first: Value, positio
                 sessions.write(run, state, atom, frozenset((step,)), run.mark(position), frozenset())
     elif name in ("bulk_insert_mappings", "bulk_update_mappings"):
         sessions.write(run, state, atom, v.sources(first), run.mark(position), frozenset())
+
+
+def _is_changed(state: State, session: Atom, given: Value) -> bool:
+    """Is it a row that is in the database already, and of which something is to be written without this?"""
+    rows = [atom for atom in given if atom[0] == v.ENTITY]
+    known = state.instance(rows[0]) if len(rows) == 1 else None
+    if known is None or not (known.mark(LOADED) is not None or INSERTED in known.loaded):
+        return False
+    written = state.track(session).pending | (state.floating or frozenset())
+    return any(source[0] == v.FIELD and source[1] == rows[0] for source in written)
 
 
 def _purge(run: Run, written: Atom, position: ir.Pos) -> frozenset[Atom]:

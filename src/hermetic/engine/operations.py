@@ -8,7 +8,7 @@ from hermetic.engine import values as v
 from hermetic.engine.observations import Split
 from hermetic.engine.run import Run
 from hermetic.engine.session_values import is_session
-from hermetic.engine.state import CHANGED, LOADED, Commit, Instance, State, join_logs
+from hermetic.engine.state import CHANGED, LOADED, Commit, Instance, Mark, State, join_logs
 from hermetic.engine.values import Atom
 
 # Among the decisions of a state: that a row was looked for and not found; that it would have been returned.
@@ -22,7 +22,8 @@ PURGE = "purge"
 
 def record(run: Run, state: State, done: Commit) -> None:
     """Add to the log of commits; a later one that belongs to an earlier one splits the operation."""
-    if done.wrote and (done.certain or _may_follow(done)) and not run.caught:  # a handler tells of the failure
+    follows = done.wrote and not done.ensured and (done.certain or _may_follow(done))
+    if follows and not run.caught:  # a handler tells of the failure
         for earlier in state.log:
             if not earlier.wrote or not earlier.certain or earlier.committed[:2] == done.committed[:2]:
                 continue  # two commits inside of one call are that callee's to answer for
@@ -53,7 +54,7 @@ def _may_stand_apart(run: Run, earlier: Commit, later: Commit) -> bool:
         return True
     if _is_record(run, earlier) or _is_record(run, later):
         return True
-    if _is_note(run, earlier, later) or _is_note(run, later, earlier):
+    if _is_note(run, earlier, later) or _is_note(run, later, earlier) or _is_a_time_elsewhere(earlier, later):
         return True
     in_a_later_loop = bool(run.loops) and run.loops[-1] > earlier.committed[1][0]
     if earlier.repeated and (later.repeated or in_a_later_loop or _is_only(later, MOMENT)):
@@ -62,14 +63,30 @@ def _may_stand_apart(run: Run, earlier: Commit, later: Commit) -> bool:
 
 
 def _is_record(run: Run, done: Commit) -> bool:
-    """Has a helper, in a session of its own, only put on record what is done? Rows may be named in the record. In the
-    operation's own session it could be part of the one transaction."""
-    if done.session is None or done.session[0] != v.SESSION or done.committed[2] is None:
+    """Has a helper only put on record what is done? Rows may be named in the record, if it has a session of its own; in
+    the operation's, what names them could be part of the one transaction."""
+    if done.session is None or done.committed[2] is None:
         return False
     rows = {source for source in done.sources if source[0] in MADE_OR_LOADED}
     records = {row for row in rows if type(row[2]) is int and run.solver.records.is_record(row[2])}
+    if done.session[0] != v.SESSION:
+        return (
+            bool(records) and rows == records and all(run.solver.records.refers_to_nothing(row[2]) for row in records)
+        )
     named = {source for record in records for source in run.made_from.get(record, NO_ATOMS)}
     return bool(records) and rows <= records | named
+
+
+def _is_a_time_elsewhere(earlier: Commit, later: Commit) -> bool:
+    """Is nothing but the time put into another row: when something was last done?"""
+    return _is_only(later, MOMENT) and _written_from(later).isdisjoint(_written_from(earlier))
+
+
+def begun_by_a_block(log: tuple[Commit, ...], mark: Mark) -> tuple[Commit, ...]:
+    """Mark the commit at the end of a `with session.begin():`, which refuses to begin after anything was written.
+
+    https://docs.sqlalchemy.org/en/20/orm/session_transaction.html#explicit-begin"""
+    return tuple([done._replace(begun=True) if done.committed == mark else done for done in log])
 
 
 def notes(run: Run, end: State, log: tuple[Commit, ...]) -> tuple[Commit, ...]:
@@ -154,10 +171,11 @@ def _related(run: Run, earlier: Commit, later: Commit) -> bool | None:
     A helper with a session of its own does one thing completely, as a cache, a log or a counter does: of the same row
     it may do that twice, unless the same values go into both."""
     left, right = origins(run, earlier.sources), origins(run, later.sources)
+    shared = {origin for origin in left & right if v.root(origin)[0] != v.GLOBAL}
     by_one_helper = earlier.committed[2] is not None and earlier.committed[2] == later.committed[2]
     if by_one_helper and earlier.session != later.session:
-        return True if any(not _is_a_key(run, origin) for origin in left & right) else None
-    if by_one_helper or left & right:
+        return True if any(not _is_a_key(run, origin) for origin in shared) else None
+    if by_one_helper or shared:
         return True
     told = left and right and not _may_refill(left, right) and not _may_refill(right, left)
     return None if told else False
@@ -170,7 +188,10 @@ def _may_refill(left: set[Atom], right: set[Atom]) -> bool:
 
 
 def _is_a_key(run: Run, origin: Atom) -> bool:
-    """Does a parameter, by its name, say which row is meant?"""
+    """Is it a row that is given, or an attribute of an object that is there for all; or a parameter that, by its name,
+    says which row is meant?"""
+    if origin[0] in MADE_OR_LOADED or v.root(origin)[0] == v.INSTANCE:
+        return True
     if origin[0] != v.PARAM:
         return False
     name = run.code.functions[origin[1]].params[origin[2]][0]

@@ -19,6 +19,9 @@ from hermetic.engine.walk import last_name
 # So many other functions call the one that writes the record.
 MANY_OPERATIONS = 3
 
+# What an attribute of a mapped class is made by that leads to rows of another table.
+LEADING_ELSEWHERE = frozenset(("ForeignKey", "relationship", "relation", "Relationship", "backref"))
+
 
 class Records:
     """Which mapped classes are that, each asked for once."""
@@ -34,6 +37,12 @@ class Records:
             known = self._known[class_id] = self._find_out(class_id)
         return known
 
+    def refers_to_nothing(self, class_id: int) -> bool:
+        """Is it a table that leads to no other: are its columns all the record says?"""
+        values = (attribute[2] for attribute in self._code.classes[class_id].attributes.values())
+        nodes = (node for value in values if type(value) is tuple for node in walk.subexpressions(value))
+        return not any(node[0] == ir.CALL and last_name(node[1]) in LEADING_ELSEWHERE for node in nodes)
+
     def _find_out(self, class_id: int) -> bool:
         users = [self._code.functions[user] for user in self._code.users_of(self._code.classes[class_id].name)]
         users = [fn for fn in users if not self._code.is_test(fn.module)]
@@ -44,7 +53,13 @@ class Records:
             return False
         if any(self._changes(class_id, fn) or self._deletes(class_id, fn) for fn in users):
             return False
-        return sum(self._calls(fn, writers[0]) for fn in self._others(writers[0])) >= MANY_OPERATIONS
+        return self._operations(writers[0], writers[0]) >= MANY_OPERATIONS
+
+    def _operations(self, writer: Function, told: Function) -> int:
+        """How many functions tell the writer in words what they do, or tell one that tells it."""
+        tellers = [fn for fn in self._others(told) if self._calls(fn, told)]
+        behind = sum(self._operations(writer, fn) for fn in tellers if told is writer)
+        return len(tellers) + behind
 
     def _others(self, writer: Function) -> Iterator[Function]:
         for user in self._code.users_of(writer.name):
@@ -98,7 +113,15 @@ class Records:
 def _says_in_words(call: Node) -> bool:
     """Is one of the arguments a text that stands there: what has been done?"""
     given = (argument for argument in (*call[2], *(value for _, value in call[3])) if type(argument) is tuple)
-    return any((kind == ir.CONST and type(rest[0]) is str) or kind == ir.MIX for kind, *rest in given)
+    return any(_is_text(argument) for argument in given)
+
+
+def _is_text(argument: Node) -> bool:
+    """`"text"`, `f"text {x}"`, `text.format(x)`"""
+    kind, first = argument[0], argument[1]
+    if kind == ir.CALL:
+        return type(first) is tuple and first[0] == ir.ATTR and first[2] == "format"
+    return kind == ir.MIX or (kind == ir.CONST and type(first) is str)
 
 
 def _snake_case(name: str) -> str:

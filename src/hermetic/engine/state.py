@@ -193,6 +193,7 @@ class Commit(NamedTuple):
     or_found: bool = False  # by a function that returns the row where it is there: to its callers it is ensured
     found: bool = False  # of all rows in it is known that they were loaded, and only changed
     note: bool = False  # by a helper, of nothing but a row of its own, that goes on with a slow step: a record of that
+    begun: bool = False  # by a block that began its transaction: what was written before the block is not in it
 
 
 class State:
@@ -462,6 +463,7 @@ def join_logs(left: tuple[Commit, ...], right: tuple[Commit, ...]) -> tuple[Comm
                         ensured=known.ensured and done.ensured,
                         found=known.found and done.found,
                         note=known.note and done.note,
+                        begun=known.begun and done.begun,
                     )
                     out = (*out[:number], merged, *out[number + 1 :])
                 break

@@ -118,6 +118,17 @@ COMMAND_CLASSES: dict[str, str] = {
     "django.core.management.base.BaseCommand": "handle",  # https://docs.djangoproject.com/en/stable/howto/custom-management-commands/
     "flask_script.Command": "run",  # https://flask-script.readthedocs.io/en/latest/
 }
+# Classes whose methods are tests, or steps of tests, wherever they stand.
+TEST_CASES = frozenset(
+    (
+        "unittest.TestCase",  # [py]
+        "unittest.IsolatedAsyncioTestCase",
+        "unittest.case.TestCase",
+        "flask_testing.TestCase",  # https://flask-testing.readthedocs.io/
+        "django.test.TestCase",  # https://docs.djangoproject.com/en/stable/topics/testing/
+        "twisted.trial.unittest.TestCase",  # https://docs.twisted.org/en/stable/core/howto/trial.html
+    )
+)
 TASK_DECORATORS: dict[str, str] = {
     "task": WORKER,  # [celery] app.task
     "shared_task": WORKER,  # [celery]
