@@ -200,7 +200,7 @@ def _leave_transaction(run: Run, state: State, transaction: Atom, position: ir.P
         ends = [exit_.state for exit_ in run.exits.raises[before:]]
         for failed in ends:
             sessions.operate(run, failed, target, type_, "rollback", mark, False)
-        if not raised and nested is False:
+        if not raised and nested is False and not run.fn.is_generator:  # from a yield on, the block is the caller's
             state.log = operations.begun_by_a_block(state.log, mark)
         for ended in (state, *ends) if nested == "own" else ():
             sessions.operate(run, ended, target, type_, "close", mark, False)

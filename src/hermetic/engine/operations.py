@@ -171,11 +171,11 @@ def _related(run: Run, earlier: Commit, later: Commit) -> bool | None:
     A helper with a session of its own does one thing completely, as a cache, a log or a counter does: of the same row
     it may do that twice, unless the same values go into both."""
     left, right = origins(run, earlier.sources), origins(run, later.sources)
-    shared = {origin for origin in left & right if v.root(origin)[0] != v.GLOBAL}
+    shared = {origin for origin in left & right if not _is_no_data(run, origin)}
     by_one_helper = earlier.committed[2] is not None and earlier.committed[2] == later.committed[2]
     if by_one_helper and earlier.session != later.session:
         return True if any(not _is_a_key(run, origin) for origin in shared) else None
-    if by_one_helper or shared:
+    if shared or (by_one_helper and not (earlier.found and later.found and left and right)):
         return True
     told = left and right and not _may_refill(left, right) and not _may_refill(right, left)
     return None if told else False
@@ -185,6 +185,13 @@ def _may_refill(left: set[Atom], right: set[Atom]) -> bool:
     """Is there a row of the class of which the other has deleted some?"""
     emptied = {origin[2] for origin in left if origin[-1] == PURGE}
     return any((row[0] == v.ENTITY or row[-1] == PURGE) and row[2] in emptied for row in right if len(row) > 2)
+
+
+def _is_no_data(run: Run, origin: Atom) -> bool:
+    """Is it the same for every operation: a constant of a module, or an object that was made from nothing?"""
+    if origin[0] == v.OBJECT:
+        return not run.made_from.get(origin) and not (type(origin[2]) is int and run.types.classes.is_model(origin[2]))
+    return v.root(origin)[0] == v.GLOBAL
 
 
 def _is_a_key(run: Run, origin: Atom) -> bool:
