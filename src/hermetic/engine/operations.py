@@ -175,7 +175,7 @@ def _related(run: Run, earlier: Commit, later: Commit) -> bool | None:
     by_one_helper = earlier.committed[2] is not None and earlier.committed[2] == later.committed[2]
     if by_one_helper and earlier.session != later.session:
         return True if any(not _is_a_key(run, origin) for origin in shared) else None
-    if shared or (by_one_helper and not (earlier.found and later.found and left and right)):
+    if by_one_helper or shared:
         return True
     told = left and right and not _may_refill(left, right) and not _may_refill(right, left)
     return None if told else False
@@ -189,9 +189,10 @@ def _may_refill(left: set[Atom], right: set[Atom]) -> bool:
 
 def _is_no_data(run: Run, origin: Atom) -> bool:
     """Is it the same for every operation: a constant of a module, or an object that was made from nothing?"""
-    if origin[0] == v.OBJECT:
-        return not run.made_from.get(origin) and not (type(origin[2]) is int and run.types.classes.is_model(origin[2]))
-    return v.root(origin)[0] == v.GLOBAL
+    if origin[0] != v.OBJECT:
+        return bool(v.root(origin)[0] == v.GLOBAL)
+    is_row = type(origin[2]) is int and run.types.classes.is_model(origin[2])
+    return not is_row and not run.made_from.get(origin)
 
 
 def _is_a_key(run: Run, origin: Atom) -> bool:
