@@ -196,7 +196,7 @@ def _if(run: Run, node: Node, states: list[State]) -> list[State]:
         heard = told.after(run, test) if run.told is not None else None
         before.append(state.decisions)
         other = state.copy()
-        facts, looked_for = state.facts, _looks_for_a_row(run, state, test)
+        facts, looked_for = state.facts, _looks_for_a_row(run, state, node)
         decided = control.decided_by(run, state, value, node[4]) if value else NOTHING_DECIDED
         for branch, outcome, out in ((state, True, yes), (other, False, no)):
             if assume(run, branch, test, outcome):
@@ -226,9 +226,10 @@ NOTHING_DECIDED: frozenset[Atom] = frozenset()
 NO_NAMES: frozenset[str] = frozenset()
 
 
-def _looks_for_a_row(run: Run, state: State, test: ir.Expr) -> frozenset[str]:
+def _looks_for_a_row(run: Run, state: State, branching: Node) -> frozenset[str]:
     """The variables in a test that hold a row or nothing; of a call that gives one, the test itself."""
-    found = {name for name in _names_in(test) if _holds_a_row(run, state, name)}
+    test = branching[1]
+    found = {name for name in _names_in(test) if _holds_a_row(run, state, name, branching)}
     if type(test) is tuple and test[0] == ir.NOT and type(test[1]) is tuple and test[1][0] == ir.CALL:
         if _can_be_a_row(run, test[1]):
             found.add(ABSENT[1])
@@ -237,9 +238,12 @@ def _looks_for_a_row(run: Run, state: State, test: ir.Expr) -> frozenset[str]:
     return frozenset(found)
 
 
-def _holds_a_row(run: Run, state: State, name: str) -> bool:
-    """What a helper has found for any class may be known as a row by its type alone."""
+def _holds_a_row(run: Run, state: State, name: str, branching: Node) -> bool:
+    """What a helper has found for any class may be known as a row by its type alone; what nobody knows, as one that is
+    made where it is missing."""
     kinds = {atom[0] for atom in state.env.get(name, ())}
+    if not kinds and not any(statement[0] == ir.ASSIGN and name in statement[1] for statement in branching[2]):
+        return False
     return v.ENTITY in kinds or (kinds <= {v.DERIVED} and _can_be_a_row(run, name))
 
 
