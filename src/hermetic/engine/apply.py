@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hermetic.engine import copies, entities, ir, sharing, stale, told, typestate as ts, unsaved, values as v
+from hermetic.engine import copies, entities, ir, lazy, sharing, stale, told, typestate as ts, unsaved, values as v
 from hermetic.engine.fields import read_field, read_parameter, write_field
 from hermetic.engine.instances import doubt, end_instances, settle
 from hermetic.engine.link import Function
@@ -56,7 +56,7 @@ class Substitution:
         self._made: dict[Atom, Atom] = {}
         self._independent = summary.independent
         self._lazily = {session: (base, name) for session, base, name in summary.lazily}
-        self._found: dict[Atom, Atom] = {}
+        self.found: dict[Atom, Atom] = {}  # for those of the callee, sessions that were there already
         self._arguments: frozenset[Atom] | None = None
         # The ways out of a callee have sessions, sources and marks in common. What they are for the caller is kept
         # until one of the callee's stores may have changed it.
@@ -176,9 +176,11 @@ class Substitution:
 
     def made(self, atom: Atom) -> Atom:
         """What the callee made, as made by this call."""
-        known = self._made.get(atom) or self._found.get(atom)
+        known = self._made.get(atom) or self.found.get(atom)
         if known is None and atom in self._lazily:
-            known = self._there(atom)
+            base, name = self._lazily[atom]
+            known = lazy.there(self.run, self.state, self.atom(base), name)
+            self.found.update({} if known is None else {atom: known})
         if known is None:
             line, column = self.position[0], self.position[1]
             number = len(self._made) + 1
@@ -188,30 +190,12 @@ class Substitution:
                 copies.forget(self.state, known)
             if atom[0] == v.SESSION:
                 self.run.made_in[known] = tuple(self.run.loops)
-                self._note_lazy(atom, known)
+                if atom in self._lazily:
+                    base, name = self._lazily[atom]
+                    lazy.note(self.run, self.atom(base), name, known)
             else:
                 self._made_from(atom, known)
         return known
-
-    def is_found(self, atom: Atom) -> bool:
-        """Was the session there already that the callee makes where there is none?"""
-        return atom in self._found
-
-    def _there(self, atom: Atom) -> Atom | None:
-        """The session that is in the attribute for which the callee would make one."""
-        base, name = self._lazily[atom]
-        for holder in self.atom(base):
-            there = [known for known in read_field(self.run, self.state, holder, name) if known[0] == v.SESSION]
-            if len(there) == 1 and there[0] in self.state.heap:
-                self._found[atom] = there[0]
-                return there[0]
-        return None
-
-    def _note_lazy(self, atom: Atom, known: Atom) -> None:
-        base, name = self._lazily.get(atom, (None, ""))
-        holders = self.atom(base) if base is not None else v.UNKNOWN
-        for holder in holders if len(holders) == 1 else ():
-            self.run.lazily[known] = (holder, name)
 
     def _made_from(self, atom: Atom, known: Atom) -> None:
         given = NO_ATOMS if atom in self._independent else self.given()
@@ -419,7 +403,7 @@ def _has_nothing_to_commit(known: Track, track: Track) -> bool:
 
 def _forget_earlier_rounds(state: State, sessions: list[tuple[Atom, Track]], sub: Substitution) -> None:
     for atom, _ in sessions:
-        if atom[0] == v.SESSION and sub.made(atom) in state.heap and not sub.is_found(atom):
+        if atom[0] == v.SESSION and sub.made(atom) in state.heap and atom not in sub.found:
             state.put(sub.made(atom), Track(ts.FRESH))
 
 

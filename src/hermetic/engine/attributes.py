@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from hermetic.engine import entities, ir, values as v
-from hermetic.engine.classes import CLASS_METHOD, OTHER, PROPERTY, STATIC_METHOD
+from hermetic.engine import entities, ir, lazy, related, values as v
+from hermetic.engine.classes import CLASS_METHOD, KEEPING, OTHER, PROPERTY, STATIC_METHOD, decorator_names
 from hermetic.engine.fields import read_field
 from hermetic.engine.project import call_function
 from hermetic.engine.repository_calls import session_of
@@ -15,6 +15,8 @@ from hermetic.engine.state import State
 from hermetic.engine.values import Atom, Value
 from hermetic.models.advanced_alchemy import NEW, SESSION
 from hermetic.models.sqlalchemy import FLASK_QUERIES, NARROWING_METHODS
+
+AWAITABLE = "awaitable_attrs"
 
 LIBRARY = frozenset(
     (
@@ -46,6 +48,10 @@ def read(run: Run, state: State, base: Value, name: str, position: ir.Pos) -> Va
 def read_atom(run: Run, state: State, atom: Atom, name: str, position: ir.Pos) -> Value:
     if atom[0] == v.OPERATION and (stored := state.stores.get((atom, name))) is not None:
         return stored  # what the function has put into the state of a request
+    if atom[0] == v.DERIVED or (atom[0] == v.FIELD and atom[1][0] == v.ENTITY):
+        if name == AWAITABLE:
+            return v.one((v.AWAITABLE, atom))
+        related.read(run, state, atom, name, run.mark(position))
     read_one = READING.get(atom[0])
     return read_one(run, atom, name) if read_one is not None else _of_object(run, state, atom, name, position)
 
@@ -150,7 +156,7 @@ class _Reading(NamedTuple):
 
 def _of_object(run: Run, state: State, atom: Atom, name: str, position: ir.Pos) -> Value:
     """An object of the project, or a place whose type says what it is."""
-    if name == "awaitable_attrs":
+    if name == AWAITABLE:
         return v.one((v.AWAITABLE, atom))
     if name in NARROWING_METHODS and atom[0] == v.FIELD and atom[1][0] == v.CLASS:
         return v.one((v.FIELD, atom, name))
@@ -161,15 +167,20 @@ def _of_object(run: Run, state: State, atom: Atom, name: str, position: ir.Pos) 
         entities.read(run, state, atom, name, run.mark(position))
     out: Value = v.union(reading.known, session_of(run, state, atom)) if reading.is_session else reading.known
     for function in reading.properties:
-        stored = state.stores.get((atom, name))
-        out = v.union(
-            out, stored if stored is not None else call_function(run, state, function, atom, [], {}, position)
-        )
+        stored = state.stores.get((atom, name)) or (state.fields(atom).get(name) if atom[0] == v.OBJECT else None)
+        out = v.union(out, _of_property(run, state, atom, name, function, position) if stored is None else stored)
     if reading.is_row and reading.properties and out and not v.sources(out):  # known by type alone
         out = v.union(out, v.one((v.DERIVED, frozenset(((v.FIELD, atom, name),)))))
     if reading.is_field or not out:
         out = v.union(out, read_field(run, state, atom, name))
     return out
+
+
+def _of_property(run: Run, state: State, atom: Atom, name: str, function: int, position: ir.Pos) -> Value:
+    found = call_function(run, state, function, atom, [], {}, position)
+    if not KEEPING.isdisjoint(decorator_names(run.code.functions[function])):
+        lazy.keep(run, state, atom, name, found)
+    return found
 
 
 def _reading(run: Run, state: State, atom: Atom, name: str, position: ir.Pos) -> _Reading:

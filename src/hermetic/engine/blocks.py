@@ -13,6 +13,7 @@ from hermetic.engine import (
     sessions,
     toolkit,
     typestate as ts,
+    unsaved,
     values as v,
 )
 from hermetic.engine.project import (
@@ -220,6 +221,8 @@ def _leave_object(run: Run, state: State, what: tuple[Atom, str], position: ir.P
                 given = v.YES if raised else v.NOTHING
                 value = call_function(run, state, found.item, atom, [given, given, given], {}, position)
                 run.solver.force(run, state, value, position)
+                if not raised and run.types.classes.member(kind[1], "commit") is not None:
+                    unsaved.discard(run, state, before, run.mark(position))
     itself = (EXPLICIT, ERROR) if protects else (EXPLICIT,)
     raises = [exit_.state for exit_ in run.exits.raises[raised_before:] if exit_.kind in itself]
     _close_what_it_opened(state, before, raises)

@@ -13,6 +13,7 @@ from hermetic.engine import (
     library,
     pools,
     repository_calls,
+    schemas,
     sessions,
     toolkit,
     typestate as ts,
@@ -43,6 +44,7 @@ from hermetic.models.advanced_alchemy import NEW
 from hermetic.models.python import (
     DEFAULTING,
     NEVER_RAISING_METHODS,
+    NEVER_RAISING_OBJECTS,
     OFFLOADING_METHODS,
     PARALLEL,
     SPAWNING_METHODS,
@@ -170,6 +172,7 @@ def _construct(
             return run.solver.by_type(run, base, position)
     if run.types.repositories.flavour(class_id) is not None and run.types.classes.member(class_id, "__init__") is None:
         return repository_calls.make(run, state, class_id, args, kwargs, position)
+    schemas.construct(run, state, class_id, kwargs, position)
     return construct(run, state, class_id, args, kwargs, position, through)
 
 
@@ -313,7 +316,8 @@ def _method_of_unknown(
         _give_away(state, args)
     if receiver[0] in (v.MANY, v.TUPLE):
         return _container_method(run, state, receiver, name, args, position)
-    for type_ in v.ordered(run.type_of(receiver)):
+    types = v.ordered(run.type_of(receiver))
+    for type_ in types:
         if type_[0] == v.EXT_OBJECT and afterwards.begins(f"{type_[1]}.{name}"):
             afterwards.begin(run, state, f"{type_[1]}.{name}", args, kwargs, position)
     full = v.full_name(atom)
@@ -323,7 +327,7 @@ def _method_of_unknown(
     kind = run.solver.slow.kind(full) if full else _inherited_wait(run, receiver, name)
     if kind is not None:
         sessions.wait(run, state, kind, run.mark(position), v.sources(v.derived(*args, *kwargs.values())))
-    if name not in NEVER_RAISING_METHODS:
+    if name not in NEVER_RAISING_METHODS and not any(type_[1] in NEVER_RAISING_OBJECTS for type_ in types):
         run.raise_(state, ERROR, run.mark(position))
     if name in pools.METHODS:
         started = pools.call(run, state, receiver, name, args, kwargs, position)
@@ -442,7 +446,7 @@ def force_atom(run: Run, state: State, atom: Atom, position: ir.Pos) -> Value:
         return Value(atom[2])
     if kind == "attribute":
         entities.awaited(state, atom[2], atom[3])
-        return v.one((v.FIELD, atom[2], atom[3]))
+        return v.one((v.FIELD, atom[2], atom[3]) if atom[2][0] != v.DERIVED else atom[2])
     kwargs: Keywords = {None if name == "**" else name: value for name, value in atom[5]}
     if kind == "operation" and repository_calls.is_method(run, atom[2]):
         return repository_calls.call(run, state, atom[2], list(atom[4]), kwargs, atom[6])

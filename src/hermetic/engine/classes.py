@@ -17,7 +17,10 @@ METHOD, PROPERTY, CLASS_METHOD, STATIC_METHOD = "method", "property", "class_met
 FIELD, ATTRIBUTE, NESTED, EXTERNAL = "field", "attribute", "nested", "external"
 COLUMN, RELATIONSHIP, OTHER = "column", "relationship", "other"
 
-PROPERTY_DECORATORS = frozenset(("property", "cached_property", "hybrid_property", "declared_attr", "reify"))
+# Properties that are read once for each object, which keeps what they give.
+# https://docs.python.org/3/library/functools.html#functools.cached_property
+KEEPING = frozenset(("cached_property", "reify"))
+PROPERTY_DECORATORS = KEEPING | {"property", "hybrid_property", "declared_attr"}
 
 # Classes of data, never mapped: https://docs.pydantic.dev/latest/api/base_model/
 PYDANTIC_BASES = frozenset(("pydantic.BaseModel", "pydantic.main.BaseModel", "pydantic_settings.BaseSettings"))
@@ -57,6 +60,7 @@ class ClassTable:
         self._filled: dict[tuple[int, str], str | None] = {}
         self._deferred: dict[tuple[int, str], bool] = {}
         self._set_by_updates: dict[int, frozenset[str]] = {}
+        self._targets: dict[tuple[int, str], int | None] = {}
         self._models: dict[int, bool] = {}
         self._mixed_into: dict[int, tuple[int, ...]] = {}
         self._attribute_kinds: dict[tuple[int, str], str] = {}
@@ -320,6 +324,17 @@ class ClassTable:
                 nodes += self.code.functions[found.item].nodes()
             known = self._versioned[class_id] = any(_names_version_counter(node) for node in nodes)
         return known
+
+    def target(self, class_id: int, name: str) -> int | None:
+        """The mapped class that a relationship leads to, if there is but one of that name."""
+        key = (class_id, name)
+        if key not in self._targets:
+            declared = self.declared(class_id, name)
+            is_known = declared is not None and self._attribute_kind(*declared) == RELATIONSHIP
+            named = _named_classes(declared[1]) if declared is not None and is_known else ()
+            found = [one.id for one in self.code.classes if one.name in named and self.is_model(one.id)]
+            self._targets[key] = found[0] if len(found) == 1 else None
+        return self._targets[key]
 
     def relates(self, name: str, class_id: int) -> bool:
         """Has some mapped class a relationship of that name to this class?"""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hermetic.engine import census, kept, responses, typestate as ts, unattended, unsaved, values as v
+from hermetic.engine import census, kept, lazy, responses, typestate as ts, unattended, unsaved, values as v
 from hermetic.engine.classes import COLUMN, decorator_names
 from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.observations import Blocking, Concurrent, EngineMade, Leak, UnguardedCommit
@@ -234,10 +234,10 @@ def _summary(run: Run, normal: list[State], raised: list[Raised]) -> Summary:
     for handed in run.yields:
         yields = v.union(yields, handed.value)
     effects = effects_of(run, end, v.union(returns, yields)) if end is not None else Effects()
-    lazily = _lazily(run, end, returns) if end is not None else ()
+    lazily = lazy.sessions(run, end, returns) if end is not None else ()
     if lazily:
         returns -= {(v.FIELD, base, name) for _, base, name in lazily}
-        effects = effects._replace(tracks=_as_found(effects.tracks, {made for made, *_ in lazily} - run.lazily.keys()))
+        effects = effects._replace(tracks=lazy.as_found(run, effects.tracks, lazily))
     if run.yields:
         after = effects
         after_raise, suppresses = _thrown(run, normal, raised, yields)
@@ -273,31 +273,6 @@ def _summary(run: Run, normal: list[State], raised: list[Raised]) -> Summary:
         after_raise=after_raise,
         suppresses=suppresses,
     )
-
-
-def _lazily(run: Run, end: State, returns: Value) -> tuple[tuple[Atom, Atom, str], ...]:
-    """The sessions that an attribute of a parameter has from here on, if it has had none: `if self._session is None:
-    self._session = Session()`, and then `return self._session`. Calls of such a function give one session."""
-    found = []
-    for (base, name), held in end.stores.items():
-        for session in held if len(held) == 1 and base[0] == v.PARAM else ():
-            own = session[0] == v.SESSION and session in returns and (v.FIELD, base, name) in returns
-            if own or run.lazily.get(session) == (base, name):
-                found.append((session, base, name))
-    return tuple(found)
-
-
-def _as_found(tracks: tuple[tuple[Atom, Any], ...], lazily: set[Atom]) -> tuple[tuple[Atom, Any], ...]:
-    """Of a session that may have been there, the function says what it does to it, and not that it is new."""
-    return tuple((atom, _of_either(track) if atom in lazily else track) for atom, track in tracks)
-
-
-def _of_either(track: Track) -> Track:
-    word = track.word
-    for flag in range(ts.FLAGS):
-        if flag != ts.OPEN and ts.may_be_clear(word, flag) and not ts.may(word, flag):
-            word = ts.keep(word, flag)
-    return track._replace(word=word)
 
 
 def _independent(run: Run, commits: tuple[Commit, ...]) -> frozenset[Atom]:

@@ -439,6 +439,8 @@ def _with_items(
     value = evaluate(run, state, context)
     if state.dead:
         return []
+    if value == SUPPRESSING and type(context) is tuple and context[0] == ir.CALL:
+        return _suppress(run, context, ((ir.WITH, rest, body, line, is_async),) if rest else body, state, run_block)
     position = context[4] if type(context) is tuple and context[0] == ir.CALL else (line, -1, line, -1)
     entered, leaving = blocks.enter(run, state, value, position)
     if state.dead:
@@ -454,6 +456,15 @@ def _with_items(
     if is_async:
         run.awaited = run.call_node  # leaving is awaited, too
     return leave_block(run, inner, after, leaving, line)
+
+
+SUPPRESSING = v.one((v.EXT_OBJECT, "contextlib.suppress"))
+
+
+def _suppress(run: Run, context: Node, body: Block, state: State, run_block: RunBlock) -> list[State]:
+    """`with suppress(IntegrityError):` is `try: ... except IntegrityError: pass`."""
+    handler = ((ir.SEQ, "tuple", context[2]), None, context[4][0], ())
+    return run_try(run, (ir.TRY, body, (handler,), (), (), context[4][0]), [state], run_block)
 
 
 def leave_block(

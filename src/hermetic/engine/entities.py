@@ -105,6 +105,26 @@ def refreshed(run: Run, state: State, atom: Atom, names: frozenset[str] = frozen
         found = names or frozenset((REFRESHED,))
         again = outdated.loaded(run, known, row_class(run, atom), names)
         state.put(atom, again._replace(loaded=known.loaded | found).clear(EXPIRED, STALE))
+    elif names:
+        note_loaded(state, atom, *names)
+
+
+def way_to(atom: Atom) -> Atom | None:
+    """`order.lines`, where the row of this atom is reached through that attribute of a row: see `related`."""
+    if atom[0] == v.DERIVED and len(atom[1]) == 1:
+        (atom,) = atom[1]
+    return atom if atom[0] == v.FIELD and atom[1][0] == v.ENTITY else None
+
+
+def note_loaded(state: State, atom: Atom, *names: str) -> None:
+    """These attributes of an instance are there from here on; of those that are reached through an attribute of a row,
+    on whatever path they were loaded."""
+    way = way_to(atom) if state.instance(atom) is None else None
+    known = state.instance(atom if way is None else way)
+    if known is None and way is not None:
+        known = Instance(None, ENTITY_FOREIGN)
+    if known is not None:
+        state.put(atom if way is None else way, known._replace(loaded=known.loaded | frozenset(names)))
 
 
 def lock(state: State, atom: Atom, mark: Mark) -> None:
@@ -117,16 +137,15 @@ def lock(state: State, atom: Atom, mark: Mark) -> None:
 def set_committed(state: State, rows: Value, name: str) -> None:
     """`set_committed_value(instance, name, value)`: the attribute is there from here on."""
     for atom in rows:
-        known = state.instance(atom)
-        if known is not None:
-            state.put(atom, known._replace(loaded=known.loaded | {name}))
+        note_loaded(state, atom, name)
 
 
 def awaited(state: State, atom: Atom, name: str) -> None:
     """`await instance.awaitable_attrs.name` loads the attribute."""
+    note_loaded(state, atom, name)
     known = state.instance(atom)
     if known is not None:
-        state.put(atom, known._replace(loaded=known.loaded | {name}).clear(EXPIRED, OUTDATED))
+        state.put(atom, known.clear(EXPIRED, OUTDATED))
 
 
 def merged(run: Run, state: State, owner: Atom, given: Value, position: ir.Pos) -> Value:
@@ -167,9 +186,12 @@ def read(run: Run, state: State, atom: Atom, name: str, mark: Mark) -> None:
     if kind == RELATIONSHIP and known.has_everything:
         known = known._replace(loaded=known.loaded | {name})  # what is not in the database yet gets an empty collection
         state.put(atom, known)
-    if kind == RELATIONSHIP and _is_read_through_loaded(run, class_id, name, known):
+    if kind == RELATIONSHIP and is_read_through_loaded(run, class_id, name, known):
         return
-    flavour = _flavour(run, known.owner)
+    if kind == RELATIONSHIP and not is_made_here(known) and _raises(run.types.classes, class_id, name):
+        _read_guarded(run, atom, known, name, mark)
+        return
+    flavour = flavour_of(run, known.owner)
     if ts.may(known.word, DETACHED):
         _read_detached(run, atom, known, kind, name, mark, class_id)
     elif flavour == ASYNC and not run.offloaded:
@@ -179,8 +201,19 @@ def read(run: Run, state: State, atom: Atom, name: str, mark: Mark) -> None:
         _query(run, state, known.owner, mark)
     elif kind != COLUMN and name not in known.loaded:
         state.put(atom, known._replace(loaded=known.loaded | {name}))
-        if kind == DEFERRED or _loads_lazily(run.types.classes, class_id, name):
+        if kind == DEFERRED or loads_lazily(run.types.classes, class_id, name):
             _query(run, state, known.owner, mark)
+
+
+def _raises(classes: ClassTable, class_id: int, name: str) -> bool:
+    """`relationship(lazy="raise")`: it is for each query to load. A backref on the other side is another attribute."""
+    return _strategy(classes, class_id, name) == "raise"
+
+
+def _read_guarded(run: Run, atom: Atom, known: Instance, name: str, mark: Mark) -> None:
+    where = known.mark(LOADED)
+    if name not in known.loaded and UNSEEN not in known.loaded and where is not None:
+        run.observe(("ended", atom, name, "raises"), EndedUse(mark, "raises", name, None, where, True, atom))
 
 
 def _leave_to_caller(run: Run, atom: Atom, known: Instance | None, kind: str, name: str, mark: Mark) -> None:
@@ -202,7 +235,7 @@ def _is_set_by_updates(run: Run, atom: Atom, name: str) -> bool:
     return class_id is not None and name in run.types.classes.set_by_updates(class_id)
 
 
-def _is_read_through_loaded(run: Run, class_id: int, name: str, known: Instance) -> bool:
+def is_read_through_loaded(run: Run, class_id: int, name: str, known: Instance) -> bool:
     """Is it a proxy of an attribute behind a relationship, which the instance has loaded?"""
     declared = run.types.classes.declared(class_id, name)
     value = declared[1][2] if declared is not None else None
@@ -211,7 +244,7 @@ def _is_read_through_loaded(run: Run, class_id: int, name: str, known: Instance)
     target = value[2][0]
     if type(target) is not tuple or target[0] != ir.CONST or type(target[1]) is not str:
         return False
-    return target[1] in known.loaded or not _loads_lazily(run.types.classes, class_id, target[1])
+    return target[1] in known.loaded or not loads_lazily(run.types.classes, class_id, target[1])
 
 
 def _query(run: Run, state: State, owner: Atom | None, mark: Mark) -> None:
@@ -223,7 +256,7 @@ def _query(run: Run, state: State, owner: Atom | None, mark: Mark) -> None:
             state.put(owner, begun.with_mark(ts.TRANSACTION, mark))
 
 
-def _flavour(run: Run, owner: Atom | None) -> str:
+def flavour_of(run: Run, owner: Atom | None) -> str:
     if owner is not None:
         for kind in v.ordered(run.type_of(owner)):
             if kind[0] in (v.ANY_SESSION, v.REGISTRY):
@@ -255,7 +288,7 @@ def why_unreadable(classes: ClassTable, class_id: int, name: str, kind: str, kno
     if _is_there(classes, class_id, name, known):
         return ""
     if kind == RELATIONSHIP:
-        return "unloaded" if is_made_here(known) or _loads_lazily(classes, class_id, name) else ""
+        return "unloaded" if is_made_here(known) or loads_lazily(classes, class_id, name) else ""
     return "deferred"
 
 
@@ -273,7 +306,7 @@ def _is_there(classes: ClassTable, class_id: int, name: str, known: Instance) ->
         return False
     if GIVEN in known.loaded or not classes.is_collection(class_id, name):
         return True
-    return not _loads_lazily(classes, class_id, name, EAGER if REFRESHED not in known.loaded else frozenset())
+    return not loads_lazily(classes, class_id, name, EAGER if REFRESHED not in known.loaded else frozenset())
 
 
 def never_expires(run: Run, owner: Atom | None) -> bool:
@@ -299,7 +332,7 @@ def _read_attached_async(
         if where is None and not is_made_here(known):  # whoever loaded it knows what came with it
             if atom[0] == v.PARAM:
                 _leave_to_caller(run, atom, known, kind, name, mark)
-        elif kind == DEFERRED or is_made_here(known) or _loads_lazily(run.types.classes, class_id, name):
+        elif kind == DEFERRED or is_made_here(known) or loads_lazily(run.types.classes, class_id, name):
             why = "unloaded_async" if kind == RELATIONSHIP else "deferred_async"
             # One row behind a relationship may be in the session already; a helper's caller may know that it is.
             certain = mark[2] is None or kind != RELATIONSHIP or run.types.classes.is_collection(class_id, name)
@@ -326,25 +359,34 @@ COLLECTIONS_THAT_QUERY = frozenset(("WriteOnlyMapped", "DynamicMapped"))
 EAGER = frozenset(("selectin", "joined", "subquery", "immediate", False))
 
 
-def _loads_lazily(classes: ClassTable, class_id: int, name: str, others: frozenset[object] = frozenset()) -> bool:
+def loads_lazily(classes: ClassTable, class_id: int, name: str, others: frozenset[object] = frozenset()) -> bool:
     """Is the relationship declared without an eager loading strategy, or with one of `others`?"""
     declared = classes.declared(class_id, name)
+    if declared is not None and last_name(declared[1][1]) in COLLECTIONS_THAT_QUERY:
+        return False
+    strategy = _strategy(classes, class_id, name)
+    return strategy is not None and (strategy in ("select", True) or strategy in others)
+
+
+def _strategy(classes: ClassTable, class_id: int, name: str) -> object:
+    """How the relationship is loaded, `lazy="joined"` for example; None if that is not known."""
+    declared = classes.declared(class_id, name)
     value = declared[1][2] if declared is not None else None
-    if declared is None or type(value) is not tuple or value[0] != ir.CALL:
-        return False
-    if last_name(declared[1][1]) in COLLECTIONS_THAT_QUERY:
-        return False
-    for keyword, setting in value[3]:
-        if keyword is None:
-            return False
-        if keyword == "lazy":
-            return setting in ((ir.CONST, "select"), (ir.CONST, True)) or (
-                type(setting) is tuple and setting[0] == ir.CONST and setting[1] in others
-            )
-        if keyword == "sa_relationship_kwargs":
-            return False
+    if type(value) is not tuple or value[0] != ir.CALL:
+        return None
     # A backref on the other side can set `lazy` too, but only for the attribute that it creates.
-    return True
+    settings: list[tuple[object, ir.Expr]] = list(value[3])
+    for keyword, setting in value[3]:
+        if keyword == "sa_relationship_kwargs":  # SQLModel's way to hand them on
+            if type(setting) is not tuple or setting[0] != ir.DICT:
+                return None
+            settings += [(key[1] if key is not None else None, given) for key, given in zip(*setting[1:3], strict=True)]
+    for keyword, setting in settings:
+        if keyword is None:
+            return None
+        if keyword == "lazy":
+            return setting[1] if type(setting) is tuple and setting[0] == ir.CONST else None
+    return "select"
 
 
 def _is_a_moment(value: Value) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
-from hermetic.engine import blocks, calls, concurrency, ir, options, values as v
+from hermetic.engine import blocks, calls, concurrency, ir, options, rounds, values as v
 from hermetic.engine.attributes import read
 from hermetic.engine.fields import put_in_place, reachable_sessions, write_field
 from hermetic.engine.guards import assume
@@ -15,7 +15,7 @@ from hermetic.engine.project import deferral
 from hermetic.engine.run import ERROR, ITEM, THROWN, Run, Yield
 from hermetic.engine.state import EQUAL, NONE, State, join
 from hermetic.engine.stores import GROWING, MUTATING, change_collection, write_attribute
-from hermetic.engine.values import Value, elements
+from hermetic.engine.values import Atom, Value, elements
 from hermetic.engine.worker_state import is_state
 from hermetic.models.injector import OVERRIDE, RESET
 
@@ -302,10 +302,13 @@ def _lambda(run: Run, state: State, node: Node) -> Value:
 
 
 def _comprehension(run: Run, state: State, node: Node) -> Value:
-    before = state.copy()
+    before, rows = state.copy(), frozenset[Atom]()
     run.loops.append(node[4])
-    for target, iterable, conditions, _ in node[3]:
-        items = calls.iterate(run, state, evaluate(run, state, iterable), (node[4], -1, node[4], -1))
+    for target, iterable, conditions, is_async in node[3]:
+        iterated = evaluate(run, state, iterable)
+        items = calls.iterate(run, state, iterated, (node[4], -1, node[4], -1))
+        if not is_async:
+            rows |= rounds.rows_of(state, iterated, items)
         assign(run, state, target, items)
         for condition in conditions:
             evaluate(run, state, condition)
@@ -314,7 +317,7 @@ def _comprehension(run: Run, state: State, node: Node) -> Value:
     run.loops.pop()
     if before.heap is not state.heap:
         log = state.log
-        state.become(join(before, state))
+        state.become(join(rounds.without(before, rows), state))
         state.log = log
     state.dead = False
     return v.one((v.MANY, inner)) if inner else v.UNKNOWN

@@ -8,8 +8,9 @@ from hermetic.engine import blocks, calls, control, ir, told, values as v, walk
 from hermetic.engine.evaluate import assign, evaluate
 from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.guards import assume
-from hermetic.engine.ir import Block, Node
+from hermetic.engine.ir import Block, Expr, Node
 from hermetic.engine.operations import ABSENT, GIVEN_BACK
+from hermetic.engine.project import named
 from hermetic.engine.run import CALLED, EXPLICIT, Exits, Raised, Run
 from hermetic.engine.state import FALSE, NONE, State
 from hermetic.engine.values import Atom, Value
@@ -57,8 +58,8 @@ def _assign(run: Run, node: Node, states: list[State]) -> list[State]:
         run.told = None
         value = evaluate(run, state, expression)
         heard = told.after(run, expression) if run.told is not None else None
-        if annotation is not None and not any(atom[0] not in (v.DERIVED, v.CONSTANT) for atom in value):
-            value = v.union(value, run.types.annotation(annotation, run.fn))
+        if annotation is not None:
+            value = _declared(run, state, value, annotation, line)
         run.stored = expression
         for target in targets:
             assign(run, state, target, value, line)
@@ -66,6 +67,22 @@ def _assign(run: Run, node: Node, states: list[State]) -> list[State]:
                 failed.append(told.assigned(state, heard, target))
         run.stored = CALLED
     return alive([*states, *failed] if failed else states)
+
+
+def _declared(run: Run, state: State, value: Value, annotation: Expr, line: int) -> Value:
+    """`db: Session = info.context["db"]`: an annotation says what a value is of which nothing else is known, and that
+    it is a session where it came out of an object of a library."""
+    unknown = all(atom[0] in (v.DERIVED, v.CONSTANT) for atom in value)
+    if not unknown and not all(atom[0] in FOREIGN for atom in value):
+        return value
+    declared = run.types.annotation(annotation, run.fn)
+    if not unknown:
+        declared = frozenset(atom for atom in declared if atom[0] == v.ANY_SESSION)
+    return v.union(value, frozenset([named(run, state, atom, (line, -1, line, -1)) for atom in declared]))
+
+
+# Values of which no more is known than that they are a library's.
+FOREIGN = frozenset((v.DERIVED, v.CONSTANT, v.EXT_OBJECT, v.OPERATION))
 
 
 def alive(states: list[State]) -> list[State]:

@@ -19,7 +19,7 @@ from hermetic.engine.fields import SESSION_OF, reachable_sessions, read_field
 from hermetic.engine.library import class_reference, relationship_names
 from hermetic.engine.observations import OptionMisused
 from hermetic.engine.operations import SCHEMA
-from hermetic.engine.project import Arguments, Keywords, make_session
+from hermetic.engine.project import Arguments, Keywords, make_session, named
 from hermetic.engine.run import ERROR, Run
 from hermetic.engine.scopes import given_by, opened_by
 from hermetic.engine.session_types import BORROWED, PLAIN, SessionType
@@ -63,7 +63,7 @@ def call_external(run: Run, state: State, name: str, args: Arguments, kwargs: Ke
     if known is not None:
         return _sqlalchemy(run, state, name, known, args, kwargs, position)
     if name == "typing.cast" and len(args) == 2:
-        return _cast(run, args[0], args[1])
+        return frozenset([named(run, state, atom, position) for atom in _cast(run, args[0], args[1])])
     if name in SAME_VALUE:
         return args[SAME_VALUE[name]] if len(args) > SAME_VALUE[name] else v.UNKNOWN
     if name == "contextlib.nullcontext":

@@ -408,9 +408,16 @@ def statement_operation(statement: Atom, name: str, args: Arguments, kwargs: Key
         came_from |= v.sources(argument)
     options = statement[4] if len(statement) > 4 else ()
     if statement[1] == "option":
-        return v.one((v.STATEMENT, "option", None, statement[3] | relationship_names(args), ()))
+        return v.one((v.STATEMENT, "option", None, statement[3] | _further_names(name, args), ()))
     further = _loader_options(name, args) or (_of_some(name, options) if statement[1] == "delete" else ())
     return v.one((v.STATEMENT, statement[1], statement[2], came_from, (*options, *further)))
+
+
+def _further_names(name: str, args: Arguments) -> frozenset[str]:
+    """What `joinedload(User.orders)` loads by `.selectinload(Order.lines)` or `.options(selectinload(Order.lines))`."""
+    if name == "options":
+        return frozenset(found for argument in args for found in _option_names(argument))
+    return relationship_names(args)
 
 
 def relationship_names(args: Arguments) -> frozenset[str]:

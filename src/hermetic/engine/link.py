@@ -20,6 +20,7 @@ class Function:
         "_calls",
         "_calls_by_name",
         "_flag_names",
+        "_gives_itself",
         "_names",
         "_nodes",
         "_statements",
@@ -72,6 +73,7 @@ class Function:
         self._calls: list[Node] | None = None
         self._calls_by_name: dict[str, list[Node]] | None = None
         self._flag_names: frozenset[str] | None = None
+        self._gives_itself: bool | None = None
         self._nodes: list[Node] | None = None
         self._names: set[str] = set()
         self._attributes: dict[str, list[Node]] | None = None
@@ -138,6 +140,14 @@ class Function:
                 name for name, bound in self.bindings().items() if any(_is_flag(value) for _, value, _ in bound)
             )
         return self._flag_names
+
+    def gives_itself(self) -> bool:
+        """Does it return its first parameter, and nothing else? `__enter__` of a base class mostly does."""
+        if self._gives_itself is None:
+            own = self.params[0][0] if self.params else None
+            given = {statement[1] for statement in self.statements() if statement[0] == ir.RETURN}
+            self._gives_itself = given == {own} and own not in self.bindings()
+        return self._gives_itself
 
     def parameter(self, name: str) -> int | None:
         """The number of the parameter of that name."""

@@ -118,6 +118,8 @@ def perform(
         if _can_fail(fn):
             run.raise_(state, ERROR, run.mark(position))
         _read_rows(run, state, fn, receiver, args, kwargs, position)
+        if receiver is not None and receiver[0] != v.CLASS and fn.gives_itself():
+            return v.one(receiver)
         value = _result(run, state, fn, receiver, v.UNKNOWN, False, args, kwargs, position)
         return _without_options(value) if _makes_statements(run, fn, args, kwargs) else value
     binding = bind(fn, receiver, args, kwargs)

@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from hermetic.engine import entities, ir, values as v
+from hermetic.engine import ir, values as v
 from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import Function
 from hermetic.engine.observations import EndedUse
 from hermetic.engine.run import Run
-from hermetic.engine.schemas import Field, fields, is_schema
+from hermetic.engine.schemas import Field, fields, is_schema, read
 from hermetic.engine.stale import row_class
 from hermetic.engine.state import LOADED, Instance, Mark, State
 from hermetic.engine.values import Atom, Value
@@ -135,7 +135,7 @@ def _read(run: Run, state: State, row: Atom, schema: int, at: Mark) -> None:
     for field in fields(run, schema, model):
         if _is_known(row, known, field, run):
             outer, run.observations = run.observations, {}
-            entities.read(run, state, row, field.attribute, at)
+            read(run, state, row, field, at)
             found, run.observations = run.observations, outer
             for key, use in found.items():
                 if type(use) is EndedUse and use.why not in WORKS:

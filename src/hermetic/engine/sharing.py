@@ -69,15 +69,26 @@ def _argument(run: Run, call: ir.Node, scope: Function, parameter: str) -> Expr:
 
 
 def _default(run: Run, atom: Atom) -> Made | None:
-    """Where the session was made, if it is what a parameter has by default: that is evaluated once."""
-    default = run.fn.params[atom[2]][2] if atom[:2] == (v.PARAM, run.fn.id) else None
+    """Where the session was made, if it is what a parameter has by default, of the function or of the constructor of
+    its object: that is evaluated once."""
+    fn, number = _parameter(run, atom)
+    default = fn.params[number][2] if number is not None else None
     if type(default) is not tuple or default[0] != ir.CALL:
         return None
-    module = run.code.modules[run.fn.module].functions[0]
+    module = run.code.modules[fn.module].functions[0]
     made = ("module", module, default[4][0], default[4][1])
     found = run.types.infer(default, run.code.functions[module])
     is_made = any(kind[0] == v.ANY_SESSION and kind[1].kind == PLAIN and kind[1].made == made for kind in found)
     return made if is_made else None
+
+
+def _parameter(run: Run, atom: Atom) -> tuple[Function, int | None]:
+    if atom[0] == v.CTOR:
+        for kind in v.ordered(run.type_of(atom[1])):
+            init = run.types.classes.constructor(kind[1]) if kind[0] == v.INSTANCE else None
+            if init is not None:
+                return init, init.parameter(atom[2])
+    return run.fn, atom[2] if atom[:2] == (v.PARAM, run.fn.id) else None
 
 
 def _kept_by_callee(run: Run, state: State, atom: Atom, type_: SessionType) -> Made | None:

@@ -84,8 +84,13 @@ class Signatures:
         if passed:
             return passed
         if default is not None and default != ir.NONE:
-            return self.types.infer(default, scope)
+            return self.types.infer(default, self._defined_in(fn))
         return self._taken_for(fn, name) if annotation is None else v.UNKNOWN
+
+    def _defined_in(self, fn: Function) -> Function:
+        """Where the defaults of a function are evaluated: once, with its definition."""
+        code = self.types.code
+        return code.functions[fn.parent if fn.parent is not None else code.modules[fn.module].functions[0]]
 
     def _taken_for(self, fn: Function, name: str) -> Value:
         """A parameter of which neither annotations nor callers tell anything is a session, if the functions that get it

@@ -105,6 +105,7 @@ class Solver:
         self.relevant = relevant_functions(self.code, self.types, self.mentions)
         # With a session in its hands a function need not use it to hold its transaction.
         self.relevant.update(fn.id for fn in self.injection.receivers() if self.slow.may_wait(fn))
+        self.relevant.update(self.injection.readers())
         if self.takes_census:  # applications are configured where nothing else has to do with sessions
             self.relevant.update(fn.id for fn in self.code.functions if fn.is_module)
         return self.relevant
@@ -238,6 +239,8 @@ class Solver:
                 state.put(atom, Instance(None, ENTITY_FOREIGN))
         for number, track in self.injection.at_entry(run.fn):
             state.put((v.PARAM, run.fn.id, number), track)
+        for number, row in self.injection.rows_at_entry(run.fn):
+            state.put((v.PARAM, run.fn.id, number), row)
         return state
 
     # -- closures and functions as arguments --------------------------------------------------------------------

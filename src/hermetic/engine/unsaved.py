@@ -14,7 +14,19 @@ from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.observations import Unsaved
 from hermetic.engine.run import Run
 from hermetic.engine.session_types import BORROWED, SessionType
-from hermetic.engine.state import ASSIGNED, LENT, LENT_ASSIGNED, LOST, WRITTEN, Mark, State, Track
+from hermetic.engine.state import (
+    ASSIGNED,
+    LENT,
+    LENT_ASSIGNED,
+    LOADED,
+    LOST,
+    OF_A_WRITE,
+    WRITTEN,
+    Instance,
+    Mark,
+    State,
+    Track,
+)
 from hermetic.engine.values import Atom, Value
 from hermetic.models.sqlalchemy import ASYNC
 
@@ -26,6 +38,23 @@ def lose(run: Run, state: State, track: Track, mark: Mark) -> Track:
     if run.unwinding or run.caught or state.handled or not (_is_to_be_saved(run, track) or _is_assigned(run, track)):
         return track
     return track.with_mark(LOST, mark)
+
+
+def discard(run: Run, state: State, before: dict[Atom, Any], mark: Mark) -> None:
+    """The block of an object that can commit has ended: what it rolls back, untold to commit, is gone."""
+    if run.unwinding or run.caught or state.handled:
+        return
+    for atom, known in before.items():
+        track = state.heap.get(atom)
+        if (
+            type(known) is not Track
+            or type(track) is not Track
+            or not (_is_to_be_saved(run, known) or _is_assigned(run, known))
+        ):
+            continue
+        if ts.must(track.word, ts.ROLLED_BACK) and not ts.may(known.word, ts.ROLLED_BACK):
+            left = tuple(done for done in known.marks if done[0] in OF_A_WRITE)
+            state.put(atom, track._replace(marks=(*track.marks, *left)).with_mark(LOST, mark))
 
 
 def _lend(state: State, atom: Atom) -> None:
@@ -85,7 +114,8 @@ def observe(run: Run, normal: list[State]) -> None:
         for atom, track in state.heap.items():
             if type(track) is not Track or not ts.may(track.word, ts.WROTE):
                 continue
-            ended, written = track.mark(LOST), _lost(run, state, track)
+            track = _judged(run, state, atom, track)
+            ended, written = track.mark(LOST), _lost(run, state, atom, track)
             if written is None:
                 saved.add(atom)
             elif ended is not None or not (_is_handed_on(state, atom) or _is_somebody_elses(atom, track)):
@@ -95,6 +125,17 @@ def observe(run: Run, normal: list[State]) -> None:
             continue
         if not run.solver.session_classes.commit_themselves():
             run.observe(("unsaved", atom), found)
+
+
+def _judged(run: Run, state: State, atom: Atom, track: Track) -> Track:
+    """Callers cannot see what an assignment was for: where it can only have been to be saved, it is a write to them."""
+    assigned = track.mark(ASSIGNED)
+    if assigned is None or assigned[2] is not None or track.mark(WRITTEN) is not None or not _is_assigned(run, track):
+        return track
+    if atom[0] != v.SESSION and is_only_to_be_saved(run, state, assigned):
+        track = track.with_mark(WRITTEN, assigned)
+        state.put(atom, track)
+    return track
 
 
 def _is_handed_on(state: State, atom: Atom) -> bool:
@@ -111,16 +152,24 @@ def _is_somebody_elses(atom: Atom, track: Track) -> bool:
     return atom[0] == v.SESSION and not ts.may(track.word, ts.OPEN)
 
 
-def _lost(run: Run, state: State, track: Track) -> Mark | None:
+def _lost(run: Run, state: State, atom: Atom, track: Track) -> Mark | None:
     """Where something was written that is lost if nobody commits it after this function; None if nothing was."""
     assigned = track.mark(ASSIGNED)
     if track.mark(LOST) is None and (state.handled or not (_is_to_be_saved(run, track) or _is_assigned(run, track))):
         return None
     written = track.mark(WRITTEN)
     if written is None and assigned is not None:
-        saved = is_asked_for(run, state, track.pending, assigned) or is_only_to_be_saved(run, state, assigned)
-        return assigned if saved else None
+        is_new = _has_new_rows(state, atom) or is_asked_for(run, state, track.pending, assigned)
+        return assigned if is_new or is_only_to_be_saved(run, state, assigned) else None
     return written
+
+
+def _has_new_rows(state: State, session: Atom) -> bool:
+    """Has a callee added rows that were made here? It did not know that they are new."""
+    return any(
+        type(known) is Instance and known.owner == session and known.has_everything and known.mark(LOADED) is None
+        for known in state.heap.values()
+    )
 
 
 def _may_be_another(run: Run, atom: Atom) -> bool:

@@ -186,6 +186,9 @@ NEVER_RAISE = frozenset(
         "trio.CancelScope",  # what is cancelled in it ends with it
     )
 )
+# Objects none of whose methods raises. https://docs.python.org/3/library/contextvars.html#contextvars.ContextVar: but
+# for a token of another context or variable
+NEVER_RAISING_OBJECTS = frozenset(("contextvars.ContextVar",))
 NEVER_RAISING_METHODS = frozenset(
     (
         "append",

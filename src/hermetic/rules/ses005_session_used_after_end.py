@@ -7,7 +7,7 @@ a relationship that was never loaded, needs the session to fetch it: DetachedIns
 session cannot fetch on attribute access: MissingGreenlet. So it is when FastAPI reads a returned row, field by field,
 for the response. An UPDATE expires what the database sets by itself, a column with `onupdate=func.now()` say, whatever
 `expire_on_commit` says. A plain column that is read after the close works today, and stops working when somebody adds a
-commit before it. So does a row that was deleted and committed.
+commit before it. So does a row that was deleted and committed. What has `lazy="raise"` is only loaded by its query.
 
 ## What to do
 
@@ -105,6 +105,7 @@ MESSAGES = {
     "outdated_async": "the database sets `{name}` on UPDATE, and an AsyncSession cannot reload it: MissingGreenlet",
     "deferred": "`{name}` is a deferred column and its session is closed: reading it raises DetachedInstanceError",
     "deferred_async": "`{name}` is a deferred column, which an AsyncSession cannot load on reading: MissingGreenlet",
+    "raises": '`{name}` has `lazy="raise"`, and the query did not load it: reading it raises InvalidRequestError',
     "rolled_back": "its `with` rolled back and closed the session: this `rollback()` does nothing or hides an error",
     "result": "instances are fetched from a result whose session is closed: that raises InvalidRequestError",
     "kept_session": "`{name}` keeps a session that its `with` closes: the next use begins anew, and nobody closes it",
@@ -150,7 +151,7 @@ def _inside(use: EndedUse) -> Mark:
 def _advice(use: EndedUse) -> str:
     if use.why == "expired" and use.read_for is not None:
         return "return a schema that is filled while the session is open"
-    if use.why == "unloaded_async" or use.why == "unloaded":
+    if use.why in ("unloaded_async", "unloaded", "raises"):
         return f"load it in the query, with `selectinload({use.attribute})`"
     if use.why == "deferred" or use.why == "deferred_async":
         return f"load it in the query, with `undefer({use.attribute})`"
