@@ -365,6 +365,8 @@ def _is_callable(value: Value) -> bool:
 def _container_method(run: Run, state: State, receiver: Atom, name: str, args: Arguments, position: ir.Pos) -> Value:
     if name in ("pop", "get", "popleft", "__getitem__", "values", "items", "copy"):
         inner = elements(frozenset((receiver,)))
+        if name == "items":
+            inner = v.one((v.TUPLE, (v.UNKNOWN, inner)))
         return v.one((v.MANY, inner)) if name in ("values", "items", "copy") else inner
     if name == "close":
         run.raise_(state, ERROR, run.mark(position))

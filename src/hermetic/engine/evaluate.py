@@ -225,9 +225,13 @@ def _dict(run: Run, state: State, node: Node) -> Value:
     for key in node[1]:
         evaluate(run, state, key)
     parts = [evaluate(run, state, value) for value in node[2]]
-    if any(atom[0] in (v.SESSION, v.OBJECT, v.PARAM, v.FIELD) for part in parts for atom in part):
+    if any(atom[0] in KEPT_IN_DICTS for part in parts for atom in part):
         return v.one((v.TUPLE, tuple(parts)))
     return v.derived(*parts)
+
+
+# What is to be known again when it is taken out of a dict: a table of functions says what is called.
+KEPT_IN_DICTS = frozenset((v.SESSION, v.OBJECT, v.PARAM, v.FIELD, v.FUNCTION, v.METHOD, v.CLOSURE, v.PARTIAL))
 
 
 def _subscript(run: Run, state: State, node: Node) -> Value:
