@@ -57,7 +57,7 @@ def done(run: Run, state: State, owner: Atom, type_: SessionType, track: Track, 
         return
     rows = _unsent(state, owner)
     if rows:
-        for atom in _given_as_something_else(run, sub).intersection(rows):
+        for atom in _given_as_something_else(run, track, sub).intersection(rows):
             state.put(atom, rows[atom].clear(UNSENT))
         sent(state, owner, run.mark(sub.position))
 
@@ -70,14 +70,16 @@ def _unsent(state: State, owner: Atom) -> dict[Atom, Instance]:
     }
 
 
-def _given_as_something_else(run: Run, sub: Substitution) -> frozenset[Atom]:
-    """What the callee gets for parameters that it does not know to be rows, the object of its own method among them."""
+def _given_as_something_else(run: Run, track: Track, sub: Substitution) -> frozenset[Atom]:
+    """What the callee gets for parameters that it does not know to be rows, the object of its own method among them.
+    Rows in a list it may refresh as well, if that is what it is for."""
+    refreshes = ts.may(track.word, ts.COMMITTED) or "refresh" in sub.callee.identifiers
     found: Value = v.UNKNOWN
     for number, value in sub.binding.items():
         is_object = number == 0 and sub.callee.class_id is not None
         untold = is_object or sub.callee.params[number][1] is None
         if untold or row_class(run, (v.PARAM, sub.callee.id, number)) is None:
-            found |= value | v.elements(value)
+            found |= value | v.elements(value) if refreshes else value
     return found
 
 
