@@ -349,9 +349,19 @@ def _handle(
         if CAUGHT in state.env:
             state.env = {name: value for name, value in state.env.items() if name != CAUGHT}
         if not run.raising_again:  # else it goes on to those who catch what the handler around this one raises
-            _swallow(state, mark, recorded=state.stores is not noted and state.stores != noted)
+            _swallow(state, mark, recorded=state.stores is not noted and _is_on_record(state.stores, noted))
     outer.absorb(inner)
     return after
+
+
+# What an attribute is set back to: it tells of nothing.
+RESETS = (v.EMPTY, v.NOTHING, v.NO)
+
+
+def _is_on_record(stores: dict[tuple[Atom, str], Value], noted: dict[tuple[Atom, str], Value]) -> bool:
+    """Has the handler put something into an attribute that tells of the failure?"""
+    changed = [key for key in {**stores, **noted} if stores.get(key) != noted.get(key)]
+    return any(stores.get(key) not in RESETS for key in changed)
 
 
 def _not_of_the_database(state: State) -> None:

@@ -71,6 +71,16 @@ def is_entity(run: Run, atom: Atom) -> bool:
     return row_class(run, atom) is not None
 
 
+def are_as_committed(state: State, rows: Value, owner: Atom) -> bool:
+    """Are the rows in this session, expired by its last commit, and have not been looked at since? `session.add(row)`
+    does nothing then."""
+    found = [state.instance(atom) for atom in rows]
+    return bool(found) and all(
+        known is not None and known.owner == owner and ts.must(known.word, EXPIRED) and not ts.may(known.word, DETACHED)
+        for known in found
+    )
+
+
 def adopt(run: Run, state: State, atom: Atom, owner: Atom | None) -> None:
     """The instance is in this session from here on."""
     if not is_entity(run, atom):

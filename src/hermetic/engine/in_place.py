@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hermetic.engine import values as v
+from hermetic.engine import ir, values as v
 from hermetic.engine.link import Function
 from hermetic.engine.types import Types
 from hermetic.engine.values import Atom, Value
@@ -28,7 +28,15 @@ class InPlace:
         """Is one of the arguments a function that the callee will call, or a query that it goes on with?"""
         if any(map(_goes_on, binding.values())) or self._is_lent_a_session(fn, binding.values()):
             return _is_small(fn)
-        return any(_is_callable(atom) for number in self._called_parameters(fn) for atom in binding.get(number, ()))
+        return any(map(_is_callable, self._to_be_called(fn, binding)))
+
+    def functions(self, fn: Function, binding: dict[int, Value]) -> list[Function]:
+        """The functions of the project that the callee is given to call, now or in a thread that it starts."""
+        given = [atom for atom in self._to_be_called(fn, binding) if atom[0] in (v.FUNCTION, v.METHOD)]
+        return [self._types.code.functions[atom[1]] for atom in given]
+
+    def _to_be_called(self, fn: Function, binding: dict[int, Value]) -> list[Atom]:
+        return [atom for number in self._called_parameters(fn) for atom in binding.get(number, ())]
 
     def _is_lent_a_session(self, fn: Function, given: Iterable[Value]) -> bool:
         """A nested function that a helper calls with a session: one of so many that types do not know what it gets."""
@@ -41,8 +49,16 @@ class InPlace:
     def _called_parameters(self, fn: Function) -> frozenset[int]:
         known = self._called.get(fn.id)
         if known is None:
-            known = self._called[fn.id] = _called_parameters(fn)
+            known = _called_parameters(fn)
+            for inner in self._functions_inside(fn) if fn.params and _is_small(fn) else ():
+                known |= _called_there(fn, inner)
+            self._called[fn.id] = known
         return known
+
+    def _functions_inside(self, fn: Function) -> list[Function]:
+        code = self._types.code
+        first = code.modules[fn.module].functions[0]
+        return [code.functions[first + statement[1]] for statement in fn.statements() if statement[0] == ir.DEF]
 
 
 def _is_small(fn: Function) -> bool:
@@ -72,6 +88,15 @@ def _goes_on(value: Value) -> bool:
     """Is it a call that has not run yet, or a query of a session that is known? By its type a callee would know neither
     the query's session nor its class."""
     return _holds_coroutines(value) or any(atom[0] == v.QUERY and atom[1] is not None for atom in value)
+
+
+def _called_there(fn: Function, inner: Function) -> frozenset[int]:
+    """Parameters that a function inside of it calls: `def work(): task(*args)`."""
+    return frozenset(
+        number
+        for number, param in enumerate(fn.params)
+        if param[0] not in inner.locals and any(node[1] == param[0] for node in inner.calls())
+    )
 
 
 def _called_parameters(fn: Function) -> frozenset[int]:

@@ -58,6 +58,9 @@ def session_operation(
     )
     if name == "commit":
         census.commits(run, state, atom, census.BY_COMMIT, mark)
+    elif name == "add" and entities.are_as_committed(state, first, atom):
+        sessions.touch(run, state, atom, mark)
+        return v.UNKNOWN
     _before(run, state, atom, name, first, position)
     sessions.operate(run, state, atom, type_, name, mark, weak)
     return _result(run, state, atom, type_, operation.result, first, args, kwargs, position)

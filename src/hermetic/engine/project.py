@@ -125,6 +125,8 @@ def perform(
     binding = bind(fn, receiver, args, kwargs)
     before = state.heap
     if inlined and solver.in_place.is_wanted(fn, binding):
+        for given in solver.in_place.functions(fn, binding):
+            solver.called(given, run.fn)
         value = solver.inline(run, state, fn, binding, position)
         if run.types.decorators.commit(fn):
             unsaved.lend_changed(state, before)

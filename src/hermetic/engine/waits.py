@@ -94,8 +94,21 @@ class SlowCalls:
                 if any(source.partition(".")[0] in self._by_root for _, source, *_ in module.imports if source):
                     inside = (code.functions[number] for number in module.functions)
                     found.update(function.id for function in inside if not self._words.isdisjoint(function.identifiers))
+            found.update(
+                user for user in self._users_of_builtins() if code.is_test(code.functions[user].module) is of_tests
+            )
             self._add_users(found, of_tests)
         return found
+
+    def _users_of_builtins(self) -> list[int]:
+        """The functions that call what needs no import: `input()`."""
+        return [
+            user
+            for name in WAITS
+            if "." not in name
+            for user in self._code.users_of(name)
+            if any(node[1] == name for node in self._code.functions[user].calls_of(name))
+        ]
 
     def _add_users(self, found: set[int], of_tests: bool) -> None:
         code = self._code

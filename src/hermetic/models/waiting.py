@@ -79,6 +79,7 @@ WAITS: dict[str, str] = {
     "aiosmtplib.": MAIL,  # https://aiosmtplib.readthedocs.io/
     "fastapi_mail.FastMail.": MAIL,  # https://sabuhish.github.io/fastapi-mail/
     "flask_mail.Mail.send": MAIL,  # https://flask-mail.readthedocs.io/
+    "yagmail.SMTP.": MAIL,  # https://yagmail.readthedocs.io/
     "sendgrid.SendGridAPIClient.": MAIL,  # https://github.com/sendgrid/sendgrid-python
     "boto3.client.": AWS,  # https://boto3.amazonaws.com/
     "boto3.resource.": AWS,
