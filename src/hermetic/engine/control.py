@@ -18,16 +18,14 @@ from hermetic.engine import (
 from hermetic.engine.evaluate import assign, evaluate
 from hermetic.engine.generator_loops import RunBlock
 from hermetic.engine.guards import assume
+from hermetic.engine.handlers import decided_no_more, dispatch, note_missing
 from hermetic.engine.ir import Block, Expr, Node
 from hermetic.engine.managers import handler_of
 from hermetic.engine.merging import open_sessions
-from hermetic.engine.operations import ABSENT
-from hermetic.engine.run import DATABASE_ERROR, ERROR, EXPLICIT, THROWN, Exits, Raised, Run
+from hermetic.engine.run import ERROR, THROWN, Exits, Raised, Run
 from hermetic.engine.stale import decision, is_identity
-from hermetic.engine.state import IN_PART, RECORDED, SWALLOWED, THROWN_CAUGHT, Mark, State, Track
+from hermetic.engine.state import RECORDED, SWALLOWED, THROWN_CAUGHT, Mark, State, Track
 from hermetic.engine.values import Atom, Value
-from hermetic.engine.walk import last_name
-from hermetic.models.exceptions import CATCH_ALL, DATABASE_ERRORS, EVERY_DATABASE_ERROR, NO_ROW, RESULT_ERRORS
 
 # Rounds after which a loop's state is taken as it is; joins only grow, and in practice two suffice.
 MOST_ROUNDS = 3
@@ -216,15 +214,14 @@ def run_try(run: Run, node: Node, states: list[State], run_block: RunBlock) -> l
         run.exits = unhandled
         if orelse:
             after = run_block(run, orelse, after)
-        pending, caught = _dispatch(run, pending, handlers)
+        pending, caught = dispatch(run, pending, handlers)
         falls_through = bool(after)
         for (types, name, handler_line, block), entries in zip(handlers, caught, strict=True):
             before = [entry.state.decisions for entry in entries]
-            if NO_ROW in _handler_kind(types):
-                _is_missing(entries)
-            handled = _handle(run, entries, name, handler_line, block, run_block)
+            is_branch = note_missing(types, entries)
+            handled = _handle(run, entries, name, handler_line, block, run_block, is_branch)
             if falls_through and before:
-                _decided_no_more(handled, before)
+                decided_no_more(handled, before)
             after = after + handled
         unhandled.returns.extend(inner.returns)
         unhandled.breaks.extend(inner.breaks)
@@ -243,88 +240,17 @@ def run_try(run: Run, node: Node, states: list[State], run_block: RunBlock) -> l
     return _finally(run, inner, after, final, run_block)
 
 
-def _dispatch(run: Run, raised: list[Raised], handlers: tuple[Node, ...]) -> tuple[list[Raised], list[list[Raised]]]:
-    """Which handler gets what; a specific handler gets its share of an unspecific error, which also goes on."""
-    caught: list[list[Raised]] = [[] for _ in handlers]
-    unhandled = []
-    kinds = [_handler_kind(handler[0]) for handler in handlers]
-    for exit_ in raised:
-        remains = exit_
-        for number, kind in enumerate(kinds):
-            share = _share(exit_, kind)
-            if share:
-                caught[number].append(exit_)
-            if share == 2:
-                break
-            if share and exit_.kind == DATABASE_ERROR:
-                remains = exit_._replace(state=_handled_in_part(exit_))
-        else:
-            unhandled.append(remains)
-    return unhandled, caught
-
-
-def _is_missing(entries: list[Raised]) -> None:
-    """`except NoResultFound`: a row was looked for and not found."""
-    for entry in entries:
-        if entry.names == RESULT_ERRORS:
-            entry.state.decisions |= {ABSENT}
-
-
-def _decided_no_more(states: list[State], before: list[frozenset[Atom]]) -> None:
-    """The handler and the body come together again: what follows does not depend on which of them it was."""
-    common = frozenset.intersection(*before)
-    for state in states:
-        state.decisions = common
-
-
-def _handled_in_part(exit_: Raised) -> State:
-    """The state in which an error goes on that is of no type that is handled."""
-    state = exit_.state.copy()
-    for atom, track in list(state.heap.items()):
-        if type(track) is Track and ts.may(track.word, ts.FAILED):
-            state.put(atom, track.with_mark(IN_PART, exit_.mark))
-    return state
-
-
-def _handler_kind(types: Expr) -> frozenset[str]:
-    """The last names of the exception classes of an `except`; of a bare one, BaseException."""
-    if types is None:
-        return frozenset(("BaseException",))
-    if type(types) is tuple and types[0] == ir.SEQ:
-        return frozenset(last_name(part) for part in types[2])
-    if type(types) is tuple and types[0] == ir.MIX:
-        return frozenset(last_name(part) for part in types[1])
-    if type(types) is tuple and types[0] == ir.BOOL:
-        return _handler_kind(types[2][-1 if types[1] else 0])  # `except A or B` catches A: classes are true
-    return frozenset((last_name(types),))
-
-
-def _share(exit_: Raised, handler: frozenset[str]) -> int:
-    """0: not caught here; 1: some of it may be; 2: all of it is."""
-    if handler & CATCH_ALL:
-        return 2
-    if exit_.kind == DATABASE_ERROR:
-        if handler & EVERY_DATABASE_ERROR:
-            return 2
-        return 1 if handler & DATABASE_ERRORS else 0
-    if exit_.kind == EXPLICIT and exit_.names:
-        return 2 if handler & exit_.names else 0
-    if exit_.kind in (ERROR, THROWN, EXPLICIT):
-        return 0 if handler <= RESULT_ERRORS else 1
-    return 0
-
-
 def _handle(
-    run: Run, entries: list[Raised], name: str | None, line: int, block: Block, run_block: RunBlock
+    run: Run, entries: list[Raised], name: str | None, line: int, block: Block, run_block: RunBlock, is_branch: bool
 ) -> list[State]:
-    """Run a handler for everything that comes to it."""
+    """Run a handler for everything that comes to it. `is_branch`: nothing has failed, but no row was found."""
     if not entries:
         return []
     mark = run.line_mark(line)
     states = []
     for kind in sorted({entry.kind for entry in entries}):
         for state in run.merge([entry.state.copy() for entry in entries if entry.kind == kind]):
-            state.handled = True
+            state.handled = state.handled or not is_branch
             caught = state.env.get(CAUGHT, v.UNKNOWN)
             state.set(CAUGHT, v.one(("caught", kind)))
             if kind == THROWN:
@@ -338,17 +264,21 @@ def _handle(
     outer = run.exits
     inner = run.exits = Exits()
     inner.last = outer.last
-    run.caught.append((mark, run.trying))
+    if not is_branch:
+        run.caught.append((mark, run.trying))
     raises_again = bool(block) and block[-1][0] == ir.RAISE
     run.raising_again += raises_again
     after = run_block(run, block, _merge_handlers(run, [state for state, _ in states]))
     run.raising_again -= raises_again
-    run.caught.pop()
+    if not is_branch:
+        run.caught.pop()
     run.exits = outer
     for state in (*after, *inner.returns, *inner.breaks, *inner.continues):
         if CAUGHT in state.env:
             state.env = {name: value for name, value in state.env.items() if name != CAUGHT}
-        if not run.raising_again:  # else it goes on to those who catch what the handler around this one raises
+        if (
+            not run.raising_again and not is_branch
+        ):  # else it goes on to those who catch what the handler around this one raises
             _swallow(state, mark, recorded=state.stores is not noted and _is_on_record(state.stores, noted))
     outer.absorb(inner)
     return after
