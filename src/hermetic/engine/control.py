@@ -205,6 +205,7 @@ def run_try(run: Run, node: Node, states: list[State], run_block: RunBlock) -> l
     outer = run.exits
     inner = run.exits = Exits()
     run.trying += bool(handlers)
+    earlier = {done for state in states for done in state.log}
     after = run_block(run, body, states)
     run.trying -= bool(handlers)
     pending = inner.raises
@@ -216,9 +217,10 @@ def run_try(run: Run, node: Node, states: list[State], run_block: RunBlock) -> l
             after = run_block(run, orelse, after)
         pending, caught = dispatch(run, pending, handlers)
         falls_through = bool(after)
+        writes = any(done not in earlier for state in (*after, *inner.returns) for done in state.log)
         for (types, name, handler_line, block), entries in zip(handlers, caught, strict=True):
             before = [entry.state.decisions for entry in entries]
-            is_branch = note_missing(types, entries)
+            is_branch = note_missing(types, entries, writes)
             handled = _handle(run, entries, name, handler_line, block, run_block, is_branch)
             if falls_through and before:
                 decided_no_more(handled, before)
@@ -250,7 +252,7 @@ def _handle(
     states = []
     for kind in sorted({entry.kind for entry in entries}):
         for state in run.merge([entry.state.copy() for entry in entries if entry.kind == kind]):
-            state.handled = state.handled or not is_branch
+            state.handled = True
             caught = state.env.get(CAUGHT, v.UNKNOWN)
             state.set(CAUGHT, v.one(("caught", kind)))
             if kind == THROWN:

@@ -32,10 +32,11 @@ def dispatch(run: Run, raised: list[Raised], handlers: tuple[Node, ...]) -> tupl
     return unhandled, caught
 
 
-def note_missing(types: Expr, entries: list[Raised]) -> bool:
-    """`except NoResultFound`: a row was looked for and not found. Is that all that the handler is for?"""
+def note_missing(types: Expr, entries: list[Raised], writes: bool) -> bool:
+    """`except NoResultFound`: a row was looked for and not found. Is that all that the handler is for? `writes`: of a
+    row that is there something is committed as well, which is more than to get or create it."""
     kind = _handler_kind(types)
-    if NO_ROW in kind:
+    if NO_ROW in kind and not writes:
         for entry in entries:
             if entry.names == RESULT_ERRORS:
                 entry.state.decisions |= {ABSENT}
