@@ -21,7 +21,7 @@ from hermetic.engine.guards import assume
 from hermetic.engine.handlers import decided_no_more, dispatch, note_missing
 from hermetic.engine.ir import Block, Expr, Node
 from hermetic.engine.managers import handler_of
-from hermetic.engine.merging import open_sessions
+from hermetic.engine.merging import has_failed, open_sessions
 from hermetic.engine.run import ERROR, THROWN, Exits, Raised, Run
 from hermetic.engine.stale import decision, is_identity
 from hermetic.engine.state import RECORDED, SWALLOWED, THROWN_CAUGHT, Mark, State, Track
@@ -63,6 +63,9 @@ def run_for(run: Run, node: Node, states: list[State], run_block: RunBlock) -> l
             continue
         if generator is not None:
             ended += generator_loops.run_loop(run, node, state, generator, run_block)
+            continue
+        if value == v.EMPTY and not orelse and has_failed(state):
+            ended.append(state)  # what was to be found was not
             continue
         items = calls.iterate(run, state, value, position)
         entered.append((state, items))
@@ -305,13 +308,9 @@ def _not_of_the_database(state: State) -> None:
 
 def _merge_handlers(run: Run, states: list[State]) -> list[State]:
     """Join entries of a handler, but keep the paths apart on which the session failed from those on which not."""
-    failed = [state for state in states if _has_failed(state)]
-    fine = [state for state in states if not _has_failed(state)]
+    failed = [state for state in states if has_failed(state)]
+    fine = [state for state in states if not has_failed(state)]
     return run.merge(failed) + run.merge(fine)
-
-
-def _has_failed(state: State) -> bool:
-    return any(type(track) is Track and ts.may(track.word, ts.FAILED) for track in state.heap.values())
 
 
 def _swallow(state: State, mark: Mark, recorded: bool) -> None:

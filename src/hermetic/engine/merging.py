@@ -63,9 +63,26 @@ def _same_heap(left: State, right: State) -> bool:
 def _same_facts(left: State, right: State, flags: frozenset[str]) -> bool:
     if left.facts is not right.facts and left.facts != right.facts:
         return False
-    if _would_be_two_parts(left, right):
+    if _would_be_two_parts(left, right) or _found_nothing(left, right):
         return False
     return all(_constant(left, name) == _constant(right, name) for name in flags)
+
+
+def has_failed(state: State) -> bool:
+    """Has a session failed, and nobody rolled it back?"""
+    return any(type(track) is Track and ts.may(track.word, ts.FAILED) for track in state.heap.values())
+
+
+def _found_nothing(left: State, right: State) -> bool:
+    """Has a session failed on the one path, and left a list empty that the other has filled? What is done with each of
+    its items is not done there."""
+    if not left.handled and not right.handled:
+        return False
+    failed = has_failed(left)
+    if failed == has_failed(right):
+        return False
+    one, other = (left, right) if failed else (right, left)
+    return any(value == v.EMPTY and other.env.get(name) != v.EMPTY for name, value in one.env.items())
 
 
 def _would_be_two_parts(left: State, right: State) -> bool:
