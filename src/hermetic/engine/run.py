@@ -156,22 +156,8 @@ class Run:
         self.call_node: Node | None = None
         self.awaited: Expr = None  # the operand of the `await` at hand
         self.by_itself: Expr = None  # what the statement at hand is, if it does nothing with the value
-        self.forgotten: set[Mark] = set()  # where tasks were started that nobody kept, to wait for them
         self.stored: Expr = CALLED  # what the assignment at hand stores
         self.exits = Exits()
-        self.observations: dict[tuple[Any, ...], Any] = {}
-        self.blocking: dict[Any, tuple[Mark, int | None]] = {}
-        self.rechecks = False  # something was locked or refreshed
-        self.slow: tuple[str, Mark] | None = None  # the first wait
-        self.edits = False  # a copy of a row was changed after it
-        # Slow steps, the first for each set of the caller's sessions whose transaction is not as it was at entry.
-        # What tasks that were started here wait for, by what starting one gives.
-        self.task_waits: dict[Atom, tuple[str, Mark]] = {}
-        self.waits: dict[frozenset[Atom], tuple[str, Mark]] = {}
-        self.waited: set[tuple[int, int]] = set()  # (line, column) of every slow step
-        self.writes_after_wait = False
-        self.shared_uses: dict[tuple[str, int, int, int], Mark] = {}
-        self.yields: list[Yield] = []
         self.told: Told | None = None  # by the last call
         self.ending = 0  # in `finally` blocks that an exception passes on its way out
         self.unwinding = 0  # in blocks that an exception passes on its way out
@@ -187,11 +173,29 @@ class Run:
         self.item_types: dict[Atom, Value] = {}  # items of what was iterated over, and what is reached through them
         self.globals = solver.globals_of(fn)
         self.readings: dict[tuple[Atom, str], Any] = {}  # see `attributes`
-        # What is read of instances that a caller has: (instance, attribute or COLUMN) -> attribute, where first.
+        self._begin()
+
+    def _begin(self) -> None:
+        """Nothing has been found yet."""
+        self.forgotten: set[Mark] = set()  # where tasks were started that nobody kept, to wait for them
+        self.observations: dict[tuple[Any, ...], Any] = {}
+        self.blocking: dict[Any, tuple[Mark, int | None]] = {}
+        self.rechecks = False  # something was locked or refreshed
+        self.slow: tuple[str, Mark] | None = None  # the first wait
+        self.edits = False  # a copy of a row was changed after it
+        # What tasks that were started here wait for, by what starting one gives.
+        self.task_waits: dict[Atom, tuple[str, Mark]] = {}
+        # Slow steps, the first for each set of the caller's sessions whose transaction is not as it was at entry.
+        self.waits: dict[frozenset[Atom], tuple[str, Mark]] = {}
+        self.waited: set[tuple[int, int]] = set()  # (line, column) of every slow step
+        self.writes_after_wait = False
+        self.shared_uses: dict[tuple[str, int, int, int], Mark] = {}
+        self.yields: list[Yield] = []
         # Of rows that the caller has or may find: attribute and kind of value -> where assigned; attribute that decides
         # -> where, and where that writes. See `stale`.
         self.assigns: dict[tuple[Atom, str, str], Mark] = {}
         self.governs: dict[tuple[Atom, str], tuple[Mark, Mark]] = {}
+        # What is read of instances that a caller has: (instance, attribute or COLUMN) -> attribute, where first.
         self.reads: dict[tuple[Atom, str], tuple[str, Mark]] = {}
         self.doubtful: dict[Atom, EndedUse] = {}  # session of a caller -> what is wrong if its commits expire instances
         self.opened: dict[Atom, Mark] = {}  # sessions that this function has to end
