@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from hermetic.engine import ir, repository_calls, typestate as ts, values as v
-from hermetic.engine.apply import Substitution, trail
 from hermetic.engine.fields import SESSION_OF, reachable_sessions, read_field
 from hermetic.engine.project import Arguments, Keywords, bind, key_of
 from hermetic.engine.run import ITEM, Run
 from hermetic.engine.session_values import sessions_in
 from hermetic.engine.state import Mark, State, Track
+from hermetic.engine.substitution import Substitution, trail
 from hermetic.engine.values import Atom, Value
 from hermetic.models.python import LOCKS
 from hermetic.models.sqlalchemy import ASYNC

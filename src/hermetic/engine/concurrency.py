@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hermetic.engine import call_uses, ir, typestate as ts, values as v
-from hermetic.engine.apply import trail
 from hermetic.engine.observations import Concurrent, EngineInProcess
 from hermetic.engine.project import Arguments, Keywords, bind, key_of
 from hermetic.engine.run import ERROR, Run
@@ -13,6 +12,7 @@ from hermetic.engine.session_types import REGISTRY
 from hermetic.engine.session_values import sessions_in
 from hermetic.engine.sessions import hold
 from hermetic.engine.state import CREATED, HANDED_OVER, Mark, State, Track
+from hermetic.engine.substitution import trail
 from hermetic.engine.values import Atom, Value, elements
 
 

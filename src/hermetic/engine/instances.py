@@ -28,7 +28,7 @@ from hermetic.engine.state import (
 from hermetic.engine.values import Atom
 
 if TYPE_CHECKING:
-    from hermetic.engine.apply import Substitution
+    from hermetic.engine.substitution import Substitution
 
 OF_ALL_ROWS = frozenset(ALL_ROWS.values())
 

@@ -22,7 +22,7 @@ from hermetic.engine.values import Atom, Value
 from hermetic.models.sqlalchemy import ASYNC
 
 if TYPE_CHECKING:
-    from hermetic.engine.apply import Substitution
+    from hermetic.engine.substitution import Substitution
 
 # In `loaded` of an instance: such a column was assigned to, and is what it was set to.
 BY_HAND = "*by hand"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hermetic.engine import census, entities, ir, options, typestate as ts, unsaved, values as v
-from hermetic.engine.apply import Substitution, apply, apply_effects, trail
+from hermetic.engine.apply import apply, apply_effects
 from hermetic.engine.classes import decorator_names
 from hermetic.engine.link import Function
 from hermetic.engine.managers import swallowing_handler
@@ -24,6 +24,7 @@ from hermetic.engine.state import (
     Track,
     join,
 )
+from hermetic.engine.substitution import Substitution, trail
 from hermetic.engine.summary import NO_EFFECTS, Summary
 from hermetic.engine.values import Atom, Value
 

@@ -11,7 +11,7 @@ from collections.abc import Container, Iterable
 from typing import Any
 
 from hermetic.engine import calls, ir, options, typestate as ts, values as v, walk
-from hermetic.engine.apply import Substitution, apply, trail
+from hermetic.engine.apply import apply
 from hermetic.engine.asked import asked_calls
 from hermetic.engine.conclude import conclude
 from hermetic.engine.demand import Demand
@@ -44,6 +44,7 @@ from hermetic.engine.session_classes import SessionClasses
 from hermetic.engine.session_types import Made
 from hermetic.engine.session_values import sessions_in
 from hermetic.engine.state import ENTITY_FOREIGN, Fields, Instance, Mark, State, Track, join
+from hermetic.engine.substitution import Substitution, trail
 from hermetic.engine.summary import NEVER_RETURNING, OPAQUE, TRIVIAL, Summary
 from hermetic.engine.types import Types
 from hermetic.engine.unattended import Unattended

@@ -39,7 +39,7 @@ from hermetic.engine.state import (
 from hermetic.engine.values import Atom, Value
 
 if TYPE_CHECKING:
-    from hermetic.engine.apply import Substitution
+    from hermetic.engine.substitution import Substitution
     from hermetic.engine.summary import Summary
 
 # What a row's attribute is set to: something that stands in the code, what was computed from the attribute itself, or
