@@ -42,8 +42,8 @@ OnSession = Callable[["Watch", SessionRecord], None]
 class Detector:
     """`code` is the rule's. Every other field but `modes` is a moment; probes that no detector asks for are not set.
 
-    The order of the moments on one session: made, begun, (before_statement, after_statement | failed)*, ending,
-    committing, flushing, flushed, committed | rolled_back, closing, ended, closed.
+    The order of the moments on one session: made, begun, (overlapping, writing, before_statement, after_statement |
+    failed)*, ending, committing, flushing, flushed, committed | rolled_back, closing, ended, closed.
     """
 
     code: str
@@ -53,6 +53,9 @@ class Detector:
     begun: OnSession | None = None  # its transaction has a connection
     # A statement is about to run on a connection, of a session or (None) of none; the SQL has its literals still.
     before_statement: Callable[[Watch, Any, SessionRecord | None, str, Any], None] | None = None
+    # The same, of a session that somebody is in the middle of an act of, or of one that is about to change rows.
+    overlapping: OnSession | None = None
+    writing: Callable[[Watch, SessionRecord, str, Any], None] | None = None
     after_statement: OnSession | None = None
     # A statement or a flush raised; the error is what SQLAlchemy makes of a driver's.
     failed: Callable[[Watch, SessionRecord, Failure, BaseException], None] | None = None

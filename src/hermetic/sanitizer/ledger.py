@@ -104,7 +104,6 @@ class SessionRecord:
     warned: int = -1  # the number of statements after which its waiting was reported; -1 if it never was
     failure: Failure | None = None
     has_written: bool = False  # kept in tests only
-    is_writing: bool = False  # does the statement that has begun last change rows? kept in tests only
     wrote: Frames = ()  # the first write of this transaction; kept in tests only
     outcome: str = ""  # of the root transaction: "commit", "rollback", or "" as long as neither has come
     changed: Frames = ()  # the first change since the last transaction: an add or an assignment; tests only

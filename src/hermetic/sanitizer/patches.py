@@ -110,15 +110,43 @@ def _statement(probes: Probes, original: Callable[..., Any]) -> Callable[..., An
     return _exec_context
 
 
+def _single_statement(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
+    # The same with each argument named: the interpreter goes on in the frame that it has, and not in another loop.
+    code = getattr(original, "__code__", None)  # none if somebody else has put an object in its place
+    if code is None or code.co_varnames[: code.co_argcount] != (
+        "self",
+        "dialect",
+        "context",
+        "statement",
+        "parameters",
+    ):
+        return _statement(probes, original)
+    watching = probes.statements
+
+    def _exec_single_context(self: Any, dialect: Any, context: Any, statement: Any, parameters: Any) -> Any:
+        if not self._allow_autobegin:
+            return original(self, dialect, context, statement, parameters)
+        record = watching.begins(self, context)
+        since = perf_counter()
+        answer = None
+        try:
+            answer = original(self, dialect, context, statement, parameters)
+            return answer
+        finally:
+            watching.ends(record, since, context, answer)
+
+    return _exec_single_context
+
+
 def _asking(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
     # A driver may take its time before the cursor is there.
     watching: Any = probes.statements
 
-    def _execute_context(self: Any, *args: Any, **kwargs: Any) -> Any:
-        watching.asked(self)
-        return original(self, *args, **kwargs)
+    def create_cursor(self: Any) -> Any:
+        watching.asked(self.root_connection)
+        return original(self)
 
-    return _execute_context
+    return create_cursor
 
 
 def _rolling_back(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
@@ -360,7 +388,7 @@ def of_statements() -> tuple[Patch, ...]:
     from sqlalchemy.engine import Connection
 
     return (
-        Patch(Connection, "_exec_single_context", _statement),
+        Patch(Connection, "_exec_single_context", _single_statement),
         Patch(Connection, "_exec_insertmany_context", _statement),
     )
 
@@ -368,9 +396,10 @@ def of_statements() -> tuple[Patch, ...]:
 def around_statements() -> tuple[Patch, ...]:
     """What comes before a statement, rows that come long after it, and the rollback of a connection."""
     from sqlalchemy.engine import Connection
+    from sqlalchemy.engine.default import DefaultExecutionContext
 
     return (
-        Patch(Connection, "_execute_context", _asking),
+        Patch(DefaultExecutionContext, "create_cursor", _asking),
         Patch(Connection, "_safe_close_cursor", _cursor_close),
         Patch(Connection, "_rollback_impl", _rolling_back),
     )

@@ -71,38 +71,45 @@ class DetailedStatements:
         self.probes = probes
         self.watch = probes.watch
         self.ways = Ways(8)
+        self.has_streamed = False
 
     def asked(self, connection: Any) -> None:
-        """A session goes to its database. There may be a while until the statement begins."""
+        """A session wants a cursor. There may be a while until the statement begins."""
         try:
             record = self.probes.ledger.of_connection(connection)
             if record is not None:
                 record.is_asking = False  # the statement before may have come to nothing
-                if perf_counter() - record.last_wall >= self.watch.idle:
-                    self.probes.acts(record)
+                self._acts(record)
                 record.is_asking = True
         except Exception as error:
             self.watch.swallowed(error)
 
+    def _acts(self, record: SessionRecord) -> None:
+        if perf_counter() - record.last_wall >= self.watch.idle:
+            self.probes.acts(record)
+
     def begins(self, connection: Any, context: Any) -> SessionRecord | None:
         """As of `Statements`."""
         try:
-            probes, sql = self.probes, context.statement
+            probes = self.probes
             probes.ledger.statements += 1
             record = probes.ledger.of_connection(connection)
-            if record is not None:
-                record.is_writing = internals.writes(sql, context)
-            for hook in probes.hooks["before_statement"]:  # as `tell` does
-                try:
-                    hook(self.watch, connection, record, sql, context)
-                except Exception as error:
-                    self.watch.swallowed(error)
-            if record is not None:
-                record.in_statement = True
-                record.statements += 1
-                record.busy = Busy(actor(), self.ways.grab(8, 1000), "a statement")
-                if record.is_writing and not record.has_written:
-                    record.has_written, record.wrote = True, record.busy.frames
+            if record is None:
+                probes.tell("before_statement", connection, None, context.statement, context)
+                return None
+            if not record.is_asking:  # a dialect makes its cursors in its own way
+                self._acts(record)
+            if record.busy is not None or record.working is not None:
+                probes.tell("overlapping", record)
+            is_writing = internals.writes(context.statement, context)
+            if is_writing:
+                probes.tell("writing", record, context.statement, context)
+            probes.tell("before_statement", connection, record, context.statement, context)
+            record.in_statement = True
+            record.statements += 1
+            record.busy = Busy(actor(), self.ways.grab(8, 1000), "a statement")
+            if is_writing and not record.has_written:
+                record.has_written, record.wrote = True, record.busy.frames
             return record
         except Exception as error:
             self.watch.swallowed(error)
@@ -120,6 +127,7 @@ class DetailedStatements:
                 return
             if internals.is_streaming(context) and not answer._soft_closed:
                 record.streams |= {id(context.cursor)}
+                self.has_streamed = True
             failure = record.failure
             if failure is not None and not failure.flush and context.statement[:8].upper() == "ROLLBACK":  # savepoint
                 record.failure = None
@@ -137,6 +145,8 @@ class DetailedStatements:
 
     def cursor_closed(self, connection: Any, cursor: Any) -> None:
         """The last row of a statement has come."""
+        if not self.has_streamed:  # mostly
+            return
         try:
             record = self.probes.ledger.of_connection(connection)
             if record is not None and id(cursor) in record.streams:

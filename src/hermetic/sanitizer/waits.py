@@ -28,6 +28,9 @@ DEBUGGER = 0  # of `sys.monitoring`: https://docs.python.org/3/library/sys.monit
 SLOW = 0.05  # seconds that a thread has to wait for a database until that is remembered
 MOST_SLOW = 64  # such waits that are
 SAMPLED = 0.02  # seconds for which one look at the clocks is good: a look costs more than all else that an act does
+# The same of how often the thread has slept. What it has slept meanwhile, a few times, counts for the wait: more of
+# what the kernel tells of turns is then believed, and a wait is rather missed than one is seen that was none.
+SAMPLED_SLEEPS = 0.002
 
 
 class Clocks(NamedTuple):
@@ -41,19 +44,31 @@ class Clocks(NamedTuple):
 
 
 _for_databases: deque[tuple[int, float, float]] = deque(maxlen=MOST_SLOW)  # by thread, from when to when
-_local = local()  # `clocks`: the thread's last look
+
+
+class Seen(local):
+    """By each thread: its last look at the clocks; how often it had slept when that was asked last, and when it was."""
+
+    clocks: Clocks | None = None
+    sleeps: int = 0
+    asked_at: float = 0.0
+
+
+_seen = Seen()
 _last_stop = 0.0  # when pdb, or what is built on it, stopped last; of `time.perf_counter`
 
 
 def stamp(record: SessionRecord) -> None:
     """A session has acted just now."""
-    now = perf_counter()
-    clocks: Clocks | None = getattr(_local, "clocks", None)
+    now, seen = perf_counter(), _seen
+    clocks = seen.clocks
     if clocks is None or now - clocks.at > SAMPLED:
-        clocks = _local.clocks = _look(now)
+        clocks = seen.clocks = _look(now)
         now = perf_counter()  # the look itself is no wait
+    if now - seen.asked_at > SAMPLED_SLEEPS:
+        seen.sleeps, seen.asked_at = own_sleeps(), now
     record.last_wall, record.last_thread = now, get_ident()
-    record.last_clocks, record.last_sleeps = clocks, own_sleeps()
+    record.last_clocks, record.last_sleeps = clocks, seen.sleeps
 
 
 def _look(now: float) -> Clocks:

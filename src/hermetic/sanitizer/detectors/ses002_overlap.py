@@ -10,8 +10,6 @@ made: which statements meet is a matter of luck, and what is reported should not
 
 from __future__ import annotations
 
-from typing import Any
-
 from hermetic.finding import Severity
 from hermetic.sanitizer.detector import IN_TESTS, Detector
 from hermetic.sanitizer.evidence import Act
@@ -25,9 +23,8 @@ CODE = "SES002"
 IN_PROGRESS = frozenset({"PREPARED", "PROVISIONING_CONNECTION", "FLUSHING", "CHANGING"})
 
 
-def before_statement(watch: Watch, connection: Any, record: SessionRecord | None, sql: str, context: Any) -> None:
-    if record is not None and (record.busy is not None or record.working is not None):
-        _judge(watch, record, "runs a statement")
+def overlapping(watch: Watch, record: SessionRecord) -> None:
+    _judge(watch, record, "runs a statement")
 
 
 def ending(watch: Watch, record: SessionRecord, doing: str) -> None:
@@ -96,7 +93,7 @@ def _other(record: SessionRecord, busy: Busy | None) -> Busy | None:
 DETECTOR = Detector(
     code=CODE,
     modes=IN_TESTS,
-    before_statement=before_statement,
+    overlapping=overlapping,
     ending=ending,
     closing=closing,
     refused=refused,

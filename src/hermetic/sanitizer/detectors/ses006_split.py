@@ -45,9 +45,7 @@ class Part:
     ended_at: float = 0.0
 
 
-def before_statement(watch: Watch, connection: Any, record: SessionRecord | None, sql: str, context: Any) -> None:
-    if record is None or not record.is_writing:
-        return
+def writing(watch: Watch, record: SessionRecord, sql: str, context: Any) -> None:
     session = record.session()
     if session is None or session._flushing:  # what is flushed is known by its instances
         return
@@ -183,6 +181,4 @@ def _words(operation: Operation) -> str:
             return f"one {operation.kind}"
 
 
-DETECTOR = Detector(
-    code=CODE, modes=IN_TESTS, before_statement=before_statement, flushed=flushed, committed=committed, ended=ended
-)
+DETECTOR = Detector(code=CODE, modes=IN_TESTS, writing=writing, flushed=flushed, committed=committed, ended=ended)
