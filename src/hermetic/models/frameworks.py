@@ -117,6 +117,9 @@ COMMAND_CLASSES: dict[str, str] = {
     "cleo.commands.command.Command": "handle",  # https://cleo.readthedocs.io/en/latest/
     "django.core.management.base.BaseCommand": "handle",  # https://docs.djangoproject.com/en/stable/howto/custom-management-commands/
     "flask_script.Command": "run",  # https://flask-script.readthedocs.io/en/latest/
+    "traitlets.config.Application": "start",  # https://traitlets.readthedocs.io/en/stable/config.html
+    "traitlets.config.application.Application": "start",
+    "jupyter_core.application.JupyterApp": "start",  # https://github.com/jupyter/jupyter_core, application.py
 }
 # Classes whose methods are tests, or steps of tests, wherever they stand.
 TEST_CASES = frozenset(
