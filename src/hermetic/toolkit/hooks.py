@@ -142,18 +142,24 @@ _HOOKS: dict[str, Callable[..., None]] = {
 
 def install(engine: Engine) -> None:
     for name, hook in _HOOKS.items():
-        if not event.contains(engine, name, hook):
+        if not _hears(engine.dialect, name, hook):
             event.listen(engine, name, hook)
     watch_returns(engine.pool)
 
 
 def watch_returns(pool: Pool) -> None:
-    if not event.contains(pool, "checkin", checkin):
+    if not _hears(pool, "checkin", checkin):
         event.listen(pool, "checkin", checkin)
 
 
 def uninstall(engine: Engine) -> None:
     """What watches the pool stays: a connection may still be out."""
     for name, hook in _HOOKS.items():
-        if event.contains(engine, name, hook):
+        if _hears(engine.dialect, name, hook) and event.contains(engine, name, hook):
             event.remove(engine, name, hook)
+
+
+def _hears(target: Any, name: str, hook: Callable[..., None]) -> bool:
+    """Is the hook among the listeners? `event.contains` knows a target by its address, and goes on to know the address
+    of a pool that is gone as long as the one that `dispose()` has put in its place is there."""
+    return hook in getattr(target.dispatch, name)

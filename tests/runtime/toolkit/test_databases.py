@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 import hermetic
-from hermetic.toolkit import engines, errors
+from hermetic.toolkit import engines, errors, hooks
 from hermetic.toolkit.async_database import AsyncDatabase
 from hermetic.toolkit.database import Database
 from hermetic.toolkit.engines import POOL
@@ -361,3 +361,18 @@ def test_one_that_dies_in_use_is_found_by_its_statement_and_runs_again(postgres_
             return session.scalar(select(User.name))
 
         assert name() is None
+
+
+def test_a_pool_at_the_address_of_one_that_is_gone_is_watched_too(sqlite_url: str) -> None:
+    """What a read has made read-only would otherwise be handed to a transaction. Some of these pools have such an
+    address; which is up to the allocator."""
+    disposed = []
+    for _ in range(200):
+        engine = create_engine(sqlite_url)
+        hooks.watch_returns(engine.pool)
+        engine.dispose()  # its next pool goes on to hear what this one heard
+        disposed.append(engine)
+        other = create_engine(sqlite_url)
+        hooks.watch_returns(other.pool)
+
+        assert hooks.checkin in other.pool.dispatch.checkin
