@@ -17,7 +17,7 @@ from hermetic.engine.classes import OTHER
 from hermetic.engine.ir import Expr, Node, Pos
 from hermetic.engine.run import Run
 from hermetic.engine.stale import row_class
-from hermetic.engine.state import Fields, Mark, State
+from hermetic.engine.state import RETURNED, Fields, Mark, State
 from hermetic.engine.values import Atom, Value
 
 # What can give the rows again.
@@ -53,7 +53,7 @@ def is_only_to_be_saved(run: Run, state: State, at: Mark) -> bool:
     if not rows or _is_held(state, rows):
         return False
     names = {known for known, value in state.env.items() if _leads_to(value, rows)}
-    if not names.isdisjoint(("$return", *_of_closures(run))):
+    if not names.isdisjoint((RETURNED, *_of_closures(run))):
         return False
     later = statements[place + 1 :]
     if any(_looks_at(node, names) for node in later):

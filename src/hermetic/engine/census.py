@@ -12,10 +12,8 @@ from hermetic.engine import ir, typestate as ts, values as v
 from hermetic.engine.fields import reachable_sessions
 from hermetic.engine.run import Run
 from hermetic.engine.session_types import BORROWED
-from hermetic.engine.state import DETACHED, ENTERED, LOADED, Instance, Mark, State, Track
+from hermetic.engine.state import DETACHED, ENTERED, LOADED, RETURNED, Instance, Mark, State, Track
 from hermetic.engine.values import Atom, Value
-
-RETURNED = "$return"
 
 # How a session ends. One that a function opens by a context manager ends with its block, whoever wrote the manager.
 BY_WITH, BY_HAND, HANDED_ON = "with", "closed by hand", "handed on"

@@ -332,7 +332,7 @@ class ClassTable:
             declared = self.declared(class_id, name)
             is_known = declared is not None and self._attribute_kind(*declared) == RELATIONSHIP
             named = _named_classes(declared[1]) if declared is not None and is_known else ()
-            found = [one.id for one in self.code.classes if one.name in named and self.is_model(one.id)]
+            found = [other for name_ in named for other in self.code.classes_named(name_) if self.is_model(other)]
             self._targets[key] = found[0] if len(found) == 1 else None
         return self._targets[key]
 

@@ -21,6 +21,7 @@ from hermetic.engine.state import (
     IN_PART,
     LOST,
     RECORDED,
+    RETURNED,
     SWALLOWED,
     THROWN_CAUGHT,
     TOLD,
@@ -36,8 +37,6 @@ from hermetic.engine.state import (
 )
 from hermetic.engine.summary import Effects, Summary
 from hermetic.engine.values import Atom, Value
-
-RETURNED = "$return"
 
 # Nothing is thrown into those of pytest: what stands behind their yield runs whether the test has failed or not.
 # https://docs.pytest.org/en/stable/how-to/fixtures.html#yield-fixtures-recommended

@@ -88,7 +88,7 @@ class Containers:
                 if last_name(decorator) == "provide":
                     called = type(decorator) is tuple and decorator[0] == ir.CALL
                     callee = decorator[1] if called else decorator
-                    top = self._types.code.functions[self._types.code.modules[fn.module].functions[0]]
+                    top = self._types.code.top_of(fn.module)
                     if self._makes_providers(callee, top):
                         scope = dict(decorator[3]).get("scope") if called else None
                         at: Mark = (fn.module, decorator[4] if called else fn.position, None)
@@ -99,7 +99,7 @@ class Containers:
         for class_ in code.classes:
             for _, _, value, _ in class_.attributes.values():
                 if type(value) is tuple and value[0] == ir.CALL and last_name(value[1]) == "provide":
-                    top = code.functions[code.modules[class_.module].functions[0]]
+                    top = code.top_of(class_.module)
                     yield from self._of_call(value, top, self._scope_in(class_.id))
         for user in code.users_of("provide"):
             fn = code.functions[user]

@@ -281,9 +281,8 @@ def _handle(
     for state in (*after, *inner.returns, *inner.breaks, *inner.continues):
         if CAUGHT in state.env:
             state.env = {name: value for name, value in state.env.items() if name != CAUGHT}
-        if (
-            not run.raising_again and not is_branch
-        ):  # else it goes on to those who catch what the handler around this one raises
+        # Inside of a handler that raises, it goes on to those who catch that.
+        if not run.raising_again and not is_branch:
             _swallow(state, mark, recorded=state.stores is not noted and _is_on_record(state.stores, noted))
     outer.absorb(inner)
     return after

@@ -119,7 +119,7 @@ def _managers_of(atom: Atom, types: Types) -> list[Function]:
 
 def _is_manager(fn: Function, types: Types) -> bool:
     """Is the outermost decorator the one of contextlib? What another one makes of a manager is not known."""
-    top = types.code.functions[types.code.modules[fn.module].functions[0]]
+    top = types.code.top_of(fn.module)
     outermost = next((decorator for decorator in fn.decorators if decorator not in KINDS_OF_METHOD), None)
     made_by = types.infer(outermost, top)
     return bool(made_by) and all(atom[0] == v.EXT and atom[1] in MANAGER_DECORATORS for atom in made_by)

@@ -12,11 +12,10 @@ from hermetic.engine.ir import Block, Expr, Node
 from hermetic.engine.operations import ABSENT, GIVEN_BACK
 from hermetic.engine.project import named
 from hermetic.engine.run import CALLED, EXPLICIT, Exits, Raised, Run
-from hermetic.engine.state import FALSE, NONE, State
+from hermetic.engine.state import FALSE, NONE, RETURNED, State
 from hermetic.engine.values import Atom, Value
 
 # The value that a function returns is kept under this name until its exits are joined.
-RETURNED = "$return"
 
 
 def run_block(run: Run, block: Block, states: list[State]) -> list[State]:

@@ -106,4 +106,4 @@ class Injector:
 
     def _top(self, class_id: int) -> Function:
         code = self._types.code
-        return code.functions[code.modules[code.classes[class_id].module].functions[0]]
+        return code.top_of(code.classes[class_id].module)

@@ -309,6 +309,10 @@ class Codebase:
         """The file that a function stands in."""
         return self.modules[function.module].path
 
+    def top_of(self, module: int) -> Function:
+        """The body of a module, in which its names are looked up."""
+        return self.functions[self.modules[module].functions[0]]
+
     def subclass_names(self, class_id: int) -> tuple[str, ...]:
         """The names of classes that derive from a class, by the names of their bases."""
         if self._subclasses is None:

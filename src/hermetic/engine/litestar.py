@@ -156,7 +156,7 @@ class Litestar:
         for class_ in code.classes:
             if class_.attributes.get(models.DEPENDENCIES) is not None:
                 if self._types.classes.external_bases(class_.id) & models.CONTROLLERS:
-                    top = code.functions[code.modules[class_.module].functions[0]]
+                    top = code.top_of(class_.module)
                     yield (CONTROLLER, class_.id), class_.attributes[models.DEPENDENCIES][2], top
         for user in sorted({user for name in ("Litestar", "Router") for user in code.users_of(name)}):
             fn = code.functions[user]

@@ -6,12 +6,13 @@ https://docs.sqlalchemy.org/en/20/orm/contextual.html#sqlalchemy.orm.scoped_sess
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hermetic.engine import ir, values as v
 from hermetic.engine.ir import Expr
 from hermetic.engine.link import BOUND_VALUE, Function
-from hermetic.engine.values import Atom, Value
+from hermetic.engine.values import Atom
 
 if TYPE_CHECKING:
     from hermetic.engine.types import Types
@@ -38,7 +39,7 @@ class ModelQueries:
         code = self._types.code
         for owner in self._types.classes.mro(class_id):
             class_ = code.classes[owner]
-            top = self._top(class_.module)
+            top = self._types.code.top_of(class_.module)
             declared = class_.attributes.get(ATTRIBUTE)
             own = self._maker(declared[2], top) if declared is not None else self._set_outside().get((v.CLASS, owner))
             if own is not None:
@@ -54,7 +55,8 @@ class ModelQueries:
         database = self._database_of(base, top, MOST_NAMES)
         if database is not None:
             return (v.FIELD, database, "session")
-        return next((self._set_outside()[atom] for atom in self._meant(base, top) if atom in self._set_outside()), None)
+        outside = self._set_outside()
+        return next((outside[atom] for atom in self._meant(base, top) if atom in outside), None)
 
     def _database_of(self, base: Expr, top: Function, names: int) -> Atom | None:
         """The global `db` of `db.Model`."""
@@ -64,7 +66,7 @@ class ModelQueries:
             if atom[0] == v.GLOBAL:
                 for binding in self._types.code.modules[atom[1]].names.get(atom[2], ()):
                     if binding[0] == BOUND_VALUE:
-                        return self._database_of(binding[1][1], self._top(atom[1]), names - 1)
+                        return self._database_of(binding[1][1], self._types.code.top_of(atom[1]), names - 1)
         return None
 
     def _set_outside(self) -> dict[Atom, Atom]:
@@ -87,17 +89,5 @@ class ModelQueries:
             return None
         return next((atom for atom in self._meant(method[1], scope) if atom[0] == v.GLOBAL), None)
 
-    def _meant(self, expression: Expr, scope: Function) -> Value:
-        """What a name, or a name in a module, stands for."""
-        symbols = self._types.symbols
-        if type(expression) is str:
-            return symbols.module_level(expression, scope)
-        out = v.UNKNOWN
-        if type(expression) is tuple and expression[0] == ir.ATTR:
-            for atom in self._meant(expression[1], scope):
-                if atom[0] == v.MODULE:
-                    out = v.union(out, symbols.definition(atom[1], expression[2]) or v.UNKNOWN)
-        return out
-
-    def _top(self, module: int) -> Function:
-        return self._types.code.functions[self._types.code.modules[module].functions[0]]
+    def _meant(self, expression: Expr, scope: Function) -> Sequence[Atom]:
+        return v.ordered(self._types.symbols.named(expression, scope))

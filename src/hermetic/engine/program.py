@@ -406,9 +406,7 @@ class Program:
 
 
 def _is_in_a_loop(call: ir.Node, caller: Function) -> bool:
-    loops = [statement for statement in caller.statements() if statement[0] in (ir.FOR, ir.WHILE)]
-    bodies = (block for loop in loops for block in walk.blocks(loop))
-    return any(node is call for body in bodies for node in walk.expressions(walk.statements(body))[0])
+    return any(node is call for node in walk.in_loops(caller.statements()))
 
 
 def _is_kept_in_a_global(call: ir.Node, caller: Function) -> bool:

@@ -53,7 +53,7 @@ class Queues:
 
     def bound_task(self, fn: Function) -> int | None:
         """The class of the task that `@app.task(base=DatabaseTask, bind=True)` passes to its function as `self`."""
-        top = self._types.code.functions[self._types.code.modules[fn.module].functions[0]]
+        top = self._types.code.top_of(fn.module)
         for decorator in fn.decorators:
             options = dict(decorator[3]) if type(decorator) is tuple and decorator[0] == ir.CALL else {}
             if options.get("bind") == ir.TRUE and last_name(decorator[1]) in workers.BINDING_DECORATORS:

@@ -102,7 +102,7 @@ class Repositories:
                 return self.model(atom[1])
         for owner in self._types.classes.mro(class_id):
             class_ = self._types.code.classes[owner]
-            top = self._types.code.functions[self._types.code.modules[class_.module].functions[0]]
+            top = self._types.code.top_of(class_.module)
             for base in class_.bases:
                 if type(base) is tuple and base[0] == ir.SUB:
                     index = base[2]

@@ -149,7 +149,7 @@ def _within(run: Run, schema: int, owner: int, attribute: Node) -> list[int]:
     methods = [method for one in run.types.classes.mro(schema) for method in run.code.classes[one].methods.values()]
     if any(_validates(run.code.functions[method], attribute[0]) for method in methods):
         return []
-    top = run.code.functions[run.code.modules[run.code.classes[owner].module].functions[0]]
+    top = run.code.top_of(run.code.classes[owner].module)
     found = run.types.annotation(attribute[1], top)
     return [
         atom[1] for atom in v.ordered(found | v.elements(found)) if atom[0] == v.INSTANCE and is_schema(run, atom[1])

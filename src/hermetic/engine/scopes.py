@@ -99,7 +99,7 @@ class Scopes:
 
     def _find_around(self, fn: Function) -> Atom | None:
         code = self._types.code
-        top = code.functions[code.modules[fn.module].functions[0]]
+        top = code.top_of(fn.module)
         for decorator in fn.decorators:
             for atom in v.ordered(self._types.infer(decorator, top)):
                 found = self._opened_in(atom[1]) if atom[0] == v.FUNCTION else scope_of(v.full_name(atom))

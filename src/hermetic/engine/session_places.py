@@ -94,15 +94,5 @@ class SessionPlaces:
 
     def _meant(self, expression: Expr, top: Function) -> Atom | None:
         """The one thing that a name, or a name in a module, stands for."""
-        if type(expression) is str:
-            found = self._types.symbols.module_level(expression, top)
-        elif type(expression) is tuple and expression[0] == ir.ATTR:
-            base = self._meant(expression[1], top)
-            if base is not None and base[0] == v.EXT:
-                return (v.EXT, f"{base[1]}.{expression[2]}")
-            if base is None or base[0] != v.MODULE:
-                return None
-            found = self._types.symbols.definition(base[1], expression[2]) or self._types.member(base, expression[2])
-        else:
-            return None
+        found = self._types.symbols.named(expression, top)
         return next(iter(found)) if len(found) == 1 else None

@@ -276,7 +276,7 @@ class Signatures:
     def _find_cached(self, fn: Function) -> bool:
         for decorator in fn.decorators:
             callee = decorator[1] if type(decorator) is tuple and decorator[0] == ir.CALL else decorator
-            scope = self.types.code.functions[self.types.code.modules[fn.module].functions[0]]
+            scope = self.types.code.top_of(fn.module)
             if any(atom[0] == v.EXT and atom[1] in CACHING_DECORATORS for atom in self.types.infer(callee, scope)):
                 return True
         return False

@@ -393,8 +393,7 @@ class Solver:
         """Has a generator function one `yield`, outside of its loops?"""
         known = self._yields_once.get(fn.id)
         if known is None:
-            inside = [body for loop in fn.statements() if loop[0] in (ir.FOR, ir.WHILE) for body in walk.blocks(loop)]
-            in_loops = [node for body in inside for node in walk.expressions(walk.statements(body))[0]]
+            in_loops = walk.in_loops(fn.statements())
             known = self._yields_once[fn.id] = _yields(fn.nodes()) == 1 and not _yields(in_loops)
         return known
 

@@ -178,6 +178,10 @@ class Fields(NamedTuple):
         return Fields((*((k, x) for k, x in self.items if k != name), (name, value)))
 
 
+# The variable that holds what a function returns.
+RETURNED = "$return"
+
+
 class Commit(NamedTuple):
     """One committed piece of writing: from what it was made, and where it was written and committed."""
 

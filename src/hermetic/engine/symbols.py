@@ -5,8 +5,8 @@ Answers are values without flow: every binding of a module-level name counts, in
 
 from __future__ import annotations
 
-from hermetic.engine import values as v
-from hermetic.engine.ir import Node
+from hermetic.engine import ir, values as v
+from hermetic.engine.ir import Expr, Node
 from hermetic.engine.link import BOUND_CLASS, BOUND_FUNCTION, BOUND_IMPORT, Codebase, Function, Module
 from hermetic.engine.values import Value
 
@@ -83,6 +83,21 @@ class Symbols:
         """What a name that is not local means: module-level, or a builtin."""
         found = self.definition(function.module, name)
         return found if found is not None else v.one((v.EXT, name))
+
+    def named(self, expression: Expr, function: Function) -> Value:
+        """What a name that is not local means, or a dotted one: a module's, a submodule, a library's symbol."""
+        if type(expression) is str:
+            return self.module_level(expression, function)
+        out = v.UNKNOWN
+        if type(expression) is tuple and expression[0] == ir.ATTR:
+            for atom in self.named(expression[1], function):
+                if atom[0] == v.EXT:
+                    out = v.union(out, v.one((v.EXT, f"{atom[1]}.{expression[2]}")))
+                elif atom[0] == v.MODULE:
+                    submodule = self.code.index.submodule(atom[1], expression[2])
+                    below = v.one((v.MODULE, submodule)) if submodule is not None else v.UNKNOWN
+                    out = v.union(out, self.definition(atom[1], expression[2]) or below)
+        return out
 
     def _definition(self, module: Module, name: str, hops: int) -> Value | None:
         bindings = module.names.get(name)

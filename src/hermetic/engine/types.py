@@ -338,7 +338,7 @@ class Types:
         out = v.UNKNOWN
         for owner in self.classes.mro(class_id):
             class_ = self.code.classes[owner]
-            top = self.code.functions[self.code.modules[class_.module].functions[0]]
+            top = self.code.top_of(class_.module)
             attribute = class_.attributes.get(name)
             if attribute is not None:
                 declared = self.annotation(attribute[1], top) if attribute[1] is not None else v.UNKNOWN
@@ -386,7 +386,7 @@ class Types:
         return out
 
     def _base_class(self, expression: Expr, module: int) -> Value:
-        top = self.code.functions[self.code.modules[module].functions[0]]
+        top = self.code.top_of(module)
         return self.infer(expression, top)
 
 

@@ -88,7 +88,7 @@ class Unattended:
         library = TASKS.get(last_name(callee))
         if library is None:
             return False
-        scope = self._types.code.functions[self._types.code.modules[fn.module].functions[0]]
+        scope = self._types.code.top_of(fn.module)
         return any(is_of(atom, library) for atom in self._types.infer(callee, scope))
 
 

@@ -21,6 +21,7 @@ from hermetic.engine.state import (
     LOADED,
     LOST,
     OF_A_WRITE,
+    RETURNED,
     WRITTEN,
     Instance,
     Mark,
@@ -29,8 +30,6 @@ from hermetic.engine.state import (
 )
 from hermetic.engine.values import Atom, Value
 from hermetic.models.sqlalchemy import ASYNC
-
-RETURNED = "$return"
 
 
 def lose(run: Run, state: State, track: Track, mark: Mark) -> Track:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from hermetic.engine import ir
 from hermetic.engine.ir import Block, Expr, Node
 
@@ -117,6 +119,12 @@ def expressions(found: list[Node]) -> tuple[list[Node], set[str]]:
             if type(expression) is tuple:
                 out.extend(subexpressions(expression, names))
     return out, names
+
+
+def in_loops(found: Iterable[Node]) -> list[Node]:
+    """Every expression node in the loops among these statements."""
+    bodies = [body for loop in found if loop[0] in (ir.FOR, ir.WHILE) for body in blocks(loop)]
+    return [node for body in bodies for node in expressions(statements(body))[0]]
 
 
 def last_name(expression: Expr) -> str:

@@ -110,16 +110,14 @@ def _statement(probes: Probes, original: Callable[..., Any]) -> Callable[..., An
     return _exec_context
 
 
+# What `Connection._exec_single_context` takes in SQLAlchemy 2.0 and 2.1.
+SINGLE = ("self", "dialect", "context", "statement", "parameters")
+
+
 def _single_statement(probes: Probes, original: Callable[..., Any]) -> Callable[..., Any]:
     # The same with each argument named: the interpreter goes on in the frame that it has, and not in another loop.
     code = getattr(original, "__code__", None)  # none if somebody else has put an object in its place
-    if code is None or code.co_varnames[: code.co_argcount] != (
-        "self",
-        "dialect",
-        "context",
-        "statement",
-        "parameters",
-    ):
+    if code is None or code.co_varnames[: code.co_argcount] != SINGLE:
         return _statement(probes, original)
     watching = probes.statements
 
